@@ -1,0 +1,40 @@
+/* kurir/auth.h - who is this?  Credentials live in the auth role and nowhere else. */
+#ifndef KURIR_AUTH_H
+#define KURIR_AUTH_H
+
+#include <kurir/module.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kurir_credentials {
+	struct kurir_str user, password;
+	struct kurir_str authzid;  /* SASL PLAIN's authorization identity, or empty */
+	struct kurir_str protocol; /* "submission", "imap", ... */
+	struct kurir_str peer;	   /* the client's address */
+	bool encrypted;
+};
+struct kurir_identity {
+	struct kurir_str account; /* the mailbox and the name in the logs, in arena */
+	struct kurir_str ticket;  /* lets one session into the access role, once, within 30 s */
+};
+
+/* From any role: asks the auth role.  0; -EACCES wrong user or password (the answer does not tell which and
+ * takes the same time); -EAGAIN too many failures, try later; -ECONNRESET, -ETIMEDOUT, ...: cannot tell now. */
+KURIR_API int kurir_authenticate(struct kurir_self *, const struct kurir_credentials *, kurir_time,
+                                 struct kurir_arena *, struct kurir_identity *ret) KURIR_PARKS;
+
+/* Service kind "auth", called in the auth role in the order of the configuration. */
+struct kurir_auth_ops {
+	size_t size;
+	/* 0 with *ret_account in arena; -ENOENT not my user: ask the next; -EACCES wrong password; or
+	 * -errno could not tell.  Slow hashes go to kurir_offload(). */
+	int (*check)(struct kurir_self *, const struct kurir_credentials *, struct kurir_arena *,
+	             struct kurir_str *ret_account) KURIR_PARKS;
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif
