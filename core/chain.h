@@ -1,0 +1,51 @@
+/* chain.h - pipelines: the hooks of the named instances, one flat array for each point. */
+#ifndef CORE_CHAIN_H
+#define CORE_CHAIN_H
+
+#include <kurir/smtp.h>
+#include "instance.h"
+
+/* The points of struct kurir_smtp_hooks, in its order. */
+enum chain_point {
+	CHAIN_CONNECT, CHAIN_HELO, CHAIN_AUTH, CHAIN_MAIL, CHAIN_RCPT, CHAIN_DATA, CHAIN_FILTER,
+	CHAIN_MESSAGE, CHAIN_DONE, CHAIN_CLOSED, CHAIN_POINTS,
+};
+extern const char *const chain_point_names[CHAIN_POINTS];
+
+struct chain_link {
+	void (*fn)(void); /* cast to the point's type by the caller */
+	struct kurir_self *self;
+	uint64_t *calls, *errors, *micros;
+};
+struct chain {
+	struct kurir_str name;
+	struct chain_link *links[CHAIN_POINTS];
+	size_t count[CHAIN_POINTS];
+	struct chain *next;
+};
+/* Compiles the pipeline from started (or at least configured) instances; -ENOENT: *ret_missing is no instance. */
+int chain_add(struct kurir_str name, const struct kurir_str *instances, size_t n, size_t *ret_missing);
+/* Never NULL: an unknown or empty name is the empty chain. */
+const struct chain *chain_find(struct kurir_str name);
+void chain_reset(void); /* forgets all: a new generation, tests */
+
+/* What a hook is called with, whatever the point. */
+struct chain_call {
+	struct kurir_conn *conn;
+	struct kurir_tx *tx;
+	struct kurir_rcpt *rcpt;
+	struct kurir_str text;	      /* helo: name; auth: account; mail: sender */
+	struct kurir_stream **stream; /* filter; message: opened for each hook by: */
+	int (*open)(struct chain_call *, struct kurir_stream **ret) KURIR_PARKS;
+	struct kurir_self **current;  /* who runs now, for the checks of capabilities */
+	int verdict;		      /* done */
+};
+/* A decide point: the settled verdict, NEXT when nobody settled; *ret_who is who did, or NULL. */
+int chain_decide(const struct chain *, enum chain_point, struct chain_call *,
+                 struct kurir_self **ret_who) KURIR_PARKS;
+/* CHAIN_FILTER: 0 or the first -errno. */
+int chain_filter(const struct chain *, struct chain_call *) KURIR_PARKS;
+/* CHAIN_DONE, CHAIN_CLOSED: all of them. */
+void chain_observe(const struct chain *, enum chain_point, struct chain_call *) KURIR_PARKS;
+
+#endif
