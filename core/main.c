@@ -1,0 +1,5 @@
+/* main.c - kurird: options, privileges, run. */
+int main(void)
+{
+	return 0;
+}
