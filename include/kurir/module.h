@@ -295,6 +295,22 @@ KURIR_API struct kurir_signal *kurir_signal_new(struct kurir_arena *);
 KURIR_API int kurir_signal_wait(struct kurir_signal *, kurir_time) KURIR_PARKS;
 KURIR_API void kurir_signal_raise(struct kurir_signal *);
 
+/* Waits until fd is readable (POLLIN) or writable (POLLOUT): 1, -ETIMEDOUT or -ECANCELED. */
+KURIR_API int kurir_wait_fd(int fd, short poll_events, kurir_time) KURIR_PARKS;
+
+/*
+ * For libraries with a state machine of their own: calls from the loop.  They come on the
+ * loop's own large stack, not on a fiber: they must not park and have no scratch arena.
+ * fd -1: only the clock.  Level-triggered: ready() comes again while there is something to
+ * read or write.  events 0: the time has passed, and is forgotten.
+ */
+struct kurir_watch;
+KURIR_API int kurir_watch_new(struct kurir_self *, int fd, void (*ready)(void *arg, short events),
+                              void *arg, struct kurir_watch **ret);
+/* poll_events 0 and KURIR_FOREVER: asleep. */
+KURIR_API int kurir_watch_set(struct kurir_watch *, short poll_events, kurir_time until);
+KURIR_API void kurir_watch_free(struct kurir_watch *); /* before close(2); also from ready(); NULL is fine */
+
 /* Runs fn(arg) in a helper thread: for what really blocks (fdatasync, PAM).  fn must call
  * nothing of Kurir.  Returns fn's result.  Past the deadline or when cancelled it still
  * waits for fn (arg is the caller's memory) and then says -ETIMEDOUT or -ECANCELED. */
