@@ -3,6 +3,7 @@
 #define CORE_CHAIN_H
 
 #include <kurir/smtp.h>
+#include <kurir/stream.h>
 #include "instance.h"
 
 /* The points of struct kurir_smtp_hooks, in its order. */
@@ -29,13 +30,18 @@ int chain_add(struct kurir_str name, const struct kurir_str *instances, size_t n
 const struct chain *chain_find(struct kurir_str name);
 void chain_reset(void); /* forgets all: a new generation, tests */
 
+#define CHAIN_FILTERS_MAX 16
+
 /* What a hook is called with, whatever the point. */
 struct chain_call {
 	struct kurir_conn *conn;
 	struct kurir_tx *tx;
 	struct kurir_rcpt *rcpt;
 	struct kurir_str text;	      /* helo: name; auth: account; mail: sender */
-	struct kurir_stream **stream; /* filter; message: opened for each hook by: */
+	struct kurir_stream **stream; /* filter */
+	struct kurir_stream *under[CHAIN_FILTERS_MAX]; /* streams that others read from now: to be closed */
+	size_t under_count;
+	/* message: the body, opened for each hook. */
 	int (*open)(struct chain_call *, struct kurir_stream **ret) KURIR_PARKS;
 	struct kurir_self **current;  /* who runs now, for the checks of capabilities */
 	int verdict;		      /* done */
