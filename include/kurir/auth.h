@@ -34,6 +34,13 @@ struct kurir_auth_ops {
 	             struct kurir_str *ret_account) KURIR_PARKS;
 };
 
+/* Base64 of RFC 4648 section 4, padded, without line ends.  Decoding: 0 or -EBADMSG, NUL follows. */
+KURIR_API struct kurir_str kurir_base64_encode(struct kurir_arena *, struct kurir_str);
+KURIR_API int kurir_base64_decode(struct kurir_arena *, struct kurir_str, struct kurir_str *ret);
+/* A client's response to SASL PLAIN (RFC 4616), in base64 ("=" is empty): fills user, password and authzid.
+ * 0 or -EBADMSG. */
+KURIR_API int kurir_sasl_plain(struct kurir_arena *, struct kurir_str base64, struct kurir_credentials *ret);
+
 #ifdef __cplusplus
 }
 #endif

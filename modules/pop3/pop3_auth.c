@@ -1,0 +1,162 @@
+/* pop3_auth.c - the AUTHORIZATION state (RFC 1939 section 4): capabilities, TLS, who are you.
+ * Runs in the edge role; a login ends with the connection handed over. */
+
+#include <errno.h>
+
+#include "pop3.h"
+
+static bool may_log_in(struct pop3 *p)
+{
+	return kurir_conn_encrypted(p->conn) || p->conf->plaintext;
+}
+
+static bool may_upgrade(struct pop3 *p)
+{
+	return p->state == POP3_AUTHORIZATION && !kurir_conn_encrypted(p->conn) &&
+	    kurir_conn_tls_mode(p->conn) == KURIR_TLS_UPGRADE;
+}
+
+/* CAPA, RFC 2449 section 5. */
+KURIR_PARKS void pop3_capa(struct pop3 *p, const struct kurir_str *args, unsigned count)
+{
+	(void)args;
+	(void)count;
+	pop3_ok(p, "Capability list follows");
+	kurir_write(p->stream, KURIR_STR("TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"));
+	if (may_upgrade(p))
+		kurir_write(p->stream, KURIR_STR("STLS\r\n"));
+	if (p->state == POP3_TRANSACTION || may_log_in(p))
+		kurir_write(p->stream, KURIR_STR("USER\r\nSASL PLAIN\r\n"));
+	kurir_write(p->stream, KURIR_STR("IMPLEMENTATION Kurir\r\n.\r\n"));
+}
+
+/* STLS, RFC 2595 section 4.  What the client sent ahead of the handshake is never obeyed. */
+KURIR_PARKS void pop3_stls(struct pop3 *p, const struct kurir_str *args, unsigned count)
+{
+	kurir_time until = kurir_now() + p->conf->login;
+	int r;
+
+	(void)args;
+	(void)count;
+	if (!may_upgrade(p)) {
+		pop3_err(p, "TLS is not available here");
+		return;
+	}
+	pop3_ok(p, "Begin TLS negotiation");
+	r = kurir_flush(p->stream, until);
+	if (r >= 0)
+		r = kurir_tls_accept(p->stream, until);
+	p->user = KURIR_STR("");
+	if (r < 0) {
+		kurir_log(p->self, KURIR_INFO, r, "TLS failed: %.*s", KURIR_ARG(kurir_tls_error(p->stream)));
+		p->over = true;
+	}
+}
+
+KURIR_PARKS static void refused(struct pop3 *p, int r, struct kurir_str user)
+{
+	kurir_count(p->self, POP3_LOGIN_FAILURES, 1);
+	KURIR_EMIT(p->self, KURIR_NOTICE, "auth", { "verdict", KURIR_STR("reject") }, { "user", user },
+	    { "peer", kurir_conn_peer(p->conn) });
+	if (r == -EACCES)
+		pop3_err(p, "[AUTH] Wrong user or password");
+	else
+		pop3_err(p, "[SYS/TEMP] Cannot check the password now, try again later");
+}
+
+/* Checks the password and, when it is right, gives the session away. */
+KURIR_PARKS static void log_in(struct pop3 *p, struct kurir_credentials *c)
+{
+	kurir_time until = kurir_now() + p->conf->login;
+	struct kurir_identity who;
+	int r;
+
+	c->protocol = kurir_conn_protocol(p->conn);
+	c->peer = kurir_conn_peer(p->conn);
+	c->encrypted = kurir_conn_encrypted(p->conn);
+	r = kurir_authenticate(p->self, c, until, kurir_conn_arena(p->conn), &who);
+	if (r < 0) {
+		refused(p, r, c->user);
+		return;
+	}
+	kurir_count(p->self, POP3_LOGINS, 1);
+	kurir_conn_set_account(p->conn, who.account);
+	KURIR_EMIT(p->self, KURIR_INFO, "auth", { "verdict", KURIR_STR("accept") },
+	    { "account", who.account }, { "peer", kurir_conn_peer(p->conn) });
+	r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), until);
+	p->over = true;
+	if (r >= 0) {
+		p->handed = true;
+		return;
+	}
+	kurir_log(p->self, KURIR_WARN, r, "cannot reach the access role, closing the session");
+	pop3_err(p, "[SYS/TEMP] Cannot open the mailbox now, try again later");
+}
+
+/* USER and PASS, RFC 1939 section 7.  Every name is answered alike. */
+KURIR_PARKS void pop3_user(struct pop3 *p, const struct kurir_str *args, unsigned count)
+{
+	(void)count;
+	if (!may_log_in(p)) {
+		pop3_err(p, "[AUTH] Begin TLS first");
+		return;
+	}
+	p->user = kurir_copy(kurir_conn_arena(p->conn), args[1]);
+	pop3_ok(p, "Now the password");
+}
+
+KURIR_PARKS void pop3_pass(struct pop3 *p, const struct kurir_str *args, unsigned count)
+{
+	struct kurir_credentials c = { .user = p->user, .password = args[1], .authzid = KURIR_STR("") };
+
+	(void)count;
+	if (p->user.len == 0) {
+		pop3_err(p, "USER comes first");
+		return;
+	}
+	c.password = kurir_copy(kurir_scratch(), args[1]);
+	p->user = KURIR_STR("");
+	log_in(p, &c);
+}
+
+/* AUTH PLAIN with and without initial response, RFC 5034; AUTH alone lists the mechanisms. */
+KURIR_PARKS void pop3_auth(struct pop3 *p, const struct kurir_str *args, unsigned count)
+{
+	struct kurir_credentials c = { .user = KURIR_STR("") };
+	struct kurir_str response;
+	int r;
+
+	if (!may_log_in(p)) {
+		pop3_err(p, "[AUTH] Begin TLS first");
+		return;
+	}
+	if (count == 1) {
+		pop3_ok(p, "Mechanisms follow");
+		kurir_write(p->stream, KURIR_STR("PLAIN\r\n.\r\n"));
+		return;
+	}
+	if (!kurir_str_equal_nocase(args[1], KURIR_STR("PLAIN"))) {
+		pop3_err(p, "[AUTH] No such mechanism");
+		return;
+	}
+	if (count >= 3) {
+		response = args[2];
+	} else {
+		kurir_write(p->stream, KURIR_STR("+ \r\n"));
+		r = kurir_flush(p->stream, kurir_now() + p->conf->login);
+		if (r >= 0)
+			r = kurir_readline(p->stream, 2 * POP3_LINE_MAX, &response,
+			    kurir_now() + p->conf->login);
+		if (r <= 0) {
+			p->over = true;
+			return;
+		}
+		response = kurir_copy(kurir_scratch(), kurir_str_trim(response));
+	}
+	if (kurir_str_equal(response, KURIR_STR("*")))
+		pop3_err(p, "Cancelled");
+	else if (kurir_sasl_plain(kurir_scratch(), response, &c) < 0)
+		pop3_err(p, "[AUTH] Not a PLAIN response");
+	else
+		log_in(p, &c);
+}

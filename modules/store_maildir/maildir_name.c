@@ -1,0 +1,81 @@
+/* maildir_name.c - the name of a message's file.
+ *
+ *   file   = unique *("," ALPHA "=" 1*DIGIT) [":2," *flag]
+ *   flag   = "D" / "F" / "P" / "R" / "S" / "T" / keyword letters of other programs, in order
+ *   unique begins with the seconds of the delivery */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "maildir.h"
+
+static const struct {
+	char letter;
+	uint32_t flag;
+} letters[] = {
+	{ 'D', KURIR_MESSAGE_DRAFT },
+	{ 'F', KURIR_MESSAGE_FLAGGED },
+	{ 'R', KURIR_MESSAGE_ANSWERED },
+	{ 'S', KURIR_MESSAGE_SEEN },
+	{ 'T', KURIR_MESSAGE_DELETED },
+};
+
+static uint64_t attribute(struct kurir_str base, const char key[4])
+{
+	uint64_t v;
+
+	while (base.len > 0) {
+		ssize_t comma = kurir_str_find(base, ',');
+		struct kurir_str rest;
+
+		if (comma < 0)
+			return 0;
+		base = kurir_str_part(base, (size_t)comma + 1, base.len);
+		if (!kurir_str_starts(base, kurir_str_of(key)))
+			continue;
+		rest = kurir_str_part(base, 2, base.len);
+		comma = kurir_str_find(rest, ',');
+		if (comma >= 0)
+			rest = kurir_str_part(rest, 0, (size_t)comma);
+		return kurir_str_number(rest, INT64_MAX, &v) < 0 ? 0 : v;
+	}
+	return 0;
+}
+
+void maildir_name_parse(struct kurir_str file, struct maildir_name *ret)
+{
+	ssize_t colon = kurir_str_find(file, ':'), dot;
+	uint64_t seconds;
+
+	*ret = (struct maildir_name){ .base = file };
+	if (colon >= 0) {
+		struct kurir_str info = kurir_str_part(file, (size_t)colon, file.len);
+
+		ret->base = kurir_str_part(file, 0, (size_t)colon);
+		if (kurir_str_starts(info, KURIR_STR(":2,")))
+			for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
+				if (memchr(info.ptr + 3, letters[i].letter, info.len - 3))
+					ret->flags |= letters[i].flag;
+	}
+	ret->wire_size = attribute(ret->base, "W=");
+	dot = kurir_str_find(ret->base, '.');
+	if (dot > 0 && kurir_str_number(kurir_str_part(ret->base, 0, (size_t)dot), 1ull << 40, &seconds) == 0)
+		ret->date = (int64_t)seconds * 1000;
+}
+
+int maildir_name_make(struct kurir_str base, uint32_t flags, char ret[MAILDIR_NAME_MAX + 1])
+{
+	size_t at = base.len;
+
+	if (base.len + 3 + sizeof(letters) / sizeof(*letters) > MAILDIR_NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(ret, base.ptr, base.len);
+	memcpy(ret + at, ":2,", 3);
+	at += 3;
+	for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
+		if (flags & letters[i].flag)
+			ret[at++] = letters[i].letter;
+	ret[at] = '\0';
+	return 0;
+}

@@ -1,0 +1,87 @@
+/* maildir_wire.c - a message of the Maildir in wire form (CRLF line ends).
+ *
+ * Files that already have CRLF throughout are handed out as they are; others are copied into an
+ * anonymous file in memory, which lives as long as the descriptor. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "maildir.h"
+
+/* How many LF stand without a CR before them. */
+static uint64_t bare(const char *data, size_t len)
+{
+	const char *p = data, *end = data + len;
+	uint64_t n = 0;
+
+	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		if (p == data || p[-1] != '\r')
+			n++;
+		p++;
+	}
+	return n;
+}
+
+/* Copies data to out with a CR before every bare LF. */
+static int convert(int out, const char *data, size_t len)
+{
+	char chunk[4000];
+	size_t at = 0;
+	char before = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < len && r >= 0; i++) {
+		if (data[i] == '\n' && before != '\r')
+			chunk[at++] = '\r';
+		chunk[at++] = before = data[i];
+		if (at > sizeof(chunk) - 2) {
+			r = maildir_write_all(out, chunk, at);
+			at = 0;
+		}
+	}
+	return r < 0 ? r : maildir_write_all(out, chunk, at);
+}
+
+int maildir_open_wire(const char *path, struct kurir_body *ret)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), copy, r;
+	struct stat st;
+	const char *data;
+	uint64_t more;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -EIO;
+	}
+	*ret = (struct kurir_body){ .fd = fd, .length = (uint64_t)st.st_size };
+	if (st.st_size == 0)
+		return 0;
+	data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (data == MAP_FAILED) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	more = bare(data, (size_t)st.st_size);
+	if (more == 0) {
+		munmap((void *)(uintptr_t)data, (size_t)st.st_size);
+		return 0;
+	}
+	copy = memfd_create("message", MFD_CLOEXEC);
+	r = copy < 0 ? -errno : convert(copy, data, (size_t)st.st_size);
+	munmap((void *)(uintptr_t)data, (size_t)st.st_size);
+	close(fd);
+	if (r < 0) {
+		if (copy >= 0)
+			close(copy);
+		return r;
+	}
+	*ret = (struct kurir_body){ .fd = copy, .length = (uint64_t)st.st_size + more };
+	return 0;
+}
