@@ -5,7 +5,7 @@
 
 #include <kurir/module.h>
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_TEXT, JSON_ARRAY, JSON_OBJECT };
+enum value_type { VALUE_NULL, VALUE_BOOL, VALUE_INT, VALUE_REAL, VALUE_TEXT, VALUE_ARRAY, VALUE_OBJECT };
 
 #define JSON_FILE_MAX	(4u << 20) /* bytes of one file */
 #define JSON_TOTAL_MAX	(16u << 20) /* bytes of a file and all that it includes */
@@ -13,10 +13,10 @@ enum json_type { JSON_NULL, JSON_BOOL, JSON_INT, JSON_REAL, JSON_TEXT, JSON_ARRA
 #define JSON_FILES_MAX	256	   /* files that one configuration includes */
 
 struct json {
-	enum json_type type;
-	bool truth;		/* JSON_BOOL */
-	int64_t number;		/* JSON_INT */
-	struct kurir_str text;	/* JSON_TEXT: decoded UTF-8 without NUL; INT, REAL: as written */
+	enum value_type type;
+	bool truth;		/* VALUE_BOOL */
+	int64_t number;		/* VALUE_INT */
+	struct kurir_str text;	/* VALUE_TEXT: decoded UTF-8 without NUL; INT, REAL: as written */
 	struct kurir_str key;	/* when the parent is an object */
 	const char *file;
 	uint32_t line, column;	       /* of the value, from 1; columns count bytes */
@@ -47,7 +47,7 @@ struct json *json_load(struct kurir_arena *, const char *path, struct report *);
 
 const struct json *json_get(const struct json *object, const char *key); /* NULL: not there, or no object */
 struct kurir_str json_pointer(struct kurir_arena *, const struct json *); /* RFC 6901; "/" is the whole */
-const char *json_type_name(enum json_type); /* "a text", "an object", ... */
+const char *value_type_name(enum value_type); /* "a text", "an object", ... */
 /* At most max bytes of a regular file; -EFBIG, -errno. */
 int json_slurp(struct kurir_arena *, const char *path, size_t max, struct kurir_str *ret, unsigned *ret_mode);
 

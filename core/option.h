@@ -45,8 +45,11 @@ int option_size(struct kurir_str, uint64_t *ret);
 struct kurir_str option_show_span(struct kurir_arena *, kurir_time);
 struct kurir_str option_show_size(struct kurir_arena *, uint64_t);
 
-/* Everything in conf as an administrator could have written it.  New reference. */
-json_t *option_write(const struct kurir_option *, const void *conf);
+/* path, or where it is in the reader's folder. */
+struct kurir_str option_absolute(struct option_reader *, struct kurir_str path);
+
+/* Everything in conf as an administrator could have written it; secrets as they are, or hidden.  New reference. */
+json_t *option_write(const struct kurir_option *, const void *conf, bool secrets);
 /* JSON Schema of an object with these options.  New reference. */
 json_t *option_schema(const struct kurir_option *);
 /* One option as a line or two of text for people. */

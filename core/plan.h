@@ -44,10 +44,11 @@ struct plan {
 	uint32_t roles;		     /* those that are needed */
 };
 
-/* Reads a configuration and loads its modules.  NULL when anything is wrong: see report. */
-struct plan *plan_make(const char *file, struct report *);
-/* Of a text that plan_make() or plan_for_role() made. 0 or -EINVAL; *error in a static sentence. */
-int plan_read(struct kurir_str text, struct plan **ret, struct kurir_str *ret_error);
+/* Reads a configuration and loads its modules.  NULL when anything is wrong: see report.  secrets: whether they
+ * stand in the text (without them the plan is for looking at only). */
+struct plan *plan_make(const char *file, bool secrets, struct report *);
+/* Of a text that plan_make() or plan_for_role() made. 0 or -EINVAL with a sentence in arena. */
+int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **ret, struct kurir_str *ret_error);
 void plan_free(struct plan *); /* not after plan_apply(): its values are in use */
 /* The part that concerns these roles: instances of other roles, with their secrets, are left out. */
 struct kurir_str plan_for_role(const struct plan *, struct kurir_arena *, uint32_t roles);

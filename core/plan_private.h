@@ -1,0 +1,37 @@
+/* plan_private.h - a plan in the making. */
+#ifndef CORE_PLAN_PRIVATE_H
+#define CORE_PLAN_PRIVATE_H
+
+#include "modload.h"
+#include "plan.h"
+
+/* A block of "modules" and what became of it. */
+struct planned {
+	const struct json *block;
+	struct kurir_str name, base; /* "route_static/corp", "route_static" */
+	struct module *module;	     /* NULL: not loaded */
+	struct conf_module core;
+	void *conf;
+	uint32_t caps; /* granted */
+};
+
+struct planner {
+	struct kurir_arena *arena;
+	struct option_reader rd;
+	struct report *report;
+	const char *file; /* absolute */
+	const struct json *top;
+	struct conf conf;
+	size_t count;
+	struct planned *items;
+	json_t *warnings;
+};
+
+/* plan_modules.c */
+void plan_modules(struct planner *);
+/* plan_check.c: what can only be seen when all modules are known. */
+void plan_check(struct planner *);
+/* plan_text.c */
+char *plan_write(struct planner *, bool secrets); /* for free(3) */
+
+#endif

@@ -1,0 +1,233 @@
+/* plan_text.c - a plan as text: written by the planner, cut for each role, read by all. */
+#include "plan_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *roles_write(uint32_t roles)
+{
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < CONF_ROLES; i++)
+		if (roles & (1u << i))
+			json_array_append_new(array, json_string(conf_role_names[i]));
+	return array;
+}
+
+static uint32_t roles_read(const struct json *array)
+{
+	uint32_t roles = 0;
+
+	for (const struct json *v = array && array->type == VALUE_ARRAY ? array->first : NULL; v; v = v->next)
+		if (v->type == VALUE_TEXT)
+			roles |= conf_role_bit(v->text);
+	return roles;
+}
+
+static json_t *write_instances(struct planner *p, bool secrets)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < p->count; i++) {
+		const struct planned *it = &p->items[i];
+
+		if (!it->module)
+			continue;
+		json_array_append_new(array, json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o}", "name", it->name.ptr, "module",
+		    it->base.ptr, "file", it->module->path, "roles", roles_write(it->module->m.roles), "caps",
+		    (json_int_t)it->caps, "core", option_write(conf_module_options, &it->core, true), "options",
+		    option_write(it->module->m.options, it->conf, secrets)));
+	}
+	return array;
+}
+
+/* The first instance that provides an endpoint has it. */
+static json_t *write_endpoints(struct planner *p)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < p->count; i++) {
+		const struct planned *it = &p->items[i];
+
+		for (const struct kurir_service *s = it->module ? it->module->m.services : NULL; s && s->kind; s++)
+			if (strcmp(s->kind, "endpoint") == 0 && s->name && !json_object_get(object, s->name))
+				json_object_set_new(object, s->name, roles_write(s->roles ? s->roles : it->module->m.roles));
+	}
+	return object;
+}
+
+static struct kurir_str option_text(const struct planned *it, const char *name)
+{
+	for (const struct kurir_option *o = it->module->m.options; o && o->name; o++)
+		if (strcmp(o->name, name) == 0 && (o->type == KURIR_PATH || o->type == KURIR_TEXT))
+			return *(const struct kurir_str *)((const char *)it->conf + o->offset);
+	return KURIR_STR("");
+}
+
+static bool below(struct kurir_str path, struct kurir_str folder)
+{
+	return kurir_str_starts(path, folder) && path.len > folder.len && path.ptr[folder.len] == '/';
+}
+
+static json_t *write_paths(struct planner *p)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < p->count; i++) {
+		const struct planned *it = &p->items[i];
+
+		for (const struct kurir_path *f = it->module ? it->module->m.paths : NULL; f && (f->option || f->state); f++) {
+			struct kurir_str path = f->option ? option_text(it, f->option) :
+			    kurir_format(p->arena, "%.*s/%s", KURIR_ARG(p->conf.state), f->state);
+			bool make = !f->option || (f->write && below(path, p->conf.state));
+
+			if (path.len)
+				json_array_append_new(array, json_pack("{s:o,s:o,s:o,s:b}", "path",
+				    json_stringn(path.ptr, path.len), "read", roles_write(f->read), "write",
+				    roles_write(f->write), "make", make));
+		}
+	}
+	return array;
+}
+
+char *plan_write(struct planner *p, bool secrets)
+{
+	uint32_t roles = KURIR_ROLE_CONTROL | (p->conf.listener_count ? KURIR_ROLE_EDGE : 0);
+	json_t *plan;
+	char *text;
+
+	for (size_t i = 0; i < p->count; i++)
+		if (p->items[i].module)
+			roles |= p->items[i].module->m.roles & KURIR_ROLE_ALL;
+	plan = json_pack("{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:O}", "plan", CONF_VERSION, "file", p->file, "roles",
+	    roles_write(roles), "core", conf_write(&p->conf), "instances", write_instances(p, secrets), "endpoints",
+	    write_endpoints(p), "paths", write_paths(p), "warnings", p->warnings);
+	text = json_dumps(plan, JSON_INDENT(1));
+	json_decref(plan);
+	if (!text)
+		abort();
+	return text;
+}
+
+static struct kurir_str member(const struct json *object, const char *key)
+{
+	const struct json *v = json_get(object, key);
+
+	return v && v->type == VALUE_TEXT ? v->text : KURIR_STR("");
+}
+
+/* An array of count elements for the children of v; NULL when v is not of that type. */
+static void *children(struct plan *plan, const struct json *v, enum value_type type, size_t size)
+{
+	return v && v->type == type ? kurir_alloc(plan->arena, (v->count + 1) * size) : NULL;
+}
+
+static void read_instances(struct plan *plan, struct option_reader *rd, const struct json *list)
+{
+	plan->instances = children(plan, list, VALUE_ARRAY, sizeof(*plan->instances));
+	for (const struct json *v = plan->instances ? list->first : NULL; v; v = v->next) {
+		struct plan_instance *it = &plan->instances[plan->instance_count++];
+		const struct json *caps = json_get(v, "caps");
+
+		it->name = member(v, "name");
+		it->module = member(v, "module");
+		it->file = member(v, "file");
+		it->roles = roles_read(json_get(v, "roles"));
+		it->caps = caps && caps->type == VALUE_INT ? (uint32_t)caps->number : 0;
+		it->options = json_get(v, "options");
+		option_fill(rd, conf_module_options, json_get(v, "core"), &it->conf);
+		if (it->name.len == 0 || it->module.len == 0 || it->file.len == 0)
+			report_at(rd->report, v, "this is no instance");
+	}
+}
+
+static void read_lists(struct plan *plan, const struct json *top)
+{
+	const struct json *list = json_get(top, "endpoints"), *v;
+	struct kurir_str *items;
+	size_t n = 0;
+
+	plan->endpoints = children(plan, list, VALUE_OBJECT, sizeof(*plan->endpoints));
+	for (v = plan->endpoints ? list->first : NULL; v; v = v->next)
+		plan->endpoints[plan->endpoint_count++] = (struct plan_endpoint){ v->key, roles_read(v) };
+	list = json_get(top, "paths");
+	plan->paths = children(plan, list, VALUE_ARRAY, sizeof(*plan->paths));
+	for (v = plan->paths ? list->first : NULL; v; v = v->next) {
+		const struct json *make = json_get(v, "make");
+
+		plan->paths[plan->path_count++] = (struct plan_path){ member(v, "path"), roles_read(json_get(v, "read")),
+			roles_read(json_get(v, "write")), make && make->truth };
+	}
+	list = json_get(top, "warnings");
+	items = children(plan, list, VALUE_ARRAY, sizeof(*items));
+	for (v = items ? list->first : NULL; v; v = v->next)
+		if (v->type == VALUE_TEXT)
+			items[n++] = v->text;
+	plan->warnings = (struct kurir_texts){ n, items };
+}
+
+int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **ret, struct kurir_str *ret_error)
+{
+	struct report report = REPORT();
+	struct plan *plan = calloc(1, sizeof(*plan));
+	struct option_reader rd = { .report = &report, .folder = KURIR_STR("/"), .resolved = true };
+	const struct json *top, *core, *version;
+
+	if (!plan)
+		abort();
+	plan->arena = rd.arena = kurir_arena_new("plan");
+	plan->memory = rd.memory = frozen_new();
+	plan->text = kurir_copy(plan->arena, text);
+	top = json_parse(plan->arena, "plan", plan->text, &report);
+	core = json_get(top, "core");
+	version = json_get(top, "plan");
+	if (!core || core->type != VALUE_OBJECT || !version || version->type != VALUE_INT || version->number != CONF_VERSION)
+		report_line(&report, "this is not a plan of this version");
+	if (report.errors == 0) {
+		plan->file = member(top, "file");
+		plan->roles = roles_read(json_get(top, "roles"));
+		conf_read(&rd, core, &plan->conf);
+		read_instances(plan, &rd, json_get(top, "instances"));
+		read_lists(plan, top);
+	}
+	if (report.errors) {
+		*ret_error = kurir_copy(arena, kurir_buf_str(&report.text));
+		plan_free(plan);
+		plan = NULL;
+	}
+	kurir_buf_free(&report.text);
+	if (!plan)
+		return -EINVAL;
+	*ret = plan;
+	return 0;
+}
+
+void plan_free(struct plan *plan)
+{
+	if (!plan)
+		return;
+	frozen_free(plan->memory);
+	kurir_arena_free(plan->arena);
+	free(plan);
+}
+
+struct kurir_str plan_for_role(const struct plan *plan, struct kurir_arena *arena, uint32_t roles)
+{
+	json_t *whole = json_loadb(plan->text.ptr, plan->text.len, 0, NULL), *list = json_object_get(whole, "instances"), *kept;
+	struct kurir_str ret;
+	char *text;
+
+	kept = json_array();
+	for (size_t i = 0; i < plan->instance_count && i < json_array_size(list); i++)
+		if (plan->instances[i].roles & roles)
+			json_array_append(kept, json_array_get(list, i));
+	json_object_set_new(whole, "instances", kept);
+	text = json_dumps(whole, JSON_COMPACT);
+	json_decref(whole);
+	if (!text)
+		abort();
+	ret = kurir_copy(arena, kurir_str_of(text));
+	free(text);
+	return ret;
+}
