@@ -1,0 +1,425 @@
+/* auth_file.c - users in a file: the service "auth".
+ * A check costs the time of the hash whether the user exists or not, runs in a helper thread, and is
+ * spared for a minute after a success.  Runs in the auth role only; nobody else reads the file. */
+#include "auth_file.h"
+
+#include <crypt.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX     (256u << 20)
+#define PASSWORD_MAX 511 /* what libcrypt takes */
+#define CACHE_SLOTS  1024
+#define DIGEST	     32
+#define PRAISE	     (24 * 3600 * 1000LL)
+
+struct auth_file_conf {
+	struct kurir_str users, domain;
+	int64_t failures, failures_network, waiting;
+	kurir_time back_off, back_off_most, forget, cache;
+};
+
+enum {
+	COUNT_ACCEPTED, COUNT_CACHED, COUNT_WRONG, COUNT_UNKNOWN, COUNT_LOCKED, COUNT_BUSY, COUNT_RELOADS,
+};
+static const char *const auth_file_counters[] = {
+	"accepted", "cached", "wrong", "unknown", "locked", "busy", "reloads", NULL
+};
+
+struct cache_entry {
+	unsigned char digest[DIGEST];
+	kurir_time until;
+	uint64_t generation;
+};
+
+struct auth_file {
+	struct kurir_arena *arena; /* of users */
+	struct users *users;
+	uint64_t generation; /* of the file */
+	struct timespec changed;
+	off_t size;
+	ino_t inode;
+	kurir_time look;
+	unsigned waiting; /* hashes being computed or queued */
+	unsigned char key[DIGEST];
+	struct cache_entry *cache; /* CACHE_SLOTS */
+	struct backoff *backoff;
+	char decoy[CRYPT_OUTPUT_SIZE]; /* when the file has no hash */
+};
+
+static const struct kurir_option auth_file_options[] = {
+	KURIR_OPT_PATH("users", struct auth_file_conf, users, NULL,
+	               "The file: lines of user:hash, see below; read again when it changes."),
+	KURIR_OPT_TEXT("domain", struct auth_file_conf, domain, "",
+	               "Added with an @ to names without a domain, in the file and at login."),
+	KURIR_OPT_RANGE("failures", KURIR_INT, int64_t, struct auth_file_conf, failures, "5", 0, 1000,
+	                "Wrong passwords of a user that cost no waiting."),
+	KURIR_OPT_RANGE("failures-network", KURIR_INT, int64_t, struct auth_file_conf, failures_network,
+	                "20", 0, 100000, "The same for all users together, from one /24 or /64."),
+	KURIR_OPT_RANGE("back-off", KURIR_SPAN, kurir_time, struct auth_file_conf, back_off, "1s", 1,
+	                86400000, "How long the next failure locks; doubles with each further one."),
+	KURIR_OPT_RANGE("back-off-maximum", KURIR_SPAN, kurir_time, struct auth_file_conf, back_off_most,
+	                "5m", 1, 86400000, "The longest time a failure locks."),
+	KURIR_OPT_SPAN("forget", struct auth_file_conf, forget, "15m",
+	               "Failures are forgotten after so long without one."),
+	KURIR_OPT_RANGE("cache", KURIR_SPAN, kurir_time, struct auth_file_conf, cache, "60s", 0, 3600000,
+	                "How long a right password is remembered, as a keyed digest; 0s: not."),
+	KURIR_OPT_RANGE("waiting", KURIR_INT, int64_t, struct auth_file_conf, waiting, "256", 1, 65536,
+	                "Checks that may wait at once; more are told to try later."),
+	{ 0 }
+};
+
+static int read_all(int fd, struct kurir_str *ret)
+{
+	struct stat st;
+	size_t have = 0;
+	char *text;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size > (off_t)FILE_MAX)
+		return -EFBIG;
+	text = malloc((size_t)st.st_size + 1);
+	if (text == NULL)
+		return -ENOMEM;
+	while (have < (size_t)st.st_size) {
+		ssize_t n = read(fd, text + have, (size_t)st.st_size - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			int r = n < 0 ? -errno : -EIO;
+
+			OPENSSL_cleanse(text, have);
+			free(text);
+			return r;
+		}
+		have += (size_t)n;
+	}
+	*ret = (struct kurir_str){ text, have };
+	return 0;
+}
+
+/* Replaces the users by what the file says now; keeps the old ones when it cannot be read. */
+static int auth_file_load(struct kurir_self *self)
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct auth_file *a = kurir_state(self);
+	int fd = open(c->users.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct kurir_str text;
+	struct stat st;
+	unsigned bad;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		r = -errno;
+	else
+		r = read_all(fd, &text);
+	close(fd);
+	if (r < 0)
+		return r;
+	kurir_arena_free(a->arena);
+	a->arena = kurir_arena_new("users");
+	a->users = users_parse(a->arena, text, c->domain, &bad);
+	a->changed = st.st_mtim;
+	a->size = st.st_size;
+	a->inode = st.st_ino;
+	a->generation++;
+	OPENSSL_cleanse((void *)(uintptr_t)text.ptr, text.len);
+	free((void *)(uintptr_t)text.ptr);
+	if (bad > 0)
+		(void)kurir_log(self, KURIR_WARN, 0,
+		                "%.*s:%u: not user:hash, or a name for the second time, leaving it out",
+		                KURIR_ARG(c->users), bad);
+	return 0;
+}
+
+static void auth_file_refresh(struct kurir_self *self)
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct auth_file *a = kurir_state(self);
+	struct stat st;
+	int r;
+
+	if (kurir_now() < a->look)
+		return;
+	a->look = kurir_now() + 500;
+	if (stat(c->users.ptr, &st) < 0)
+		return; /* between two renames; the old users stay */
+	if (st.st_ino == a->inode && st.st_size == a->size && st.st_mtim.tv_sec == a->changed.tv_sec &&
+	    st.st_mtim.tv_nsec == a->changed.tv_nsec)
+		return;
+	r = auth_file_load(self);
+	if (r < 0)
+		(void)kurir_log(self, KURIR_ERROR, r, "cannot read %.*s again, going on with the users of before",
+		                KURIR_ARG(c->users));
+	else
+		kurir_count(self, COUNT_RELOADS, 1);
+}
+
+static void keyed(const struct auth_file *a, struct kurir_str s, unsigned char ret[DIGEST])
+{
+	unsigned int len = DIGEST;
+
+	(void)HMAC(EVP_sha256(), a->key, DIGEST, (const unsigned char *)s.ptr, s.len, ret, &len);
+}
+
+static uint64_t keyed_number(const struct auth_file *a, struct kurir_str s)
+{
+	unsigned char digest[DIGEST];
+	uint64_t n;
+
+	keyed(a, s, digest);
+	memcpy(&n, digest, sizeof(n));
+	return n == 0 ? 1 : n;
+}
+
+/* HMAC(process key, user NUL password) */
+static void cache_digest(const struct auth_file *a, struct kurir_str user, struct kurir_str password,
+                         unsigned char ret[DIGEST])
+{
+	char text[1024 + 1 + PASSWORD_MAX];
+	size_t n = user.len;
+
+	memcpy(text, user.ptr, user.len);
+	text[n++] = '\0';
+	memcpy(text + n, password.ptr, password.len);
+	n += password.len;
+	keyed(a, (struct kurir_str){ text, n }, ret);
+	OPENSSL_cleanse(text, n);
+}
+
+static struct cache_entry *cache_slot(const struct auth_file *a, const unsigned char digest[DIGEST])
+{
+	uint32_t n;
+
+	memcpy(&n, digest, sizeof(n));
+	return &a->cache[n % CACHE_SLOTS];
+}
+
+static bool cache_has(const struct auth_file *a, const unsigned char digest[DIGEST])
+{
+	const struct cache_entry *e = cache_slot(a, digest);
+
+	return e->until > kurir_now() && e->generation == a->generation &&
+	       CRYPTO_memcmp(e->digest, digest, DIGEST) == 0;
+}
+
+static void cache_put(struct auth_file *a, const unsigned char digest[DIGEST], kurir_time until)
+{
+	struct cache_entry *e = cache_slot(a, digest);
+
+	memcpy(e->digest, digest, DIGEST);
+	e->until = until;
+	e->generation = a->generation;
+}
+
+/* What the helper thread works on. */
+struct auth_hash {
+	char password[PASSWORD_MAX + 1];
+	char hash[CRYPT_OUTPUT_SIZE];
+	struct crypt_data data;
+};
+
+static int auth_hash_run(void *arg)
+{
+	struct auth_hash *h = arg;
+	const char *got = crypt_rn(h->password, h->hash, &h->data, sizeof(h->data));
+	size_t len = strlen(h->hash);
+
+	if (got == NULL || got[0] == '*')
+		return -EINVAL;
+	return strlen(got) == len && CRYPTO_memcmp(got, h->hash, len) == 0 ? 1 : 0;
+}
+
+/* 1: right, 0: wrong, or -errno. */
+KURIR_PARKS static int auth_file_hash(struct kurir_self *self, struct kurir_str password,
+                                      struct kurir_str hash)
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct auth_file *a = kurir_state(self);
+	struct auth_hash *h;
+	int r;
+
+	if (a->waiting >= (unsigned)c->waiting) {
+		kurir_count(self, COUNT_BUSY, 1);
+		return -EAGAIN;
+	}
+	if (hash.len >= sizeof(h->hash))
+		return -EINVAL;
+	h = calloc(1, sizeof(*h));
+	if (h == NULL)
+		return -ENOMEM;
+	memcpy(h->password, password.ptr, password.len);
+	memcpy(h->hash, hash.ptr, hash.len);
+	a->waiting++;
+	r = kurir_offload(auth_hash_run, h, kurir_now() + 60000);
+	a->waiting--;
+	OPENSSL_cleanse(h, sizeof(*h));
+	free(h);
+	return r;
+}
+
+struct auth_keys {
+	uint64_t user, network, pair;
+};
+
+static void auth_file_keys(const struct auth_file *a, struct kurir_str user, struct kurir_str peer,
+                           struct auth_keys *ret)
+{
+	struct kurir_arena *arena = kurir_scratch();
+	struct kurir_str net = backoff_network(arena, peer);
+
+	ret->user = keyed_number(a, kurir_format(arena, "u %.*s", KURIR_ARG(user)));
+	ret->network = keyed_number(a, kurir_format(arena, "n %.*s", KURIR_ARG(net)));
+	ret->pair = keyed_number(a, kurir_format(arena, "p %.*s %.*s", KURIR_ARG(net), KURIR_ARG(user)));
+}
+
+/* Who logged in from this network before is not locked out by strangers elsewhere who guess. */
+static bool auth_file_locked(const struct auth_file *a, const struct auth_keys *k)
+{
+	kurir_time now = kurir_now();
+
+	if (backoff_locked(a->backoff, k->network, now) || backoff_locked(a->backoff, k->pair, now))
+		return true;
+	return backoff_locked(a->backoff, k->user, now) &&
+	       !backoff_praised(a->backoff, k->pair, now, PRAISE);
+}
+
+static void auth_file_count_failure(const struct auth_file_conf *c, struct auth_file *a,
+                                    const struct auth_keys *k)
+{
+	struct backoff_rule user = { (uint32_t)c->failures, c->back_off, c->back_off_most, c->forget };
+	struct backoff_rule net = user;
+	kurir_time now = kurir_now();
+
+	net.free_failures = (uint32_t)c->failures_network;
+	backoff_fail(a->backoff, k->user, &user, now);
+	backoff_fail(a->backoff, k->network, &net, now);
+	if (backoff_praised(a->backoff, k->pair, now, PRAISE))
+		backoff_fail(a->backoff, k->pair, &user, now);
+}
+
+static void auth_file_forgive(struct auth_file *a, const struct auth_keys *k, bool success)
+{
+	backoff_undo(a->backoff, k->network);
+	if (success) {
+		backoff_clear(a->backoff, k->user);
+		backoff_clear(a->backoff, k->pair);
+		backoff_praise(a->backoff, k->pair, kurir_now());
+	} else {
+		backoff_undo(a->backoff, k->user);
+		backoff_undo(a->backoff, k->pair);
+	}
+}
+
+KURIR_PARKS static int auth_file_check(struct kurir_self *self, const struct kurir_credentials *cr,
+                                       struct kurir_arena *arena, struct kurir_str *ret_account)
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct auth_file *a = kurir_state(self);
+	struct kurir_str name, hash = KURIR_STR("");
+	const struct users_user *u;
+	unsigned char digest[DIGEST];
+	struct auth_keys keys;
+	bool exists, usable;
+	int r;
+
+	if (cr->user.len > 512 || cr->password.len > PASSWORD_MAX)
+		return -EACCES;
+	auth_file_refresh(self);
+	name = users_name(arena, cr->user, c->domain);
+	auth_file_keys(a, name, cr->peer, &keys);
+	if (auth_file_locked(a, &keys)) {
+		kurir_count(self, COUNT_LOCKED, 1);
+		return -EAGAIN;
+	}
+	u = users_find(a->users, name);
+	exists = u != NULL;
+	usable = exists && u->hash.ptr[0] == '$';
+	cache_digest(a, name, cr->password, digest);
+	if (usable && cache_has(a, digest)) {
+		kurir_count(self, COUNT_CACHED, 1);
+		*ret_account = name;
+		return 0;
+	}
+	/* Copied: the table may be replaced while the hash is computed. */
+	hash = usable ? u->hash : users_decoy(a->users);
+	hash = kurir_copy(arena, hash.len > 0 ? hash : kurir_str_of(a->decoy));
+	auth_file_count_failure(c, a, &keys);
+	r = auth_file_hash(self, cr->password, hash);
+	if (r < 0) {
+		auth_file_forgive(a, &keys, false);
+		return r == -EAGAIN || r == -ECANCELED ? r
+		                                       : kurir_log(self, KURIR_ERROR, r,
+		                                                   "cannot check the password of %.*s",
+		                                                   KURIR_ARG(name));
+	}
+	if (r == 1 && usable) {
+		auth_file_forgive(a, &keys, true);
+		if (c->cache > 0)
+			cache_put(a, digest, kurir_now() + c->cache);
+		kurir_count(self, COUNT_ACCEPTED, 1);
+		*ret_account = name;
+		return 0;
+	}
+	kurir_count(self, exists ? COUNT_WRONG : COUNT_UNKNOWN, 1);
+	return exists ? -EACCES : -ENOENT;
+}
+
+static int auth_file_start(struct kurir_self *self)
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct auth_file *a = kurir_state(self);
+	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+	struct crypt_data *data;
+	int r;
+
+	if (getrandom(a->key, sizeof(a->key), 0) != (ssize_t)sizeof(a->key))
+		return kurir_log(self, KURIR_ERROR, -EIO, "no random bytes");
+	a->cache = kurir_alloc(kurir_self_arena(self), CACHE_SLOTS * sizeof(*a->cache));
+	a->backoff = kurir_alloc(kurir_self_arena(self), sizeof(*a->backoff));
+	data = calloc(1, sizeof(*data));
+	if (data != NULL && crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof(setting)) != NULL &&
+	    crypt_rn("", setting, data, sizeof(*data)) != NULL)
+		memcpy(a->decoy, data->output, sizeof(a->decoy));
+	free(data);
+	r = auth_file_load(self);
+	if (r < 0)
+		return kurir_log(self, KURIR_ERROR, r,
+		                 "cannot read %.*s: make it with \"kurirctl passwd\"", KURIR_ARG(c->users));
+	return 0;
+}
+
+static void auth_file_stop(struct kurir_self *self)
+{
+	struct auth_file *a = kurir_state(self);
+
+	kurir_arena_free(a->arena);
+	a->arena = NULL;
+	OPENSSL_cleanse(a->key, sizeof(a->key));
+}
+
+static const struct kurir_auth_ops auth_file_ops = { sizeof(auth_file_ops), auth_file_check };
+static const struct kurir_service auth_file_services[] = {
+	{ .kind = "auth", .name = "auth_file", .ops = &auth_file_ops }, { 0 }
+};
+static const struct kurir_path auth_file_paths[] = { { .option = "users", .read = KURIR_ROLE_AUTH },
+	                                             { 0 } };
+
+KURIR_MODULE(auth_file, .version = "1", .summary = "Users and password hashes in a file",
+             .roles = KURIR_ROLE_AUTH, .caps = KURIR_CAP_FILES | KURIR_CAP_SPAWN,
+             .conf_size = sizeof(struct auth_file_conf), .self_size = sizeof(struct auth_file),
+             .options = auth_file_options, .counters = auth_file_counters,
+             .services = auth_file_services, .paths = auth_file_paths, .start = auth_file_start,
+             .stop = auth_file_stop);

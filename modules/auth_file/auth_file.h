@@ -1,0 +1,56 @@
+/* auth_file.h - private to the module: the users file, the back-off and the cache. */
+#ifndef AUTH_FILE_H
+#define AUTH_FILE_H
+
+#include <kurir/auth.h>
+
+/* users = *( [ user ":" hash [ ":" rest ] ] LF ), see users.c */
+struct users;
+struct users_user {
+	struct kurir_str name; /* lower case */
+	struct kurir_str hash; /* NUL follows */
+};
+struct users_line {
+	struct kurir_str name, hash;
+};
+/* One line without its LF: 1 with *ret, 0 empty or a comment, -EINVAL. */
+int users_line(struct kurir_str line, struct users_line *ret);
+/* All of a file; domain is added to names without one.  Wrong lines are left out, the first one's number
+ * in *ret_bad_line (0: none).  The first of two equal names counts. */
+struct users *users_parse(struct kurir_arena *, struct kurir_str text, struct kurir_str domain,
+                          unsigned *ret_bad_line);
+const struct users_user *users_find(const struct users *, struct kurir_str name);
+size_t users_count(const struct users *);
+/* A hash that a password for nobody is checked against: as slow as most in the file. */
+struct kurir_str users_decoy(const struct users *);
+/* "paijo" -> "paijo@domain", lower case. */
+struct kurir_str users_name(struct kurir_arena *, struct kurir_str name, struct kurir_str domain);
+
+/* Failures by key.  Of fixed size: when full, the entry that failed longest ago is forgotten. */
+#define BACKOFF_SLOTS 16384
+#define BACKOFF_WAYS  8
+struct backoff_entry {
+	uint64_t key; /* 0: free */
+	kurir_time last, until;
+	uint32_t failures;
+};
+struct backoff_rule {
+	uint32_t free_failures; /* so many cost nothing */
+	kurir_time first, most; /* how long one more locks; doubles each time */
+	kurir_time forget;	/* without a failure */
+};
+struct backoff {
+	struct backoff_entry entries[BACKOFF_SLOTS];
+};
+bool backoff_locked(const struct backoff *, uint64_t key, kurir_time now);
+/* Counted before the outcome is known, so that many guesses at once count too; undone by success. */
+void backoff_fail(struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
+void backoff_undo(struct backoff *, uint64_t key);
+void backoff_clear(struct backoff *, uint64_t key);
+/* Remembers that key did well (a user from a network); until it is forgotten or pushed out. */
+void backoff_praise(struct backoff *, uint64_t key, kurir_time now);
+bool backoff_praised(const struct backoff *, uint64_t key, kurir_time now, kurir_time span);
+/* "192.0.2.77" -> "192.0.2.0/24", "2001:db8::1" -> "2001:db8::/64"; else the text itself. */
+struct kurir_str backoff_network(struct kurir_arena *, struct kurir_str peer);
+
+#endif

@@ -1,0 +1,130 @@
+/* users.c - the users file: parsed, and searched by name.  No I/O.
+ *
+ * users = *( line LF ) [ line ]
+ * line  = [ user ":" hash [ ":" *CHAR ] ] / "#" *CHAR
+ * user  = 1*255( any but ":" and controls )	; compared without ASCII case
+ * hash  = "$" 1*511VCHAR / "!" *VCHAR / "*" *VCHAR	; crypt(5); "!" and "*": nobody gets in */
+#include "auth_file.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define USER_MAX 255
+#define HASH_MAX 511
+
+struct users {
+	struct users_user *table; /* open addressing */
+	size_t room, count;
+	struct kurir_str decoy;
+};
+
+int users_line(struct kurir_str line, struct users_line *ret)
+{
+	struct users_line l;
+	ssize_t colon;
+
+	if (line.len > 0 && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	if (kurir_str_trim(line).len == 0 || line.ptr[0] == '#')
+		return 0;
+	colon = kurir_str_find(line, ':');
+	if (colon <= 0 || colon > USER_MAX)
+		return -EINVAL;
+	l.name = kurir_str_part(line, 0, (size_t)colon);
+	l.hash = kurir_str_part(line, (size_t)colon + 1, line.len);
+	colon = kurir_str_find(l.hash, ':');
+	if (colon >= 0)
+		l.hash.len = (size_t)colon;
+	if (l.hash.len == 0 || l.hash.len > HASH_MAX || strchr("$!*", l.hash.ptr[0]) == NULL)
+		return -EINVAL;
+	for (size_t i = 0; i < l.name.len; i++)
+		if ((unsigned char)l.name.ptr[i] < ' ' || l.name.ptr[i] == 127)
+			return -EINVAL;
+	for (size_t i = 0; i < l.hash.len; i++)
+		if ((unsigned char)l.hash.ptr[i] <= ' ' || (unsigned char)l.hash.ptr[i] >= 127)
+			return -EINVAL;
+	*ret = l;
+	return 1;
+}
+
+struct kurir_str users_name(struct kurir_arena *arena, struct kurir_str name, struct kurir_str domain)
+{
+	char *p;
+
+	if (domain.len == 0 || kurir_str_find(name, '@') >= 0)
+		return kurir_lower(arena, name);
+	p = kurir_alloc(arena, name.len + domain.len + 2);
+	memcpy(p, name.ptr, name.len);
+	p[name.len] = '@';
+	memcpy(p + name.len + 1, domain.ptr, domain.len);
+	return kurir_lower(arena, (struct kurir_str){ p, name.len + 1 + domain.len });
+}
+
+static struct users_user *slot(const struct users *u, struct kurir_str name)
+{
+	size_t i = (size_t)kurir_str_hash(name) & (u->room - 1);
+
+	while (u->table[i].name.len > 0 && !kurir_str_equal(u->table[i].name, name))
+		i = (i + 1) & (u->room - 1);
+	return &u->table[i];
+}
+
+struct users *users_parse(struct kurir_arena *arena, struct kurir_str text, struct kurir_str domain,
+                          unsigned *ret_bad_line)
+{
+	struct users *u = kurir_alloc(arena, sizeof(*u));
+	size_t lines = 1;
+	unsigned number = 0;
+
+	*ret_bad_line = 0;
+	u->decoy = KURIR_STR("");
+	for (size_t i = 0; i < text.len; i++)
+		lines += text.ptr[i] == '\n';
+	for (u->room = 16; u->room < 2 * lines;)
+		u->room *= 2;
+	u->table = kurir_alloc(arena, u->room * sizeof(*u->table));
+	while (text.len > 0) {
+		ssize_t lf = kurir_str_find(text, '\n');
+		struct kurir_str line = kurir_str_part(text, 0, lf < 0 ? text.len : (size_t)lf);
+		struct users_line l;
+		struct users_user *to;
+		struct kurir_str name;
+		int r = users_line(line, &l);
+
+		number++;
+		text = kurir_str_part(text, lf < 0 ? text.len : (size_t)lf + 1, text.len);
+		if (r < 0 && *ret_bad_line == 0)
+			*ret_bad_line = number;
+		if (r <= 0)
+			continue;
+		name = users_name(arena, l.name, domain);
+		to = slot(u, name);
+		if (to->name.len > 0) {
+			*ret_bad_line = *ret_bad_line == 0 ? number : *ret_bad_line;
+			continue;
+		}
+		to->name = name;
+		to->hash = kurir_copy(arena, l.hash);
+		u->count++;
+		if (u->decoy.len == 0 && l.hash.ptr[0] == '$')
+			u->decoy = to->hash;
+	}
+	return u;
+}
+
+const struct users_user *users_find(const struct users *u, struct kurir_str name)
+{
+	const struct users_user *e = slot(u, name);
+
+	return e->name.len > 0 ? e : NULL;
+}
+
+size_t users_count(const struct users *u)
+{
+	return u->count;
+}
+
+struct kurir_str users_decoy(const struct users *u)
+{
+	return u->decoy;
+}
