@@ -35,21 +35,30 @@ bool modload_good_name(struct kurir_str name)
 	return true;
 }
 
+/* The file by the true name of its folder, or empty. */
+static struct kurir_str in_folder(struct kurir_arena *arena, struct kurir_str folder, struct kurir_str name)
+{
+	char *real = realpath(folder.ptr, NULL);
+	struct kurir_str file = KURIR_STR("");
+
+	if (real)
+		file = kurir_format(arena, "%s/%.*s.so", real, KURIR_ARG(name));
+	free(real);
+	return file.len && access(file.ptr, F_OK) == 0 ? file : KURIR_STR("");
+}
+
 static struct kurir_str search_folder(struct kurir_arena *arena, struct kurir_str folder, struct kurir_str name)
 {
-	struct kurir_str file;
+	struct kurir_str file = KURIR_STR("");
 
 	if (folder.len == 0 || folder.ptr[0] != '/')
-		return KURIR_STR("");
-	for (int i = 0; i < 3; i++) {
-		if (i < 2)
-			file = kurir_format(arena, i ? "%.*s/.libs/%.*s.so" : "%.*s/%.*s.so", KURIR_ARG(folder), KURIR_ARG(name));
-		else
-			file = kurir_format(arena, "%.*s/%.*s/.libs/%.*s.so", KURIR_ARG(folder), KURIR_ARG(name), KURIR_ARG(name));
-		if (access(file.ptr, F_OK) == 0)
-			return file;
-	}
-	return KURIR_STR("");
+		return file;
+	file = in_folder(arena, kurir_copy(arena, folder), name);
+	if (file.len == 0)
+		file = in_folder(arena, kurir_format(arena, "%.*s/.libs", KURIR_ARG(folder)), name);
+	if (file.len == 0)
+		file = in_folder(arena, kurir_format(arena, "%.*s/%.*s/.libs", KURIR_ARG(folder), KURIR_ARG(name)), name);
+	return file;
 }
 
 /* Calls fn for the folders of the environment (not for a privileged program), then those of path. */
