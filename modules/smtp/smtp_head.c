@@ -1,0 +1,116 @@
+/* smtp_head.c - the header as it passes: hops are counted, what is missing is noticed; and the
+ * fields this server writes itself. */
+#include "smtp_private.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+void smtp_head_start(struct smtp_head *h)
+{
+	*h = (struct smtp_head){ .over = false };
+}
+
+static bool begins(const struct smtp_head *h, const char *name)
+{
+	return kurir_str_starts_nocase((struct kurir_str){ h->start, h->len }, kurir_str_of(name));
+}
+
+static void field(struct smtp_head *h)
+{
+	if (begins(h, "Received:"))
+		h->received++;
+	else if (begins(h, "Date:"))
+		h->date = true;
+	else if (begins(h, "Message-ID:"))
+		h->message_id = true;
+}
+
+/* Lines come in pieces; their first 16 bytes are all that is looked at. */
+ssize_t smtp_head_feed(struct smtp_head *h, struct kurir_str piece)
+{
+	size_t pos = 0, line = 0, n, room;
+
+	while (pos < piece.len) {
+		const char *lf = memchr(piece.ptr + pos, '\n', piece.len - pos);
+		size_t end = lf != NULL ? (size_t)(lf - piece.ptr) + 1 : piece.len;
+
+		line = pos;
+		n = end - pos;
+		room = sizeof(h->start) - h->len;
+		if (n > room)
+			n = room;
+		memcpy(h->start + h->len, piece.ptr + pos, n);
+		h->len += n;
+		pos = end;
+		if (lf == NULL)
+			break;
+		if (h->start[0] == '\r' || h->start[0] == '\n') {
+			h->over = true;
+			/* When the CR came with the piece before, the fields would be torn from
+			 * it: say nothing is missing.  A stream keeps CR and LF together. */
+			return h->len <= 2 && pos - line >= h->len ? (ssize_t)line : -1;
+		}
+		field(h);
+		h->len = 0;
+	}
+	return -1;
+}
+
+struct kurir_str smtp_date(void)
+{
+	static char text[40];
+	static int64_t second = -1;
+	static size_t len;
+	int64_t now = kurir_wallclock() / 1000;
+	time_t t = (time_t)now;
+	struct tm tm;
+
+	if (now != second && gmtime_r(&t, &tm) != NULL) {
+		/* The C locale's names are RFC 5322's; nothing here calls setlocale(). */
+		len = strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S +0000", &tm);
+		second = now;
+	}
+	return (struct kurir_str){ text, len };
+}
+
+/* RFC 3848 and RFC 6531 4.3: LMTP, SMTP, ESMTP, UTF8SMTP, with S for TLS and A for AUTH. */
+static struct kurir_str with(const struct smtp *s)
+{
+	bool utf8 = (s->tx_flags & KURIR_ENV_UTF8) != 0;
+	bool tls = kurir_conn_encrypted(s->conn);
+	const char *base = s->kind == SMTP_LMTP ? utf8 ? "UTF8LMTP" : "LMTP"
+	    : !s->extended			? "SMTP"
+	    : utf8				? "UTF8SMTP"
+						: "ESMTP";
+
+	return kurir_format(kurir_scratch(), "%s%s%s", base, tls && s->extended ? "S" : "",
+	    s->authenticated ? "A" : "");
+}
+
+struct kurir_str smtp_received(struct smtp *s)
+{
+	struct kurir_str ip = kurir_conn_peer(s->conn), host = kurir_hostname();
+	struct kurir_str tls = kurir_tls_summary(s->io), id = kurir_tx_id(s->tx);
+	struct kurir_str w = with(s), date = smtp_date();
+	bool six = kurir_str_find(ip, ':') >= 0, one = s->accepted == 1 && s->only_rcpt.len > 0;
+
+	return kurir_format(kurir_scratch(),
+	    "Received: from %.*s ([%s%.*s])\r\n\tby %.*s with %.*s%s%.*s%s id %.*s%s%.*s%s;\r\n\t%.*s\r\n",
+	    KURIR_ARG(s->helo), six ? "IPv6:" : "", KURIR_ARG(ip), KURIR_ARG(host), KURIR_ARG(w),
+	    tls.len > 0 ? "\r\n\t(" : "", KURIR_ARG(tls), tls.len > 0 ? ")" : "", KURIR_ARG(id),
+	    one ? "\r\n\tfor <" : "", KURIR_ARG(s->only_rcpt), one ? ">" : "", KURIR_ARG(date));
+}
+
+struct kurir_str smtp_missing(struct smtp *s)
+{
+	struct kurir_str date = smtp_date(), id = kurir_tx_id(s->tx), host = kurir_hostname();
+	struct kurir_str text = KURIR_STR("");
+
+	if (!s->body.head.date)
+		text = kurir_format(kurir_scratch(), "Date: %.*s\r\n", KURIR_ARG(date));
+	if (!s->body.head.message_id)
+		text = kurir_format(kurir_scratch(), "%.*sMessage-ID: <%.*s@%.*s>\r\n", KURIR_ARG(text),
+		    KURIR_ARG(id), KURIR_ARG(host));
+	return text;
+}
