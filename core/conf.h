@@ -43,7 +43,8 @@ struct conf {
 	int sandbox;		    /* enum conf_sandbox */
 	struct kurir_map pipelines; /* name -> instances, in order */
 
-	/* By role bit: users[0] is edge.  Empty: users_default; that empty too: do not change. */
+	/* By role bit: users[0] is edge.  Names, or numbers as digits.  Empty: users_default; that empty too: do not
+	 * change. */
 	struct kurir_str users[CONF_ROLES], users_default;
 	int64_t processes[CONF_ROLES];
 

@@ -66,24 +66,21 @@ int conf_main_plan(const char *file, int out, int err)
 	return conclude(&report, err);
 }
 
-/* The folders to look in: those of the file, else the one of the installation. */
-static struct kurir_texts module_path(struct kurir_arena *arena, struct frozen *memory, const char *file,
-    struct report *report)
+/* The folders to look in: those the file names, whatever else is wrong with it; else the one of the installation. */
+static struct kurir_texts module_path(struct kurir_arena *arena, struct frozen *memory, const char *file)
 {
 	static const struct kurir_str installed = { KURIR_MODULEDIR, sizeof(KURIR_MODULEDIR) - 1 };
-	struct plan *plan = file ? plan_make(file, false, report) : NULL;
-	struct kurir_texts path = { 1, &installed };
-	struct kurir_str *items;
+	struct report unread = REPORT();
+	struct option_reader rd = { .report = &unread, .memory = memory, .arena = arena };
+	struct conf *conf = frozen_alloc(memory, sizeof(*conf));
+	const struct json *top = file ? json_load(arena, file, &unread) : NULL;
 
-	(void)arena;
-	if (!plan)
-		return path;
-	path = plan->conf.module_path;
-	items = frozen_alloc(memory, (path.count + 1) * sizeof(*items));
-	for (size_t i = 0; i < path.count; i++)
-		items[i] = frozen_copy(memory, path.items[i]);
-	plan_free(plan);
-	return (struct kurir_texts){ path.count, items };
+	if (top) {
+		rd.folder = plan_folder(arena, file);
+		conf_read(&rd, top, conf);
+	}
+	kurir_buf_free(&unread.text);
+	return conf->module_path.count ? conf->module_path : (struct kurir_texts){ 1, &installed };
 }
 
 struct run {
@@ -96,7 +93,7 @@ struct run {
 static void run_begin(struct run *run, const char *file)
 {
 	*run = (struct run){ kurir_arena_new("describe"), frozen_new(), REPORT(), { 0, NULL } };
-	run->path = module_path(run->arena, run->memory, file, &run->report);
+	run->path = module_path(run->arena, run->memory, file);
 }
 
 static int run_end(struct run *run, int err)

@@ -1,9 +1,9 @@
 /* instance.c - the configured instances of this process, and what modules ask about themselves. */
 #include "instance.h"
 #include "conf.h"
+#include "conn.h"
 #include "count.h"
 #include "instance_private.h"
-#include "tx.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -199,11 +199,6 @@ const char *kurir_self_name(struct kurir_self *self)
 void *kurir_conn_state(struct kurir_conn *conn, struct kurir_self *self)
 {
 	return (char *)conn_slots(conn) + checked(self)->conn_offset;
-}
-
-void *kurir_tx_state(struct kurir_tx *tx, struct kurir_self *self)
-{
-	return tx->slots + checked(self)->tx_offset;
 }
 
 struct kurir_str kurir_hostname(void)

@@ -37,9 +37,6 @@ extern struct kurir_self *instance_list; /* configuration order */
 extern unsigned instance_count;
 extern size_t instance_conn_bytes, instance_tx_bytes; /* per connection, per transaction */
 
-/* Where a connection keeps its instance_conn_bytes zeroed bytes (conn.c). */
-void *conn_slots(struct kurir_conn *);
-
 /* "module" or "module/instance"; NULL when there is none. */
 struct kurir_self *instance_find(struct kurir_str name);
 /* Calls start() of all whose module plays one of the roles of this process; 0 or -errno of a required one

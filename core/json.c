@@ -325,7 +325,8 @@ static void report_duplicates(struct json_parser *p, const struct json *object)
 	const struct json **sorted;
 	size_t n = 0;
 
-	if (object->count < 2)
+	/* Of an included file: seen when its members are in their place. */
+	if (object->count < 2 || object->index == JSON_SPLICED)
 		return;
 	sorted = kurir_alloc(p->arena, object->count * sizeof(*sorted));
 	for (const struct json *c = object->first; c; c = c->next)
@@ -496,4 +497,12 @@ const char *value_type_name(enum value_type type)
 		"an array", "an object" };
 
 	return names[type];
+}
+
+const char *json_kind(const struct json *v)
+{
+	if (v->type == VALUE_REAL && !memchr(v->text.ptr, '.', v->text.len) && !memchr(v->text.ptr, 'e', v->text.len) &&
+	    !memchr(v->text.ptr, 'E', v->text.len))
+		return "a number too large";
+	return value_type_name(v->type);
 }

@@ -65,6 +65,11 @@ static int slurp(struct kurir_arena *arena, const char *path, size_t max, struct
 	return r;
 }
 
+const char *json_slurp_why(int r)
+{
+	return r == -ENOTSUP ? "it is not a file" : strerror(-r);
+}
+
 int json_slurp(struct kurir_arena *arena, const char *path, size_t max, struct kurir_str *ret, unsigned *ret_mode)
 {
 	struct stat st;
@@ -89,7 +94,7 @@ static struct json *load(struct kurir_arena *arena, const char *path, const stru
 	if (r == -EFBIG)
 		report_at(report, where, "%s is larger than %u bytes", path, JSON_FILE_MAX);
 	else if (r < 0)
-		report_at(report, where, "cannot read %s: %s", path, strerror(-r));
+		report_at(report, where, "cannot read %s: %s", path, json_slurp_why(r));
 	if (r < 0) {
 		report->broken = true;
 		return NULL;

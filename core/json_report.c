@@ -47,6 +47,8 @@ struct kurir_str json_pointer(struct kurir_arena *arena, const struct json *v)
 
 static bool begin(struct report *r, const char *file, uint32_t line, uint32_t column, const struct json *in)
 {
+	size_t before;
+
 	if (r->errors++ >= REPORT_MAX) {
 		if (r->errors == REPORT_MAX + 1)
 			kurir_buf_add(&r->text, KURIR_STR("... and more\n"));
@@ -54,9 +56,10 @@ static bool begin(struct report *r, const char *file, uint32_t line, uint32_t co
 	}
 	if (file)
 		kurir_buf_printf(&r->text, "%s:%u:%u: ", file, line, column);
-	if (in && in->parent)
+	before = r->text.len;
+	if (in)
 		put_pointer(&r->text, in);
-	else if (file)
+	if (file && r->text.len == before)
 		kurir_buf_add(&r->text, KURIR_STR("/"));
 	if (file)
 		kurir_buf_add(&r->text, KURIR_STR(": "));

@@ -45,7 +45,7 @@ static bool expect(struct option_reader *rd, const struct json *v, enum value_ty
 {
 	if (v->type == type)
 		return true;
-	report_at(rd->report, v, "%s is expected here, this is %s", wanted, value_type_name(v->type));
+	report_at(rd->report, v, "%s is expected here, this is %s", wanted, json_kind(v));
 	return false;
 }
 
@@ -56,6 +56,10 @@ static bool in_bounds(struct option_reader *rd, const struct kurir_option *o, co
 
 	if ((o->min == 0 && o->max == 0) || (n >= o->min && n <= o->max))
 		return true;
+	if (o->min == o->max) {
+		report_at(rd->report, v, "%lld is not possible, only %lld", (long long)n, (long long)o->min);
+		return false;
+	}
 	if (o->type == KURIR_SPAN) {
 		low = option_show_span(rd->arena, o->min);
 		high = option_show_span(rd->arena, o->max);
@@ -128,7 +132,7 @@ static void read_choice(struct option_reader *rd, const struct kurir_option *o, 
 	}
 	if (v->type != VALUE_TEXT) {
 		report_at(rd->report, v, "one of %.*s is expected here, this is %s", KURIR_ARG(all),
-		    value_type_name(v->type));
+		    json_kind(v));
 		return;
 	}
 	hint = option_hint(rd->arena, v->text, o->choices, (size_t)count);
@@ -203,7 +207,7 @@ static void secret_file(struct option_reader *rd, const struct json *v, struct k
 	int r = json_slurp(rd->arena, path, SECRET_MAX, &text, &mode);
 
 	if (r < 0) {
-		report_at(rd->report, v, "cannot read %s: %s", path, strerror(-r));
+		report_at(rd->report, v, "cannot read %s: %s", path, json_slurp_why(r));
 	} else if (mode & 07) {
 		report_at(rd->report, v, "%s is a secret that everyone may read or change: chmod o= %s", path, path);
 	} else {

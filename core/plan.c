@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Where relative paths start: the folder the file is in, by its true name. */
-static struct kurir_str folder_of(struct kurir_arena *arena, const char *file)
+struct kurir_str plan_folder(struct kurir_arena *arena, const char *file)
 {
 	const char *slash = strrchr(file, '/');
 	const char *folder = slash ? kurir_copy(arena, (struct kurir_str){ file, (size_t)(slash - file) + 1 }).ptr : ".";
@@ -44,7 +44,7 @@ struct plan *plan_make(const char *file, bool secrets, struct report *report)
 	const char *base = strrchr(file, '/');
 
 	p.rd = (struct option_reader){ .report = report, .memory = frozen_new(), .arena = p.arena,
-		.folder = folder_of(p.arena, file) };
+		.folder = plan_folder(p.arena, file) };
 	p.file = kurir_format(p.arena, "%.*s/%s", KURIR_ARG(p.rd.folder), base ? base + 1 : file).ptr;
 	p.warnings = json_array();
 	p.top = json_load(p.arena, file, report);
@@ -66,7 +66,7 @@ struct plan *plan_make(const char *file, bool secrets, struct report *report)
 static int apply_one(struct plan *plan, const struct plan_instance *it, struct option_reader *rd, struct kurir_arena *arena,
     struct kurir_str *ret_error)
 {
-	struct module *m;
+	struct module *m, *granted;
 	struct kurir_self *self;
 	const char *name;
 	void *conf;
@@ -78,11 +78,14 @@ static int apply_one(struct plan *plan, const struct plan_instance *it, struct o
 		return r;
 	conf = frozen_alloc(plan->memory, m->m.conf_size + 1);
 	option_fill(rd, m->m.options, it->options, conf);
-	self = instance_new(m, frozen_copy(plan->memory, it->name).ptr, conf);
+	/* What is withheld is withheld from this instance. */
+	granted = frozen_alloc(plan->memory, sizeof(*granted));
+	memcpy(granted, m, sizeof(*granted));
+	granted->caps = it->caps;
+	self = instance_new(granted, frozen_copy(plan->memory, it->name).ptr, conf);
 	self->on_error = (enum instance_on_error)it->conf.on_error;
 	self->deadline = it->conf.deadline;
 	self->required = it->conf.required;
-	m->caps = it->caps;
 	return 0;
 }
 

@@ -126,10 +126,15 @@ static const char *parse_address(struct kurir_str s, struct address *ret)
 		return "all addresses are \"0.0.0.0:PORT\" (IPv4) and \"[::]:PORT\" (IPv6)";
 	if (host.len < sizeof(ip))
 		memcpy(ip, host.ptr, host.len);
-	if (inet_pton(ret->six ? AF_INET6 : AF_INET, ip, ret->ip) != 1)
-		return "a listener takes addresses, not names: \"192.0.2.1:25\", \"[::]:25\" or \"unix:/path\"";
-	ret->any = memcmp(ret->ip, zero, 16) == 0;
-	return NULL;
+	if (inet_pton(ret->six ? AF_INET6 : AF_INET, ip, ret->ip) == 1) {
+		ret->any = memcmp(ret->ip, zero, 16) == 0;
+		return NULL;
+	}
+	if (ret->six)
+		return "what stands in the brackets is not an IPv6 address";
+	if (ip[strspn(ip, "0123456789.")] == '\0')
+		return "this is not an IPv4 address";
+	return "a listener takes addresses, not names: \"192.0.2.1:25\", \"[::]:25\" or \"unix:/path\"";
 }
 
 static bool same_place(const struct address *a, const struct address *b)

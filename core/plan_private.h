@@ -27,6 +27,8 @@ struct planner {
 	json_t *warnings;
 };
 
+/* Where relative paths of file start. */
+struct kurir_str plan_folder(struct kurir_arena *, const char *file);
 /* plan_modules.c */
 void plan_modules(struct planner *);
 /* plan_check.c: what can only be seen when all modules are known. */
