@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""Who may include what."""
+import os
+import re
+from source import Laws, ROOT, files, read
+
+INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*([<\"])([^>\"]+)[>\"]", re.M)
+laws = Laws()
+
+
+def includes(*folders):
+    for path in files(*folders):
+        text = read(path)
+        for match in INCLUDE.finditer(text):
+            yield path, text.count("\n", 0, match.start()) + 1, match.group(1), match.group(2)
+
+
+def modules():
+    core = {os.path.basename(p) for p in files("core", ends=(".h",))}
+    for path, line, kind, name in includes("modules"):
+        folder = os.path.dirname(path)
+        if kind == '"':
+            own = os.path.normpath(os.path.join(folder, name))
+            if not own.startswith(folder + "/") or not os.path.exists(os.path.join(ROOT, own)):
+                yield f"{path}:{line}: \"{name}\" is not a header of this module"
+        elif name.startswith("kurir/"):
+            if not os.path.exists(os.path.join(ROOT, "include", name)):
+                yield f"{path}:{line}: <{name}> is not a public header"
+        elif name in core and not os.path.exists("/usr/include/" + name):
+            yield f"{path}:{line}: <{name}> is a header of the core"
+
+
+laws.law("modules include public headers and their own", modules())
+laws.law("public headers include public and system headers",
+         (f"{p}:{n}: \"{name}\"" for p, n, kind, name in includes("include")
+          if kind == '"'))
+laws.law("only core/modload.c includes ltdl.h",
+         (f"{p}:{n}" for p, n, _, name in includes("core", "modules", "include")
+          if name == "ltdl.h" and p != "core/modload.c"))
+laws.law("every header is guarded by its name", (
+    path for path in files("core", "modules", "include", ends=(".h",))
+    if not re.search(r"^#ifndef \w+_H\n#define \w+_H\n", read(path), re.M)))
+laws.done()

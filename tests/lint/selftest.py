@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""A law that cannot fail is none: each is shown one offence in a tree of its own."""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+HEADER = "#ifndef {0}_H\n#define {0}_H\n{1}\n#endif\n"
+PARKS = "int core_wait(void) KURIR_PARKS;"
+
+# law, what is wrong, file, text, and the words the report must have
+SAMPLES = [
+    ("banned", "a banned call", "core/x.c", "int f(char *a)\n{\n\treturn atoi(a);\n}\n", "atoi"),
+    ("sizes", "a long file", "core/x.c", "\n" * 801, "801 lines"),
+    ("sizes", "a long function", "core/x.c",
+     "int f(void)\n{\n" + "\tg();\n" * 121 + "}\n", "f() has"),
+    ("sizes", "a complex function", "core/x.c",
+     "int f(int a)\n{\n" + "\tif (a)\n\t\tg();\n" * 20 + "}\n", "f() has 21"),
+    ("sizes", "a core that grows", "core/x.c", None, "core: "),
+    ("words", "a wire protocol in the core", "core/x.c", "/* ST" "ARTTLS */\n", "core/x.c:1"),
+    ("words", "a workplace", "doc/x.md", "see /wo" "rk/main/x\n", "doc/x.md:1"),
+    ("includes", "a module with a header of the core", "modules/a/a.c",
+     '#include "../../core/loop.h"\n', "loop.h"),
+    ("includes", "a module with another's header", "modules/a/a.c", '#include "b.h"\n', "b.h"),
+    ("includes", "ltdl.h elsewhere", "core/x.c", "#include <ltdl.h>\n", "core/x.c:1"),
+    ("includes", "a header without a guard", "core/x.h", "int f(void);\n", "core/x.h"),
+    ("parks", "a function that parks in secret", "core/x.c",
+     PARKS + "\n\nint f(void)\n{\n\treturn core_wait();\n}\n", "f() calls core_wait()"),
+    ("parks", "a member that parks in secret", "core/x.c",
+     "struct o {\n\tint (*get)(void) KURIR_PARKS;\n};\n\nint f(struct o *o)\n{\n\treturn o->get();\n}\n",
+     "f() calls get()"),
+    ("headers", "a header that needs another", "include/kurir/x.h",
+     HEADER.format("X", "struct x {\n\tuint32_t y;\n};"), "uint32_t"),
+    ("headers", "a public header that is no C++", "include/kurir/x.h",
+     HEADER.format("X", "int f(int class);"), "g++"),
+    ("compile", "a shadowed name", "core/x.c",
+     "int f(int a);\nint f(int a)\n{\n\tif (a) {\n\t\tint a = 1;\n\t\treturn a;\n\t}\n\treturn 0;\n}\n",
+     "shadow"),
+    ("compile", "a lossy conversion in the core", "core/x.c",
+     "char f(int a);\nchar f(int a)\n{\n\treturn a;\n}\n", "conversion"),
+    ("format", "spaces for tabs", "core/x.c", "int f(void)\n{\n    return 0;\n}\n", "core/x.c"),
+    ("format", "a // comment", "core/x.c", "int x; // no\n", "// no"),
+    ("manuals", "a module without a page", "modules/a/a.c", "\n", "kurir-a.5 is missing"),
+    ("manuals", "a page without a heading", "modules/a/kurir-a.5", ".Dt A\n.Nd a\n.Sh EXAMPLE\n",
+     "kurir-a.5"),
+]
+
+
+def prove(law, path, text, words):
+    with tempfile.TemporaryDirectory() as root:
+        for folder in "core", "modules/a", "include/kurir", "doc", "tests":
+            os.makedirs(os.path.join(root, folder))
+        shutil.copy(os.path.join(TOP, ".clang-format"), root)
+        if text is None:
+            for n in range(12):
+                with open(os.path.join(root, f"core/x{n}.c"), "w", encoding="utf-8") as f:
+                    f.write("int x;\n" * 700)
+        else:
+            if path.startswith("modules/a/") and not path.endswith("a.c"):
+                open(os.path.join(root, "modules/a/a.c"), "w", encoding="utf-8").close()
+            with open(os.path.join(root, path), "w", encoding="utf-8") as f:
+                f.write(text)
+        done = subprocess.run([sys.executable, os.path.join(HERE, law + ".py")], text=True,
+                              capture_output=True, check=False,
+                              env=dict(os.environ, top_srcdir=root, top_builddir=root))
+        return "not ok" in done.stdout and words in done.stdout, done.stdout + done.stderr
+
+
+print(f"1..{len(SAMPLES)}")
+for number, (law, what, path, text, words) in enumerate(SAMPLES, 1):
+    good, said = prove(law, path, text, words)
+    print(f"{'ok' if good else 'not ok'} {number} - {law} sees {what}")
+    if not good:
+        print("# " + said.replace("\n", "\n# "))
