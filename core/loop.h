@@ -17,11 +17,14 @@ void loop_turn(kurir_time until);
 void loop_set_wallclock(int64_t unix_ms);
 void loop_advance(kurir_time by); /* virtual clock: fires the timers on the way */
 
+bool loop_clock_is_virtual(void);
+
 /* Timers: on the loop's stack, must not park. */
 struct loop_timer {
 	kurir_time when;
 	void (*fire)(struct loop_timer *);
-	size_t place; /* in the heap, 0: not set */
+	size_t place;	/* in the heap, 0: not set */
+	uint64_t order; /* equal times fire in the order they were set */
 };
 void loop_timer_set(struct loop_timer *, kurir_time when, void (*fire)(struct loop_timer *));
 void loop_timer_clear(struct loop_timer *);
@@ -34,7 +37,8 @@ struct loop_fd {
 int loop_fd_add(struct loop_fd *, uint32_t epoll_events);
 int loop_fd_change(struct loop_fd *, uint32_t epoll_events);
 void loop_fd_remove(struct loop_fd *); /* before close(2) */
-/* The running fiber waits for POLLIN or POLLOUT on fd: 1, -ETIMEDOUT, -ECANCELED. For rare waits. */
+/* The running fiber waits for POLLIN or POLLOUT on fd: 1, -ETIMEDOUT, -ECANCELED. For rare
+ * waits. */
 int loop_wait(int fd, short poll_events, kurir_time until) KURIR_PARKS;
 
 /* Work for the end of this round, after the ready fibers ran; once per object while queued. */
