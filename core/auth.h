@@ -7,15 +7,17 @@
 /* Registers the endpoints "auth" and "ticket.redeem": in every process, before it serves. */
 void auth_serve(void);
 
-/* AUTH: a ticket for the account; good once, for 30 seconds.  key: what the redeemer's call goes by. */
-int ticket_issue(struct kurir_arena *, uint64_t key, struct kurir_str account, struct kurir_str protocol,
-                 struct kurir_str *ret);
-/* AUTH: 0 with the account in arena; -EACCES: not ours, too old, used, or for another protocol. */
+/* AUTH: a ticket for the account; good once, for 30 seconds. key: what the redeemer's call goes
+ * by. */
+int ticket_issue(struct kurir_arena *, uint64_t key, struct kurir_str account,
+    struct kurir_str protocol, struct kurir_str *ret);
+/* AUTH: 0 with the account in arena; -EACCES: not ours, too old, used, or for another protocol.
+ */
 int ticket_take(struct kurir_arena *, struct kurir_str ticket, struct kurir_str protocol,
-                struct kurir_str *ret_account);
+    struct kurir_str *ret_account);
 /* ACCESS: asks the auth role.  Results as of ticket_take(), or why it could not be asked. */
-int ticket_redeem(struct kurir_str ticket, struct kurir_str protocol, kurir_time, struct kurir_arena *,
-                  struct kurir_str *ret_account) KURIR_PARKS;
+int ticket_redeem(struct kurir_str ticket, struct kurir_str protocol, kurir_time,
+    struct kurir_arena *, struct kurir_str *ret_account) KURIR_PARKS;
 void ticket_serve(void);
 
 #endif

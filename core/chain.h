@@ -8,8 +8,17 @@
 
 /* The points of struct kurir_smtp_hooks, in its order. */
 enum chain_point {
-	CHAIN_CONNECT, CHAIN_HELO, CHAIN_AUTH, CHAIN_MAIL, CHAIN_RCPT, CHAIN_DATA, CHAIN_FILTER,
-	CHAIN_MESSAGE, CHAIN_DONE, CHAIN_CLOSED, CHAIN_POINTS,
+	CHAIN_CONNECT,
+	CHAIN_HELO,
+	CHAIN_AUTH,
+	CHAIN_MAIL,
+	CHAIN_RCPT,
+	CHAIN_DATA,
+	CHAIN_FILTER,
+	CHAIN_MESSAGE,
+	CHAIN_DONE,
+	CHAIN_CLOSED,
+	CHAIN_POINTS,
 };
 extern const char *const chain_point_names[CHAIN_POINTS];
 
@@ -24,8 +33,10 @@ struct chain {
 	size_t count[CHAIN_POINTS];
 	struct chain *next;
 };
-/* Compiles the pipeline from started (or at least configured) instances; -ENOENT: *ret_missing is no instance. */
-int chain_add(struct kurir_str name, const struct kurir_str *instances, size_t n, size_t *ret_missing);
+/* Compiles the pipeline from started (or at least configured) instances; -ENOENT: *ret_missing
+ * is no instance. */
+int chain_add(
+    struct kurir_str name, const struct kurir_str *instances, size_t n, size_t *ret_missing);
 /* Never NULL: an unknown or empty name is the empty chain. */
 const struct chain *chain_find(struct kurir_str name);
 void chain_reset(void); /* forgets all: a new generation, tests */
@@ -39,16 +50,17 @@ struct chain_call {
 	struct kurir_rcpt *rcpt;
 	struct kurir_str text;	      /* helo: name; auth: account; mail: sender */
 	struct kurir_stream **stream; /* filter */
-	struct kurir_stream *under[CHAIN_FILTERS_MAX]; /* streams that others read from now: to be closed */
+	/* streams that others read from now: to be closed */
+	struct kurir_stream *under[CHAIN_FILTERS_MAX];
 	size_t under_count;
 	/* message: the body, opened for each hook. */
 	int (*open)(struct chain_call *, struct kurir_stream **ret) KURIR_PARKS;
-	struct kurir_self **current;  /* who runs now, for the checks of capabilities */
-	int verdict;		      /* done */
+	struct kurir_self **current; /* who runs now, for the checks of capabilities */
+	int verdict;		     /* done */
 };
 /* A decide point: the settled verdict, NEXT when nobody settled; *ret_who is who did, or NULL. */
 int chain_decide(const struct chain *, enum chain_point, struct chain_call *,
-                 struct kurir_self **ret_who) KURIR_PARKS;
+    struct kurir_self **ret_who) KURIR_PARKS;
 /* CHAIN_FILTER: 0 or the first -errno. */
 int chain_filter(const struct chain *, struct chain_call *) KURIR_PARKS;
 /* CHAIN_DONE, CHAIN_CLOSED: all of them. */

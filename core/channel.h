@@ -14,7 +14,8 @@ struct channel;
 struct channel *channel_new(int fd, const char *label);
 void channel_free(struct channel *); /* calls in flight fail with -ECONNRESET */
 
-/* The process's address book: where role/index is reached; replaced when the supervisor says so. */
+/* The process's address book: where role/index is reached; replaced when the supervisor says
+ * so. */
 void channel_book_set(uint32_t role, unsigned index, unsigned count, struct channel *);
 /* Which role answers an endpoint (from the plan). */
 void channel_book_endpoint(struct kurir_str endpoint, uint32_t role);

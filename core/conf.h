@@ -43,8 +43,8 @@ struct conf {
 	int sandbox;		    /* enum conf_sandbox */
 	struct kurir_map pipelines; /* name -> instances, in order */
 
-	/* By role bit: users[0] is edge.  Names, or numbers as digits.  Empty: users_default; that empty too: do not
-	 * change. */
+	/* By role bit: users[0] is edge. Names, or numbers as digits. Empty: users_default;
+	 * that empty too: do not change. */
 	struct kurir_str users[CONF_ROLES], users_default;
 	int64_t processes[CONF_ROLES];
 
@@ -67,7 +67,8 @@ struct conf {
 /* The configuration of this process; set by plan_apply(), read-only. */
 extern const struct conf *conf_now;
 
-/* Fills everything but "modules" from the top of a file; what is wrong is in the reader's report. */
+/* Fills everything but "modules" from the top of a file; what is wrong is in the reader's
+ * report. */
 void conf_read(struct option_reader *, const struct json *top, struct conf *);
 /* The core's part of a block of "modules". */
 void conf_read_module(struct option_reader *, const struct json *block, struct conf_module *);
@@ -77,7 +78,11 @@ json_t *conf_write(const struct conf *);
 /* The tables: groups of options, for --schema, --describe and the manual. */
 struct conf_group {
 	const char *name; /* "" for the top, "log", "tls", ... */
-	enum conf_shape { CONF_ONE, CONF_NAMED, CONF_LIST } shape; /* NAMED: {"any": {...}}; LIST: [{...}] */
+	enum conf_shape {
+		CONF_ONE,
+		CONF_NAMED,
+		CONF_LIST
+	} shape;	    /* NAMED: {"any": {...}}; LIST: [{...}] */
 	const char *parent; /* the group it stands in */
 	const struct kurir_option *options;
 	const char *help;

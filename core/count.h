@@ -4,7 +4,8 @@
 
 #include <kurir/module.h>
 
-/* Cells for an owner ("smtp", "route_static/corp", "core"); names ends with NULL and stays valid, like owner. */
+/* Cells for an owner ("smtp", "route_static/corp", "core"); names ends with NULL and stays
+ * valid, like owner. */
 uint64_t *count_new(const char *owner, const char *const *names);
 /* One cell more; owner and name are copied. */
 uint64_t *count_new_one(const char *owner, const char *name);

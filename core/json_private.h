@@ -6,7 +6,8 @@
 
 struct json_include;
 
-#define JSON_SPLICED UINT32_MAX /* index of the top of an included file: it is no step of a pointer */
+#define JSON_SPLICED \
+	UINT32_MAX /* index of the top of an included file: it is no step of a pointer */
 
 struct json_parser {
 	struct kurir_arena *arena;
@@ -15,7 +16,7 @@ struct json_parser {
 	const char *at, *end, *line_start;
 	uint32_t line;
 	unsigned depth;
-	bool stop; /* after broken syntax: unwind */
+	bool stop;		      /* after broken syntax: unwind */
 	struct json_include *include; /* NULL: "include" means nothing */
 };
 
@@ -24,6 +25,7 @@ void json_append(struct json *parent, struct json *child);
 /* Puts the members of the files that v names into object. */
 void json_include(struct json_parser *, struct json *object, const struct json *v);
 /* The place of where, the pointer of in. */
-void json_report_in(struct report *, const struct json *where, const struct json *in, const char *text);
+void json_report_in(
+    struct report *, const struct json *where, const struct json *in, const char *text);
 
 #endif

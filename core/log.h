@@ -10,7 +10,8 @@ enum log_format { LOG_AS_TEXT, LOG_AS_JSON };
 
 /* Opens the sink (before the sandbox closes the way to it).  On failure lines go to stderr. */
 int log_open(enum log_target, enum log_format, enum kurir_level least);
-/* By the names of the configuration: "stderr" "syslog" "journald", "text" "json", "info"; -EINVAL. */
+/* By the names of the configuration: "stderr" "syslog" "journald", "text" "json", "info";
+ * -EINVAL. */
 int log_open_named(struct kurir_str to, struct kurir_str format, struct kurir_str level);
 /* Who this process is, in every line: "edge-0". */
 void log_set_role(const char *name);

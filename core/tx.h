@@ -7,7 +7,7 @@
 #include <kurir/smtp.h>
 #include "chain.h"
 
-#define TX_MAGIC 0x4b545831u
+#define TX_MAGIC       0x4b545831u
 #define REPLY_TEXT_MAX 400
 
 struct reply {
@@ -57,7 +57,7 @@ struct kurir_tx {
 	const struct kurir_queue_ops *queue;
 	struct kurir_self *queue_self;
 	struct kurir_spool *spool;
-	int error; /* sticky */
+	int error;		       /* sticky */
 	struct kurir_stream *in, *out; /* filters: what the session writes, what the pump reads */
 	struct kurir_group *group;
 	int pumped;
@@ -66,11 +66,11 @@ struct kurir_tx {
 struct session *session_of(struct kurir_conn *);
 /* Runs a decide point and fills *ret; the text of the accept answer is ok. */
 int session_decide(struct session *, enum chain_point, struct chain_call *, struct kurir_str ok,
-                   struct kurir_answer *ret) KURIR_PARKS;
+    struct kurir_answer *ret) KURIR_PARKS;
 void reply_clear(struct session *);
 /* The answer to a verdict: what the module said, or the point's default. */
 void reply_answer(struct session *, enum chain_point, int verdict, struct kurir_str ok,
-                  struct kurir_answer *ret);
+    struct kurir_answer *ret);
 void reply_set(struct session *, int code, const char *xyz, struct kurir_str text);
 void tx_body_drop(struct kurir_tx *) KURIR_PARKS; /* forgets an unfinished body */
 

@@ -20,26 +20,29 @@ struct kurir_identity {
 	struct kurir_str ticket;  /* lets one session into the access role, once, within 30 s */
 };
 
-/* From any role: asks the auth role.  0; -EACCES wrong user or password (the answer does not tell which and
- * takes the same time); -EAGAIN too many failures, try later; -ECONNRESET, -ETIMEDOUT, ...: cannot tell now. */
-KURIR_API int kurir_authenticate(struct kurir_self *, const struct kurir_credentials *, kurir_time,
-                                 struct kurir_arena *, struct kurir_identity *ret) KURIR_PARKS;
+/* From any role: asks the auth role. 0; -EACCES wrong user or password (the answer does not
+ * tell which and takes the same time); -EAGAIN too many failures, try later; -ECONNRESET,
+ * -ETIMEDOUT, ...: cannot tell now. */
+KURIR_API int kurir_authenticate(struct kurir_self *, const struct kurir_credentials *,
+    kurir_time, struct kurir_arena *, struct kurir_identity *ret) KURIR_PARKS;
 
 /* Service kind "auth", called in the auth role in the order of the configuration. */
 struct kurir_auth_ops {
 	size_t size;
-	/* 0 with *ret_account in arena; -ENOENT not my user: ask the next; -EACCES wrong password; or
-	 * -errno could not tell.  Slow hashes go to kurir_offload(). */
+	/* 0 with *ret_account in arena; -ENOENT not my user: ask the next; -EACCES wrong
+	 * password; or -errno could not tell. Slow hashes go to kurir_offload(). */
 	int (*check)(struct kurir_self *, const struct kurir_credentials *, struct kurir_arena *,
-	             struct kurir_str *ret_account) KURIR_PARKS;
+	    struct kurir_str *ret_account) KURIR_PARKS;
 };
 
-/* Base64 of RFC 4648 section 4, padded, without line ends.  Decoding: 0 or -EBADMSG, NUL follows. */
+/* Base64 of RFC 4648 section 4, padded, without line ends. Decoding: 0 or -EBADMSG, NUL
+ * follows. */
 KURIR_API struct kurir_str kurir_base64_encode(struct kurir_arena *, struct kurir_str);
 KURIR_API int kurir_base64_decode(struct kurir_arena *, struct kurir_str, struct kurir_str *ret);
-/* A client's response to SASL PLAIN (RFC 4616), in base64 ("=" is empty): fills user, password and authzid.
- * 0 or -EBADMSG. */
-KURIR_API int kurir_sasl_plain(struct kurir_arena *, struct kurir_str base64, struct kurir_credentials *ret);
+/* A client's response to SASL PLAIN (RFC 4616), in base64 ("=" is empty): fills user, password
+ * and authzid. 0 or -EBADMSG. */
+KURIR_API int kurir_sasl_plain(
+    struct kurir_arena *, struct kurir_str base64, struct kurir_credentials *ret);
 
 #ifdef __cplusplus
 }

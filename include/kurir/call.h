@@ -37,11 +37,11 @@ struct kurir_request {
 	struct kurir_str body;
 	int fd; /* sent along, borrowed; -1: none.  A zeroed struct means descriptor 0: set it */
 };
-/* Parks until the answer: >= 0 is the handler's result, *ret_reply is in arena.  Waits for a process that is
- * being restarted.  -errno of the handler, -ECONNRESET when its process died, -ENOENT for an unknown
- * endpoint, -ETIMEDOUT, -ECANCELED. */
+/* Parks until the answer: >= 0 is the handler's result, *ret_reply is in arena. Waits for a
+ * process that is being restarted. -errno of the handler, -ECONNRESET when its process died,
+ * -ENOENT for an unknown endpoint, -ETIMEDOUT, -ECANCELED. */
 KURIR_API int kurir_call(struct kurir_self *, const struct kurir_request *, kurir_time,
-                         struct kurir_arena *, struct kurir_str *ret_reply) KURIR_PARKS;
+    struct kurir_arena *, struct kurir_str *ret_reply) KURIR_PARKS;
 /* One way, no answer, never parks: 0, or -EAGAIN when the channel is full or down (the
  * receiver must be able to find out by itself what it missed). */
 KURIR_API int kurir_post(struct kurir_self *, const struct kurir_request *);
@@ -55,7 +55,8 @@ struct kurir_incoming {
 struct kurir_endpoint_ops {
 	size_t size;
 	/* On a fiber of its own.  reply has a limit of KURIR_CALL_MAX; result >= 0 or -errno. */
-	int (*call)(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *reply) KURIR_PARKS;
+	int (*call)(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *reply)
+	    KURIR_PARKS;
 	/* A one-way message; on the loop, must not park.  NULL: posts are refused. */
 	void (*post)(struct kurir_self *, const struct kurir_incoming *);
 };

@@ -9,8 +9,13 @@ extern "C" {
 #endif
 
 enum kurir_dns_type {
-	KURIR_DNS_A = 1, KURIR_DNS_CNAME = 5, KURIR_DNS_PTR = 12, KURIR_DNS_MX = 15, KURIR_DNS_TXT = 16,
-	KURIR_DNS_AAAA = 28, KURIR_DNS_TLSA = 52,
+	KURIR_DNS_A = 1,
+	KURIR_DNS_CNAME = 5,
+	KURIR_DNS_PTR = 12,
+	KURIR_DNS_MX = 15,
+	KURIR_DNS_TXT = 16,
+	KURIR_DNS_AAAA = 28,
+	KURIR_DNS_TLSA = 52,
 };
 enum kurir_dns_status {
 	KURIR_DNS_FOUND,    /* count > 0 */
@@ -20,24 +25,26 @@ enum kurir_dns_status {
 	KURIR_DNS_BOGUS,    /* DNSSEC says forged: try later, never use */
 };
 struct kurir_dns_record {
-	uint16_t preference;	/* MX */
-	struct kurir_str text;	/* A, AAAA: "192.0.2.1"; MX, PTR, CNAME: the name in lower case, no final dot ("" is the
-				 * root: null MX, RFC 7505); TXT: the strings joined; TLSA: raw rdata */
+	uint16_t preference; /* MX */
+	/* A, AAAA: "192.0.2.1"; MX, PTR, CNAME: the name in lower case, no final dot (""
+	 * is the root: null MX, RFC 7505); TXT: the strings joined; TLSA: raw rdata */
+	struct kurir_str text;
 };
 struct kurir_dns_answer {
 	enum kurir_dns_status status;
-	bool secure;		  /* DNSSEC validated */
+	bool secure;		    /* DNSSEC validated */
 	struct kurir_str canonical; /* the name after CNAMEs */
 	size_t count;
 	const struct kurir_dns_record *records; /* MX sorted by preference */
-	struct kurir_str summary; /* "MX dua.example = 10 mx.dua.example (insecure, ttl 300)" for explain */
-	uint32_t ttl;		  /* seconds */
+	/* "MX dua.example = 10 mx.dua.example (insecure, ttl 300)" for explain */
+	struct kurir_str summary;
+	uint32_t ttl; /* seconds */
 };
 struct kurir_dns_ops {
 	size_t size;
 	/* 0 with *ret filled (also for the bad statuses; its texts are in arena), or -errno. */
 	int (*lookup)(struct kurir_self *, struct kurir_str name, enum kurir_dns_type, kurir_time,
-	              struct kurir_arena *, struct kurir_dns_answer *ret) KURIR_PARKS;
+	    struct kurir_arena *, struct kurir_dns_answer *ret) KURIR_PARKS;
 };
 /* "192.0.2.1" -> "1.2.0.192.in-addr.arpa" (and ip6.arpa); -EINVAL when it is not an address. */
 KURIR_API int kurir_dns_reverse(struct kurir_arena *, struct kurir_str ip, struct kurir_str *ret);

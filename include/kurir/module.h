@@ -25,13 +25,13 @@ extern "C" {
 #define KURIR_FMT(f) __attribute__((format(printf, f, (f) + 1)))
 
 /* Opaque, owned by the core, never freed by a module.  Each lives as long as its arena. */
-struct kurir_self;	/* one configured instance of a module: from start() to stop() */
-struct kurir_conn;	/* one client connection: kurir/session.h */
-struct kurir_tx;	/* one mail transaction: kurir/smtp.h */
-struct kurir_arena;	/* memory that is freed all at once */
-struct kurir_stream;	/* bytes, both ways: kurir/stream.h */
-struct kurir_group;	/* fibers that cannot outlive their scope */
-struct kurir_signal;	/* something fibers wait for */
+struct kurir_self;   /* one configured instance of a module: from start() to stop() */
+struct kurir_conn;   /* one client connection: kurir/session.h */
+struct kurir_tx;     /* one mail transaction: kurir/smtp.h */
+struct kurir_arena;  /* memory that is freed all at once */
+struct kurir_stream; /* bytes, both ways: kurir/stream.h */
+struct kurir_group;  /* fibers that cannot outlive their scope */
+struct kurir_signal; /* something fibers wait for */
 
 /* Bytes that somebody else owns: not NUL-terminated, never NULL, passed by value. */
 struct kurir_str {
@@ -60,8 +60,9 @@ KURIR_API uint64_t kurir_str_hash(struct kurir_str); /* stable across releases: 
 /* Milliseconds.  Deadlines are absolute on a clock that only goes forward. */
 typedef int64_t kurir_time;
 #define KURIR_FOREVER INT64_MAX
-KURIR_API kurir_time kurir_now(void);	    /* monotonic; a deadline is kurir_now() + 30000 */
-KURIR_API kurir_time kurir_wallclock(void); /* since 1970-01-01T00:00:00Z; for headers and files */
+KURIR_API kurir_time kurir_now(void); /* monotonic; a deadline is kurir_now() + 30000 */
+KURIR_API kurir_time kurir_wallclock(
+    void); /* since 1970-01-01T00:00:00Z; for headers and files */
 
 /*
  * Memory.  Zeroed, aligned for anything, never NULL: what we size cannot fail (true
@@ -73,7 +74,8 @@ KURIR_API void kurir_arena_free(struct kurir_arena *); /* NULL is fine */
 KURIR_API void kurir_arena_clear(struct kurir_arena *);
 KURIR_API void *kurir_alloc(struct kurir_arena *, size_t);
 KURIR_API struct kurir_str kurir_copy(struct kurir_arena *, struct kurir_str); /* NUL follows */
-KURIR_API struct kurir_str kurir_lower(struct kurir_arena *, struct kurir_str); /* ASCII, copied */
+KURIR_API struct kurir_str kurir_lower(
+    struct kurir_arena *, struct kurir_str); /* ASCII, copied */
 KURIR_API struct kurir_str kurir_format(struct kurir_arena *, const char *, ...) KURIR_FMT(2);
 /* Runs fn(arg) when the arena is freed or cleared, last registered first. */
 KURIR_API void kurir_at_end(struct kurir_arena *, void (*fn)(void *), void *arg);
@@ -98,13 +100,16 @@ struct kurir_buf {
 	size_t len, room, limit;
 };
 #define KURIR_BUF(max) ((struct kurir_buf){ .limit = (max) })
-KURIR_API int kurir_buf_add(struct kurir_buf *, struct kurir_str); /* 0 or -EMSGSIZE, then unchanged */
+KURIR_API int kurir_buf_add(
+    struct kurir_buf *, struct kurir_str); /* 0 or -EMSGSIZE, then unchanged */
 KURIR_API int kurir_buf_printf(struct kurir_buf *, const char *, ...) KURIR_FMT(2);
-KURIR_API int kurir_buf_reserve(struct kurir_buf *, size_t more); /* room for more bytes after len */
+KURIR_API int kurir_buf_reserve(
+    struct kurir_buf *, size_t more); /* room for more bytes after len */
 KURIR_API void kurir_buf_cut(struct kurir_buf *, size_t from_start); /* drops the first bytes */
-KURIR_API struct kurir_str kurir_buf_str(const struct kurir_buf *);  /* borrowed until the next change */
-KURIR_API void kurir_buf_clear(struct kurir_buf *);		     /* len = 0, memory kept */
-KURIR_API void kurir_buf_free(struct kurir_buf *);		     /* memory given back, limit kept */
+KURIR_API struct kurir_str kurir_buf_str(
+    const struct kurir_buf *);			    /* borrowed until the next change */
+KURIR_API void kurir_buf_clear(struct kurir_buf *); /* len = 0, memory kept */
+KURIR_API void kurir_buf_free(struct kurir_buf *);  /* memory given back, limit kept */
 
 /*
  * Verdicts.  A hook returns one of these, or -errno when it could not decide; the
@@ -135,6 +140,9 @@ enum kurir_role {
 };
 KURIR_API uint32_t kurir_roles(void);	   /* what this process is: one bit, or ALL */
 KURIR_API unsigned kurir_role_index(void); /* which of the processes of this role, from 0 */
+/* True once this process is on its way out (reload, stop): begin no new work. A successor of
+ * the same role and index may be alive already; the queue and store roles wait for each other. */
+KURIR_API bool kurir_draining(void);
 
 /*
  * A service: what a module provides to others, found by kind and name.  ops points to the
@@ -151,10 +159,11 @@ struct kurir_service {
 };
 /* The ops of the first configured instance that provides kind (and name, unless NULL);
  * *ret_owner is what its functions take as self.  NULL: nobody does. */
-KURIR_API const void *kurir_service_find(const char *kind, const char *name,
-                                         struct kurir_self **ret_owner);
+KURIR_API const void *kurir_service_find(
+    const char *kind, const char *name, struct kurir_self **ret_owner);
 /* The n-th provider in configuration order, from 0; NULL after the last. */
-KURIR_API const void *kurir_service_at(const char *kind, unsigned n, struct kurir_self **ret_owner);
+KURIR_API const void *kurir_service_at(
+    const char *kind, unsigned n, struct kurir_self **ret_owner);
 
 /* Options.  The core parses, checks and documents them; the struct is read-only after. */
 enum kurir_type {
@@ -165,9 +174,10 @@ enum kurir_type {
 	KURIR_TEXT,	/* struct kurir_str */
 	KURIR_CHOICE,	/* int: the index in choices */
 	KURIR_TEXTS,	/* struct kurir_texts: an array of strings, or one string */
-	KURIR_MAP,	/* struct kurir_map: an object whose values are strings or arrays of strings */
-	KURIR_PATH,	/* struct kurir_str: absolute; relative ones start at the configuration's folder */
-	KURIR_SECRET,	/* struct kurir_str: never printed; {"file": ...} or {"env": ...} */
+	KURIR_MAP, /* struct kurir_map: an object whose values are strings or arrays of strings */
+	/* struct kurir_str: absolute; relative ones start at the configuration's folder */
+	KURIR_PATH,
+	KURIR_SECRET, /* struct kurir_str: never printed; {"file": ...} or {"env": ...} */
 };
 struct kurir_texts {
 	size_t count;
@@ -185,35 +195,39 @@ struct kurir_option {
 	const char *name;
 	enum kurir_type type;
 	size_t offset;
-	const char *preset;	    /* as the administrator would write it; "" for empty; NULL: required */
+	/* as the administrator would write it; "" for empty; NULL: required */
+	const char *preset;
 	const char *help;	    /* one sentence; --describe and the manual are made from it */
 	const char *const *choices; /* KURIR_CHOICE: names, ends with NULL */
 	int64_t min, max;	    /* INT, SIZE, SPAN; both 0: no bounds */
 };
 /* The dead comparison makes the compiler check the member's type. */
-#define KURIR_OPT_(n, t, ct, s, m, p, h)                                                    \
-	.name = (n), .type = (t), .offset = offsetof(s, m) + 0 * sizeof(&((s *)0)->m == (ct *)0), \
-	.preset = (p), .help = (h)
-#define KURIR_OPT_BOOL(n, s, m, p, h)   { KURIR_OPT_(n, KURIR_BOOL, bool, s, m, p, h) }
-#define KURIR_OPT_INT(n, s, m, p, h)    { KURIR_OPT_(n, KURIR_INT, int64_t, s, m, p, h) }
-#define KURIR_OPT_SIZE(n, s, m, p, h)   { KURIR_OPT_(n, KURIR_SIZE, uint64_t, s, m, p, h) }
-#define KURIR_OPT_SPAN(n, s, m, p, h)   { KURIR_OPT_(n, KURIR_SPAN, kurir_time, s, m, p, h) }
-#define KURIR_OPT_TEXT(n, s, m, p, h)   { KURIR_OPT_(n, KURIR_TEXT, struct kurir_str, s, m, p, h) }
-#define KURIR_OPT_PATH(n, s, m, p, h)   { KURIR_OPT_(n, KURIR_PATH, struct kurir_str, s, m, p, h) }
+#define KURIR_OPT_(n, t, ct, s, m, p, h) \
+	.name = (n), .type = (t), \
+	.offset = offsetof(s, m) + 0 * sizeof(&((s *)0)->m == (ct *)0), .preset = (p), \
+	.help = (h)
+/* clang-format off */
+#define KURIR_OPT_BOOL(n, s, m, p, h) { KURIR_OPT_(n, KURIR_BOOL, bool, s, m, p, h) }
+#define KURIR_OPT_INT(n, s, m, p, h) { KURIR_OPT_(n, KURIR_INT, int64_t, s, m, p, h) }
+#define KURIR_OPT_SIZE(n, s, m, p, h) { KURIR_OPT_(n, KURIR_SIZE, uint64_t, s, m, p, h) }
+#define KURIR_OPT_SPAN(n, s, m, p, h) { KURIR_OPT_(n, KURIR_SPAN, kurir_time, s, m, p, h) }
+#define KURIR_OPT_TEXT(n, s, m, p, h) { KURIR_OPT_(n, KURIR_TEXT, struct kurir_str, s, m, p, h) }
+#define KURIR_OPT_PATH(n, s, m, p, h) { KURIR_OPT_(n, KURIR_PATH, struct kurir_str, s, m, p, h) }
 #define KURIR_OPT_SECRET(n, s, m, p, h) { KURIR_OPT_(n, KURIR_SECRET, struct kurir_str, s, m, p, h) }
-#define KURIR_OPT_TEXTS(n, s, m, p, h)  { KURIR_OPT_(n, KURIR_TEXTS, struct kurir_texts, s, m, p, h) }
-#define KURIR_OPT_MAP(n, s, m, p, h)    { KURIR_OPT_(n, KURIR_MAP, struct kurir_map, s, m, p, h) }
+#define KURIR_OPT_TEXTS(n, s, m, p, h) { KURIR_OPT_(n, KURIR_TEXTS, struct kurir_texts, s, m, p, h) }
+#define KURIR_OPT_MAP(n, s, m, p, h) { KURIR_OPT_(n, KURIR_MAP, struct kurir_map, s, m, p, h) }
 #define KURIR_OPT_CHOICE(n, s, m, c, p, h) \
 	{ KURIR_OPT_(n, KURIR_CHOICE, int, s, m, p, h), .choices = (c) }
 #define KURIR_OPT_RANGE(n, t, ct, s, m, p, lo, hi, h) \
 	{ KURIR_OPT_(n, t, ct, s, m, p, h), .min = (lo), .max = (hi) }
+/* clang-format on */
 
-enum kurir_cap {		     /* what a module asks for; the rest is refused with -EPERM */
-	KURIR_CAP_NET = 1u << 0,     /* kurir_dial() */
-	KURIR_CAP_BODY = 1u << 1,    /* change the message */
-	KURIR_CAP_RCPT = 1u << 2,    /* change recipients */
-	KURIR_CAP_SPAWN = 1u << 3,   /* fibers beside the session's, kurir_offload() */
-	KURIR_CAP_FILES = 1u << 4,   /* files: those in paths, and no others */
+enum kurir_cap {		   /* what a module asks for; the rest is refused with -EPERM */
+	KURIR_CAP_NET = 1u << 0,   /* kurir_dial() */
+	KURIR_CAP_BODY = 1u << 1,  /* change the message */
+	KURIR_CAP_RCPT = 1u << 2,  /* change recipients */
+	KURIR_CAP_SPAWN = 1u << 3, /* fibers beside the session's, kurir_offload() */
+	KURIR_CAP_FILES = 1u << 4, /* files: those in paths, and no others */
 };
 
 /*
@@ -237,32 +251,34 @@ struct kurir_module {
 	uint32_t caps;	/* enum kurir_cap, or-ed */
 	uint32_t roles; /* where instances are started: enum kurir_role, or-ed */
 	size_t conf_size, self_size, conn_size, tx_size; /* zeroed by the core, see below */
-	const struct kurir_option *options;  /* ends with { 0 } */
-	const char *const *counters;	     /* ends with NULL */
-	const char *const *needs;	     /* kinds of service that must be configured too; ends with NULL */
+	const struct kurir_option *options;		 /* ends with { 0 } */
+	const char *const *counters;			 /* ends with NULL */
+	const char *const
+	    *needs; /* kinds of service that must be configured too; ends with NULL */
 	const struct kurir_service *services; /* ends with { 0 } */
-	const struct kurir_path *paths;	     /* ends with { 0 } */
+	const struct kurir_path *paths;	      /* ends with { 0 } */
 	/* After the options were read, before anything starts, also for --check; no side
 	 * effects, must not park.  0, or -EINVAL with *error set (kurir_format in arena). */
 	int (*check)(const void *conf, struct kurir_arena *arena, struct kurir_str *error);
-	int (*start)(struct kurir_self *) KURIR_PARKS; /* once a process; kurir_roles() tells which */
+	int (*start)(struct kurir_self *)
+	    KURIR_PARKS; /* once a process; kurir_roles() tells which */
 	void (*stop)(struct kurir_self *) KURIR_PARKS; /* its fibers are ended before */
 	const struct kurir_smtp_hooks *smtp;
 	/* append here, and nowhere else */
 };
 
 /* KURIR_MODULE(greylist, .summary = "...", ...): the module's only exported symbol. */
-#define KURIR_MODULE(ident, ...)                                                   \
-	KURIR_API const struct kurir_module *ident##_LTX_kurir_module(void);       \
-	const struct kurir_module *ident##_LTX_kurir_module(void)                  \
-	{                                                                          \
-		static const struct kurir_module m = { .size = sizeof(m),          \
-			.abi_major = KURIR_ABI_MAJOR,                              \
-			.abi_minor = KURIR_ABI_MINOR,                              \
-			.name = #ident,                                            \
-			__VA_ARGS__ };                                             \
-		return &m;                                                         \
-	}                                                                          \
+#define KURIR_MODULE(ident, ...) \
+	KURIR_API const struct kurir_module *ident##_LTX_kurir_module(void); \
+	const struct kurir_module *ident##_LTX_kurir_module(void) \
+	{ \
+		static const struct kurir_module m = { .size = sizeof(m), \
+			.abi_major = KURIR_ABI_MAJOR, \
+			.abi_minor = KURIR_ABI_MINOR, \
+			.name = #ident, \
+			__VA_ARGS__ }; \
+		return &m; \
+	} \
 	typedef int ident##_module_ends_with_a_semicolon
 
 /* The module's own memory: conf_size, self_size, conn_size and tx_size bytes, one each. */
@@ -271,8 +287,8 @@ KURIR_API void *kurir_state(struct kurir_self *);
 KURIR_API void *kurir_conn_state(struct kurir_conn *, struct kurir_self *);
 KURIR_API void *kurir_tx_state(struct kurir_tx *, struct kurir_self *);
 KURIR_API struct kurir_arena *kurir_self_arena(struct kurir_self *); /* until stop() returned */
-KURIR_API const char *kurir_self_name(struct kurir_self *);	     /* "module" or "module/instance" */
-KURIR_API struct kurir_str kurir_hostname(void);		     /* the configuration's "hostname" */
+KURIR_API const char *kurir_self_name(struct kurir_self *); /* "module" or "module/instance" */
+KURIR_API struct kurir_str kurir_hostname(void);	    /* the configuration's "hostname" */
 /* "state" of the configuration and then name, as declared in paths. */
 KURIR_API struct kurir_str kurir_state_path(struct kurir_arena *, const char *name);
 
@@ -286,8 +302,10 @@ KURIR_API int kurir_yield(void) KURIR_PARKS;		 /* lets the others run once */
 
 /* A group that is not ended explicitly ends with the instance (self) or the process (NULL). */
 KURIR_API struct kurir_group *kurir_group_begin(struct kurir_self *);
-KURIR_API int kurir_group_go(struct kurir_group *, const char *name, void (*fn)(void *), void *arg);
-KURIR_API int kurir_group_wait(struct kurir_group *, kurir_time) KURIR_PARKS; /* until all returned */
+KURIR_API int kurir_group_go(
+    struct kurir_group *, const char *name, void (*fn)(void *), void *arg);
+KURIR_API int kurir_group_wait(struct kurir_group *, kurir_time)
+    KURIR_PARKS;						  /* until all returned */
 KURIR_API void kurir_group_end(struct kurir_group *) KURIR_PARKS; /* cancels, waits, frees */
 
 /* A signal wakes all who wait; it is not remembered: check your condition, then wait. */
@@ -306,10 +324,11 @@ KURIR_API int kurir_wait_fd(int fd, short poll_events, kurir_time) KURIR_PARKS;
  */
 struct kurir_watch;
 KURIR_API int kurir_watch_new(struct kurir_self *, int fd, void (*ready)(void *arg, short events),
-                              void *arg, struct kurir_watch **ret);
+    void *arg, struct kurir_watch **ret);
 /* poll_events 0 and KURIR_FOREVER: asleep. */
 KURIR_API int kurir_watch_set(struct kurir_watch *, short poll_events, kurir_time until);
-KURIR_API void kurir_watch_free(struct kurir_watch *); /* before close(2); also from ready(); NULL is fine */
+KURIR_API void kurir_watch_free(
+    struct kurir_watch *); /* before close(2); also from ready(); NULL is fine */
 
 /* Runs fn(arg) in a helper thread: for what really blocks (fdatasync, PAM).  fn must call
  * nothing of Kurir.  Returns fn's result.  Past the deadline or when cancelled it still
@@ -330,8 +349,8 @@ struct kurir_field {
 /* event: connect helo auth mail rcpt data message queued route attempt delivered deferred
  * bounced cancelled held released closed.  Also kept for "kurirctl explain". */
 KURIR_API void kurir_emit(struct kurir_self *, enum kurir_level, const char *event,
-                          const struct kurir_field *, size_t count);
-#define KURIR_EMIT(self, level, event, ...)                                        \
+    const struct kurir_field *, size_t count);
+#define KURIR_EMIT(self, level, event, ...) \
 	kurir_emit(self, level, event, (const struct kurir_field[]){ __VA_ARGS__ }, \
 	    sizeof((const struct kurir_field[]){ __VA_ARGS__ }) / sizeof(struct kurir_field))
 /* counter: an index into the module's counters. */

@@ -21,24 +21,30 @@ struct kurir_protocol_ops {
 	/* Access: the session of kurir_conn_account(), with what the edge gave as state
 	 * (copied).  Bytes the edge had read but not consumed come first.  NULL: the
 	 * protocol has no mailbox part. */
-	void (*resume)(struct kurir_self *, struct kurir_conn *, struct kurir_str state) KURIR_PARKS;
+	void (*resume)(struct kurir_self *, struct kurir_conn *, struct kurir_str state)
+	    KURIR_PARKS;
 	/* The server is too busy: what to say (one line with CRLF) before closing. */
 	const char *busy;
 };
 
-/* "none"; "upgrade": plain first, TLS on the client's command (RFC 3207, 2595); "implicit" (RFC 8314). */
+/* "none"; "upgrade": plain first, TLS on the client's command (RFC 3207, 2595); "implicit" (RFC
+ * 8314). */
 enum kurir_tls_mode { KURIR_TLS_NONE, KURIR_TLS_UPGRADE, KURIR_TLS_IMPLICIT };
 
 KURIR_API struct kurir_stream *kurir_conn_stream(struct kurir_conn *);
-KURIR_API struct kurir_arena *kurir_conn_arena(struct kurir_conn *); /* until the connection ends */
-KURIR_API struct kurir_str kurir_conn_id(struct kurir_conn *);	     /* unique for this server, short */
-KURIR_API struct kurir_str kurir_conn_peer(struct kurir_conn *);     /* "192.0.2.1" or "2001:db8::1" */
+KURIR_API struct kurir_arena *kurir_conn_arena(
+    struct kurir_conn *);				       /* until the connection ends */
+KURIR_API struct kurir_str kurir_conn_id(struct kurir_conn *); /* unique for this server, short */
+KURIR_API struct kurir_str kurir_conn_peer(
+    struct kurir_conn *); /* "192.0.2.1" or "2001:db8::1" */
 KURIR_API uint16_t kurir_conn_peer_port(struct kurir_conn *);
-KURIR_API struct kurir_str kurir_conn_local(struct kurir_conn *); /* "ip:port" it came in on */
+KURIR_API struct kurir_str kurir_conn_local(struct kurir_conn *);    /* "ip:port" it came in on */
 KURIR_API struct kurir_str kurir_conn_listener(struct kurir_conn *); /* the listener's name */
 KURIR_API struct kurir_str kurir_conn_protocol(struct kurir_conn *); /* the protocol's name */
-KURIR_API struct kurir_str kurir_conn_pipeline(struct kurir_conn *); /* the chain's name, may be empty */
-KURIR_API enum kurir_tls_mode kurir_conn_tls_mode(struct kurir_conn *); /* what the listener says */
+KURIR_API struct kurir_str kurir_conn_pipeline(
+    struct kurir_conn *); /* the chain's name, may be empty */
+KURIR_API enum kurir_tls_mode kurir_conn_tls_mode(
+    struct kurir_conn *); /* what the listener says */
 KURIR_API bool kurir_conn_encrypted(struct kurir_conn *);
 /* Who logged in, or empty.  Set by the protocol in the edge, by the core in access. */
 KURIR_API struct kurir_str kurir_conn_account(struct kurir_conn *);
@@ -50,8 +56,8 @@ KURIR_API bool kurir_conn_draining(struct kurir_conn *);
  * kurir_authenticate().  On 0 the connection belongs to the other side: return from
  * serve() and do not touch it.  Plain connections move with their descriptor; for TLS the
  * edge goes on carrying the bytes (this call parks until the session ends). */
-KURIR_API int kurir_conn_handover(struct kurir_conn *, struct kurir_str ticket,
-                                  struct kurir_str state, kurir_time) KURIR_PARKS;
+KURIR_API int kurir_conn_handover(
+    struct kurir_conn *, struct kurir_str ticket, struct kurir_str state, kurir_time) KURIR_PARKS;
 
 #ifdef __cplusplus
 }

@@ -33,14 +33,17 @@ struct kurir_smtp_hooks {
 	size_t size;
 	int (*connect)(struct kurir_self *, struct kurir_conn *) KURIR_PARKS;
 	int (*helo)(struct kurir_self *, struct kurir_conn *, struct kurir_str name) KURIR_PARKS;
-	int (*auth)(struct kurir_self *, struct kurir_conn *, struct kurir_str account) KURIR_PARKS;
+	int (*auth)(struct kurir_self *, struct kurir_conn *, struct kurir_str account)
+	    KURIR_PARKS;
 	int (*mail)(struct kurir_self *, struct kurir_tx *, struct kurir_str sender) KURIR_PARKS;
 	int (*rcpt)(struct kurir_self *, struct kurir_tx *, struct kurir_rcpt *) KURIR_PARKS;
 	int (*data)(struct kurir_self *, struct kurir_tx *) KURIR_PARKS;
 	/* Replaces *body (what the client sends, CRLF lines, no dot-stuffing) by a stream that
 	 * reads from it; the core closes both.  0 or -errno. */
-	int (*filter)(struct kurir_self *, struct kurir_tx *, struct kurir_stream **body) KURIR_PARKS;
-	int (*message)(struct kurir_self *, struct kurir_tx *, struct kurir_stream *body) KURIR_PARKS;
+	int (*filter)(struct kurir_self *, struct kurir_tx *, struct kurir_stream **body)
+	    KURIR_PARKS;
+	int (*message)(struct kurir_self *, struct kurir_tx *, struct kurir_stream *body)
+	    KURIR_PARKS;
 	void (*done)(struct kurir_self *, struct kurir_tx *, int verdict);
 	void (*closed)(struct kurir_self *, struct kurir_conn *);
 };
@@ -69,18 +72,20 @@ enum kurir_envelope_flag {
 };
 /* What the spool keeps of a transaction beside the body. */
 struct kurir_envelope {
-	struct kurir_str id;	 /* the message's id: [0-9a-z]{10,24}, made by the core, in every log line */
-	struct kurir_str sender; /* "" is the null reverse-path */
-	struct kurir_str envid;	 /* RFC 3461, xtext as given */
-	uint32_t flags;		 /* enum kurir_envelope_flag */
-	int64_t arrived;	 /* kurir_wallclock() */
+	/* the message's id: [0-9a-z]{10,24}, made by the core, in every log line */
+	struct kurir_str id;
+	struct kurir_str sender;			/* "" is the null reverse-path */
+	struct kurir_str envid;				/* RFC 3461, xtext as given */
+	uint32_t flags;					/* enum kurir_envelope_flag */
+	int64_t arrived;				/* kurir_wallclock() */
 	struct kurir_str peer, helo, account, listener; /* where it came from */
 	size_t count;
 	const struct kurir_recipient *recipients;
 };
 KURIR_API int kurir_put_envelope(struct kurir_buf *, const struct kurir_envelope *);
 /* Texts are borrowed from the input, the list is in arena.  0 or -EBADMSG. */
-KURIR_API int kurir_get_envelope(struct kurir_reader *, struct kurir_arena *, struct kurir_envelope *ret);
+KURIR_API int kurir_get_envelope(
+    struct kurir_reader *, struct kurir_arena *, struct kurir_envelope *ret);
 /* Unique on this machine across processes and restarts, sorts by time. */
 KURIR_API struct kurir_str kurir_message_id(struct kurir_arena *);
 
@@ -90,52 +95,58 @@ KURIR_API struct kurir_arena *kurir_tx_arena(struct kurir_tx *);
 KURIR_API struct kurir_str kurir_tx_id(struct kurir_tx *);
 KURIR_API struct kurir_str kurir_tx_sender(struct kurir_tx *);
 KURIR_API struct kurir_str kurir_tx_helo(struct kurir_tx *);
-KURIR_API bool kurir_tx_trusted(struct kurir_tx *); /* authenticated, or from a network that may relay */
+KURIR_API bool kurir_tx_trusted(
+    struct kurir_tx *); /* authenticated, or from a network that may relay */
 KURIR_API size_t kurir_tx_rcpt_count(struct kurir_tx *);
 KURIR_API struct kurir_rcpt *kurir_tx_rcpt_at(struct kurir_tx *, size_t);
 KURIR_API struct kurir_str kurir_rcpt_address(struct kurir_rcpt *);
-KURIR_API int kurir_rcpt_set_address(struct kurir_tx *, struct kurir_rcpt *, struct kurir_str); /* CAP_RCPT */
+KURIR_API int kurir_rcpt_set_address(
+    struct kurir_tx *, struct kurir_rcpt *, struct kurir_str); /* CAP_RCPT */
 /* The reply of the verdict that follows: code 2xx/4xx/5xx must match it, xyz "4.7.1" or NULL;
  * one line, cut and cleaned by the core.  0 or -EINVAL. */
-KURIR_API int kurir_reply(struct kurir_conn *, int code, const char *xyz, const char *, ...) KURIR_FMT(4);
+KURIR_API int kurir_reply(struct kurir_conn *, int code, const char *xyz, const char *, ...)
+    KURIR_FMT(4);
 /* A header line put above the message before it is spooled (CAP_BODY). */
 KURIR_API int kurir_header_add(struct kurir_tx *, struct kurir_str name, struct kurir_str value);
 
 /*
- * For protocol modules (smtp, lmtp).  Each call runs the chain of its point for the
- * connection's pipeline, records the event, and returns the verdict: KURIR_ACCEPT (NEXT was resolved), REJECT,
- * DEFER, DISCARD, HANGUP.  *ret is what to print; when no module set a reply: the default, with
- * the given text for accept.
+ * For protocol modules (smtp, lmtp). Each call runs the chain of its point for the connection's
+ * pipeline, records the event, and returns the verdict: KURIR_ACCEPT (NEXT was resolved),
+ * REJECT, DEFER, DISCARD, HANGUP. *ret is what to print; when no module set a reply: the
+ * default, with the given text for accept.
  */
 struct kurir_answer {
-	int code;		/* 250 */
-	struct kurir_str xyz;	/* "2.1.0" or empty */
-	struct kurir_str text;	/* borrowed until the next call for this connection */
+	int code;	       /* 250 */
+	struct kurir_str xyz;  /* "2.1.0" or empty */
+	struct kurir_str text; /* borrowed until the next call for this connection */
 };
 KURIR_API int kurir_session_connect(struct kurir_conn *, struct kurir_answer *ret) KURIR_PARKS;
-KURIR_API int kurir_session_helo(struct kurir_conn *, struct kurir_str, struct kurir_answer *ret) KURIR_PARKS;
-KURIR_API int kurir_session_auth(struct kurir_conn *, struct kurir_str account,
-                                 struct kurir_answer *ret) KURIR_PARKS;
+KURIR_API int kurir_session_helo(struct kurir_conn *, struct kurir_str, struct kurir_answer *ret)
+    KURIR_PARKS;
+KURIR_API int kurir_session_auth(
+    struct kurir_conn *, struct kurir_str account, struct kurir_answer *ret) KURIR_PARKS;
 KURIR_API void kurir_session_closed(struct kurir_conn *);
 
 struct kurir_tx_params {
 	struct kurir_str sender, envid;
-	uint32_t flags;		/* KURIR_ENV_ 8BIT UTF8 RET_* */
+	uint32_t flags; /* KURIR_ENV_ 8BIT UTF8 RET_* */
 	bool trusted;
 };
 /* Begins the transaction when accepted; *ret_tx lives until kurir_tx_end(). */
-KURIR_API int kurir_tx_mail(struct kurir_conn *, const struct kurir_tx_params *, struct kurir_tx **ret_tx,
-                            struct kurir_answer *ret) KURIR_PARKS;
-KURIR_API int kurir_tx_rcpt(struct kurir_tx *, const struct kurir_recipient *, struct kurir_answer *ret) KURIR_PARKS;
+KURIR_API int kurir_tx_mail(struct kurir_conn *, const struct kurir_tx_params *,
+    struct kurir_tx **ret_tx, struct kurir_answer *ret) KURIR_PARKS;
+KURIR_API int kurir_tx_rcpt(
+    struct kurir_tx *, const struct kurir_recipient *, struct kurir_answer *ret) KURIR_PARKS;
 KURIR_API int kurir_tx_data(struct kurir_tx *, struct kurir_answer *ret) KURIR_PARKS;
-/* The body: begin, write in pieces (copied into the spool; wire form without dot-stuffing,
- * CRLF line ends), then finish: filters' end, message hooks, durability.  After
- * finish returned ACCEPT the message is this server's responsibility.  flags: DOTLINE, 8BIT found in the body.
+/* The body: begin, write in pieces (copied into the spool; wire form without dot-stuffing, CRLF
+ * line ends), then finish: filters' end, message hooks, durability. After finish returned
+ * ACCEPT the message is this server's responsibility. flags: DOTLINE, 8BIT found in the body.
  * With filters the pieces go through them; without, straight to the spool. */
 KURIR_API int kurir_tx_body_begin(struct kurir_tx *, struct kurir_str trace_headers) KURIR_PARKS;
-KURIR_API int kurir_tx_body_write(struct kurir_tx *, struct kurir_str) KURIR_PARKS; /* 0 or sticky -errno */
-KURIR_API int kurir_tx_body_finish(struct kurir_tx *, uint32_t flags, kurir_time,
-                                   struct kurir_answer *ret) KURIR_PARKS;
+KURIR_API int kurir_tx_body_write(struct kurir_tx *, struct kurir_str)
+    KURIR_PARKS; /* 0 or sticky -errno */
+KURIR_API int kurir_tx_body_finish(
+    struct kurir_tx *, uint32_t flags, kurir_time, struct kurir_answer *ret) KURIR_PARKS;
 /* Ends it in any state; what was not finished is forgotten, in the spool too. */
 KURIR_API void kurir_tx_end(struct kurir_tx *);
 

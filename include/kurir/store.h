@@ -45,12 +45,13 @@ enum kurir_message_flag {
 };
 struct kurir_message {
 	uint32_t uid;
-	uint32_t flags;		   /* enum kurir_message_flag */
-	struct kurir_str keywords; /* "$Forwarded work", separated by one space, in order; or empty */
-	uint64_t size;		   /* bytes in wire form (CRLF) */
-	int64_t date;		   /* internal date, kurir_wallclock() */
+	uint32_t flags; /* enum kurir_message_flag */
+	/* "$Forwarded work", separated by one space, in order; or empty */
+	struct kurir_str keywords;
+	uint64_t size; /* bytes in wire form (CRLF) */
+	int64_t date;  /* internal date, kurir_wallclock() */
 	uint64_t modseq;
-	struct kurir_str name;	   /* the store's own name for it */
+	struct kurir_str name; /* the store's own name for it */
 };
 struct kurir_mailbox_view {
 	uint32_t uid_validity, uid_next;
@@ -72,7 +73,8 @@ enum kurir_change_kind {
 	KURIR_CHANGE_FLAGS_ADD = 1,
 	KURIR_CHANGE_FLAGS_REMOVE,
 	KURIR_CHANGE_FLAGS_SET,
-	KURIR_CHANGE_EXPUNGE, /* those of the set that carry DELETED; with force: all of the set */
+	/* those of the set that carry DELETED; with force: all of the set */
+	KURIR_CHANGE_EXPUNGE,
 	KURIR_CHANGE_COPY,
 	KURIR_CHANGE_MOVE,
 };
@@ -82,7 +84,7 @@ struct kurir_change {
 	uint32_t flags;
 	struct kurir_str keywords;
 	bool force;
-	struct kurir_str target; /* COPY, MOVE: the mailbox */
+	struct kurir_str target;  /* COPY, MOVE: the mailbox */
 	uint64_t unchanged_since; /* skip messages changed after this mod-sequence; 0: all */
 };
 /* What was done.  For COPY and MOVE target has the new UIDs, in the order of uids. */
@@ -95,8 +97,8 @@ struct kurir_changed {
 struct kurir_append {
 	uint32_t flags;
 	struct kurir_str keywords;
-	int64_t date;	 /* 0: now */
-	int fd;		 /* holds the message in wire form; borrowed */
+	int64_t date; /* 0: now */
+	int fd;	      /* holds the message in wire form; borrowed */
 	uint64_t offset, length;
 };
 
@@ -110,29 +112,40 @@ enum kurir_manage_kind {
 
 struct kurir_store_ops {
 	size_t size;
-	int (*list)(struct kurir_self *, struct kurir_str account, kurir_time, struct kurir_arena *,
-	            struct kurir_mailbox **ret, size_t *ret_count) KURIR_PARKS;
-	/* A snapshot; new messages get their UIDs first.  claim_recent: this view takes the RECENT flags. */
-	int (*view)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox, bool claim_recent,
-	            kurir_time, struct kurir_arena *, struct kurir_mailbox_view *ret) KURIR_PARKS;
-	/* The bytes in wire form; the caller closes ret->fd.  Finds a message whose flags another program changed. */
+	int (*list)(struct kurir_self *, struct kurir_str account, kurir_time,
+	    struct kurir_arena *, struct kurir_mailbox **ret, size_t *ret_count) KURIR_PARKS;
+	/* A snapshot; new messages get their UIDs first. claim_recent: this view takes the
+	 * RECENT flags. */
+	int (*view)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    bool claim_recent, kurir_time, struct kurir_arena *, struct kurir_mailbox_view *ret)
+	    KURIR_PARKS;
+	/* The bytes in wire form; the caller closes ret->fd. Finds a message whose flags
+	 * another program changed. */
 	int (*open)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
-	            const struct kurir_message *, kurir_time, struct kurir_body *ret) KURIR_PARKS;
+	    const struct kurir_message *, kurir_time, struct kurir_body *ret) KURIR_PARKS;
 	int (*change)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
-	              const struct kurir_change *, kurir_time, struct kurir_arena *,
-	              struct kurir_changed *ret) KURIR_PARKS;
+	    const struct kurir_change *, kurir_time, struct kurir_arena *,
+	    struct kurir_changed *ret) KURIR_PARKS;
 	int (*append)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
-	              const struct kurir_append *, size_t count, kurir_time, struct kurir_arena *,
-	              struct kurir_changed *ret) KURIR_PARKS;
+	    const struct kurir_append *, size_t count, kurir_time, struct kurir_arena *,
+	    struct kurir_changed *ret) KURIR_PARKS;
 	int (*manage)(struct kurir_self *, struct kurir_str account, enum kurir_manage_kind,
-	              struct kurir_str mailbox, struct kurir_str new_name, kurir_time) KURIR_PARKS;
-	/* Waits until something in the mailbox may have changed since the view: 1; or -ETIMEDOUT, -ECANCELED. */
+	    struct kurir_str mailbox, struct kurir_str new_name, kurir_time) KURIR_PARKS;
+	/* Waits until something in the mailbox may have changed since the view: 1; or
+	 * -ETIMEDOUT, -ECANCELED. */
 	int (*wait)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
-	            const struct kurir_mailbox_view *, kurir_time) KURIR_PARKS;
-	/* One POP3 session a mailbox (RFC 1939 section 8): 0 and a lock that ends with the arena, or -EBUSY. */
-	int (*lock)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox, kurir_time,
-	            struct kurir_arena *) KURIR_PARKS;
+	    const struct kurir_mailbox_view *, kurir_time) KURIR_PARKS;
+	/* One POP3 session a mailbox (RFC 1939 section 8): 0 and a lock that ends with the
+	 * arena, or -EBUSY. */
+	int (*lock)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    kurir_time, struct kurir_arena *) KURIR_PARKS;
 };
+
+/* Names of mailboxes as IMAP and Maildir++ write them: modified UTF-7 (RFC 3501 section 5.1.3).
+ * The characters of also are encoded although they are ASCII. 0, -EINVAL for what is not UTF-8
+ * (or not its encoding), -EMSGSIZE; on an error the buffer has a part of it. */
+KURIR_API int kurir_utf7_encode(struct kurir_buf *, struct kurir_str utf8, const char *also);
+KURIR_API int kurir_utf7_decode(struct kurir_buf *, struct kurir_str utf7);
 
 #ifdef __cplusplus
 }

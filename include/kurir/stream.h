@@ -22,15 +22,18 @@ KURIR_API ssize_t kurir_read(struct kurir_stream *, void *, size_t n, kurir_time
  * more byte than is buffered (more == 1); borrowed until the next call on this stream's
  * input.  Returns 1, 0 at the end of the stream (then *ret has what is left), -ENOBUFS when the
  * buffer (64 KiB) is full, or -errno. */
-KURIR_API int kurir_peek(struct kurir_stream *, int more, struct kurir_str *ret, kurir_time) KURIR_PARKS;
+KURIR_API int kurir_peek(struct kurir_stream *, int more, struct kurir_str *ret, kurir_time)
+    KURIR_PARKS;
 KURIR_API void kurir_consume(struct kurir_stream *, size_t n); /* n <= what was peeked */
-/* One line with its LF (and CR), borrowed until the next call on this stream's input.
- * Returns 1; 0 at the end of the stream (*ret has an unfinished line, if any); -EMSGSIZE when no LF came
- * within max bytes: then the rest of that line is still to be read (kurir_skip_line). */
-KURIR_API int kurir_readline(struct kurir_stream *, size_t max, struct kurir_str *ret,
-                             kurir_time) KURIR_PARKS;
-KURIR_API int kurir_skip_line(struct kurir_stream *, kurir_time) KURIR_PARKS; /* up to and with LF */
-KURIR_API size_t kurir_pending(struct kurir_stream *); /* bytes that can be read without waiting */
+/* One line with its LF (and CR), borrowed until the next call on this stream's input. Returns
+ * 1; 0 at the end of the stream (*ret has an unfinished line, if any); -EMSGSIZE when no LF
+ * came within max bytes: then the rest of that line is still to be read (kurir_skip_line). */
+KURIR_API int kurir_readline(struct kurir_stream *, size_t max, struct kurir_str *ret, kurir_time)
+    KURIR_PARKS;
+KURIR_API int kurir_skip_line(struct kurir_stream *, kurir_time)
+    KURIR_PARKS; /* up to and with LF */
+KURIR_API size_t kurir_pending(
+    struct kurir_stream *); /* bytes that can be read without waiting */
 KURIR_API void kurir_drop_input(struct kurir_stream *); /* forgets what is buffered */
 
 /* Buffers, and flushes by itself when much waits (for at most the stream's patience). */
@@ -38,15 +41,16 @@ KURIR_API int kurir_write(struct kurir_stream *, struct kurir_str) KURIR_PARKS;
 KURIR_API int kurir_printf(struct kurir_stream *, const char *, ...) KURIR_PARKS KURIR_FMT(2);
 KURIR_API int kurir_flush(struct kurir_stream *, kurir_time) KURIR_PARKS;
 /* Sends len bytes of a file from offset, by sendfile(2) when the stream allows it. */
-KURIR_API int kurir_send_file(struct kurir_stream *, int fd, uint64_t offset, uint64_t len,
-                              kurir_time) KURIR_PARKS;
+KURIR_API int kurir_send_file(
+    struct kurir_stream *, int fd, uint64_t offset, uint64_t len, kurir_time) KURIR_PARKS;
 KURIR_API void kurir_patience(struct kurir_stream *, kurir_time span); /* preset: 5 minutes */
-KURIR_API void kurir_close(struct kurir_stream *); /* at once; unflushed output is dropped; NULL is fine */
+KURIR_API void kurir_close(
+    struct kurir_stream *); /* at once; unflushed output is dropped; NULL is fine */
 
 /* Connects to "ip:port" or "[ip6]:port" (RFC 5952 text, no names) or "unix:/path";
  * source is a local address or empty.  Roles without a network ask the resolver role. */
 KURIR_API int kurir_dial(struct kurir_self *, struct kurir_str address, struct kurir_str source,
-                         kurir_time, struct kurir_stream **ret) KURIR_PARKS;
+    kurir_time, struct kurir_stream **ret) KURIR_PARKS;
 /* Takes the descriptor (made non-blocking) in any case. */
 KURIR_API int kurir_stream_of(int fd, struct kurir_stream **ret);
 /* Two ends in memory: what is written to one is read from the other. */
@@ -60,13 +64,13 @@ enum kurir_tls_verify {
 };
 struct kurir_tls_client {
 	size_t size;
-	struct kurir_str name;	     /* SNI and reference identity */
+	struct kurir_str name; /* SNI and reference identity */
 	enum kurir_tls_verify verify;
 	const struct kurir_str *tlsa; /* DANE: rdata of TLSA records */
 	size_t tlsa_count;
 };
-KURIR_API int kurir_tls_connect(struct kurir_stream *, const struct kurir_tls_client *,
-                                kurir_time) KURIR_PARKS;
+KURIR_API int kurir_tls_connect(
+    struct kurir_stream *, const struct kurir_tls_client *, kurir_time) KURIR_PARKS;
 /* As server, with the certificates of the configuration ("tls"), by SNI.  Input that was
  * buffered before the handshake is dropped; returns -EBADMSG when there was any. */
 KURIR_API int kurir_tls_accept(struct kurir_stream *, kurir_time) KURIR_PARKS;
