@@ -1,17 +1,18 @@
-/* maildir_utf7.c - modified UTF-7 (RFC 3501 section 5.1.3), for the folders of mailboxes.
+/* utf7.c - modified UTF-7 (RFC 3501 section 5.1.3), for the names of mailboxes.
  *
  *   printable US-ASCII stands for itself, "&" is "&-", all else is "&" modified-base64 "-"
- *   of its UTF-16; here '.' and '/' are encoded too, since a dot separates levels on disk. */
+ *   of its UTF-16 */
 
 #include <errno.h>
+#include <string.h>
 
-#include "maildir.h"
+#include <kurir/store.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
-static bool direct(unsigned char c)
+static bool direct(unsigned char c, const char *also)
 {
-	return c >= 32 && c < 127 && c != '&' && c != '.' && c != '/';
+	return c >= 32 && c < 127 && c != '&' && strchr(also, c) == NULL;
 }
 
 /* One code point of UTF-8 at *at (RFC 3629: shortest form, no surrogates), or -EINVAL. */
@@ -57,7 +58,7 @@ static int push16(struct kurir_buf *out, struct bits *b, uint32_t unit)
 	return r;
 }
 
-int maildir_utf7_encode(struct kurir_buf *out, struct kurir_str s)
+int kurir_utf7_encode(struct kurir_buf *out, struct kurir_str s, const char *also)
 {
 	size_t at = 0;
 	int r = 0;
@@ -70,12 +71,12 @@ int maildir_utf7_encode(struct kurir_buf *out, struct kurir_str s)
 			at++;
 			continue;
 		}
-		if (direct((unsigned char)s.ptr[at])) {
+		if (direct((unsigned char)s.ptr[at], also)) {
 			r = kurir_buf_add(out, kurir_str_part(s, at++, 1));
 			continue;
 		}
 		r = kurir_buf_add(out, KURIR_STR("&"));
-		while (r >= 0 && at < s.len && s.ptr[at] != '&' && !direct((unsigned char)s.ptr[at])) {
+		while (r >= 0 && at < s.len && s.ptr[at] != '&' && !direct((unsigned char)s.ptr[at], also)) {
 			uint32_t v;
 
 			r = next_point(s, &at, &v);
@@ -151,7 +152,7 @@ static int decode_run(struct kurir_buf *out, struct kurir_str run)
 	return r < 0 ? r : high != 0 || count >= 6 ? -EINVAL : 0;
 }
 
-int maildir_utf7_decode(struct kurir_buf *out, struct kurir_str s)
+int kurir_utf7_decode(struct kurir_buf *out, struct kurir_str s)
 {
 	int r = 0;
 

@@ -56,10 +56,6 @@ int maildir_mailbox_path(struct kurir_str root, struct kurir_str account, struct
                          char ret[MAILDIR_PATH_MAX]);
 /* ".a.b" -> "a/b"; -EINVAL when it is not a mailbox's folder. */
 int maildir_folder_name(struct kurir_arena *, const char *folder, struct kurir_str *ret);
-/* maildir_utf7.c: RFC 3501 section 5.1.3, with '.' and '/' kept out of the folder's name. */
-int maildir_utf7_encode(struct kurir_buf *, struct kurir_str utf8);
-int maildir_utf7_decode(struct kurir_buf *, struct kurir_str utf7);
-
 /* maildir_name.c: "unique,S=12,W=13:2,FS" */
 struct maildir_name {
 	struct kurir_str base; /* all before the ':' */

@@ -81,7 +81,7 @@ int maildir_mailbox_path(struct kurir_str root, struct kurir_str account, struct
 		ssize_t slash = kurir_str_find(mailbox, '/');
 		size_t n = slash < 0 ? mailbox.len : (size_t)slash;
 
-		r = maildir_utf7_encode(&folder, kurir_str_part(mailbox, 0, n));
+		r = kurir_utf7_encode(&folder, kurir_str_part(mailbox, 0, n), "./");
 		if (slash >= 0 && r >= 0)
 			r = kurir_buf_add(&folder, KURIR_STR("."));
 		mailbox = kurir_str_part(mailbox, slash < 0 ? n : n + 1, mailbox.len);
@@ -106,7 +106,7 @@ int maildir_folder_name(struct kurir_arena *arena, const char *folder, struct ku
 		ssize_t dot = kurir_str_find(rest, '.');
 		size_t n = dot < 0 ? rest.len : (size_t)dot;
 
-		r = n == 0 ? -EINVAL : maildir_utf7_decode(&name, kurir_str_part(rest, 0, n));
+		r = n == 0 ? -EINVAL : kurir_utf7_decode(&name, kurir_str_part(rest, 0, n));
 		if (dot >= 0 && r >= 0)
 			r = kurir_buf_add(&name, KURIR_STR("/"));
 		rest = kurir_str_part(rest, dot < 0 ? n : n + 1, rest.len);

@@ -1,0 +1,57 @@
+/* imap.c - the listener protocol "imap": IMAP4rev1 (RFC 3501) with LITERAL+ (2088), SASL-IR (4959),
+ * ID (2971), IDLE (2177), NAMESPACE (2342), UNSELECT (3691), UIDPLUS (4315), MOVE (6851), SPECIAL-USE (6154),
+ * CHILDREN (3348). */
+
+#include "imap.h"
+
+static const struct kurir_option options[] = {
+	KURIR_OPT_RANGE("idle-timeout", KURIR_SPAN, kurir_time, struct imap_conf, idle, "30m", 1000, 86400000,
+	    "How long a logged-in client may say nothing (RFC 3501 asks for 30 minutes)."),
+	KURIR_OPT_RANGE("login-timeout", KURIR_SPAN, kurir_time, struct imap_conf, login, "1m", 1000, 3600000,
+	    "How long each step of the login, and each call to the store, may take."),
+	KURIR_OPT_RANGE("max-errors", KURIR_INT, int64_t, struct imap_conf, errors, "20", 1, 1000,
+	    "After so many failed commands the connection is closed."),
+	KURIR_OPT_RANGE("max-append", KURIR_SIZE, uint64_t, struct imap_conf, append_max, "100M", 1024,
+	    1ll << 32, "The largest message that APPEND takes."),
+	KURIR_OPT_BOOL("plaintext-login", struct imap_conf, plaintext, "false",
+	    "Accept passwords on connections without TLS."),
+	{ 0 },
+};
+
+static const char *const counters[] = {
+	[IMAP_SESSIONS] = "sessions",
+	[IMAP_LOGINS] = "logins",
+	[IMAP_LOGIN_FAILURES] = "login-failures",
+	[IMAP_COMMANDS] = "commands",
+	[IMAP_ERRORS] = "errors",
+	[IMAP_RETRIEVED] = "retrieved",
+	[IMAP_APPENDED] = "appended",
+	[IMAP_EXPUNGED] = "expunged",
+	[IMAP_IDLES] = "idles",
+	NULL,
+};
+
+static const struct kurir_protocol_ops protocol = {
+	.size = sizeof(protocol),
+	.serve = imap_serve,
+	.resume = imap_resume,
+	.busy = "* BYE [UNAVAILABLE] Too many connections, try again later\r\n",
+};
+
+static const char *const needs[] = { "store", "auth", NULL };
+
+static const struct kurir_service services[] = {
+	{ .kind = "protocol", .name = "imap", .ops = &protocol },
+	{ 0 },
+};
+
+KURIR_MODULE(imap,
+	.version = "1.0",
+	.summary = "IMAP4rev1: mailboxes that stay on the server",
+	.caps = KURIR_CAP_SPAWN,
+	.roles = KURIR_ROLE_EDGE | KURIR_ROLE_ACCESS,
+	.conf_size = sizeof(struct imap_conf),
+	.options = options,
+	.counters = counters,
+	.needs = needs,
+	.services = services);

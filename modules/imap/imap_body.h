@@ -1,0 +1,58 @@
+/* imap_body.h - what FETCH can ask of a message's bytes. */
+#ifndef IMAP_BODY_H
+#define IMAP_BODY_H
+
+#include "imap.h"
+#include "mime.h"
+
+/* A message while a command looks at it. */
+struct imap_bytes {
+	struct kurir_body body;
+	struct kurir_str text;	/* mapped */
+	struct mime_part *root; /* parsed when first asked for */
+	struct kurir_arena *arena;
+};
+int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *ret) KURIR_PARKS;
+void imap_bytes_close(struct imap_bytes *);
+struct mime_part *imap_bytes_root(struct imap_bytes *);
+
+enum imap_item_kind {
+	IMAP_ITEM_FLAGS,
+	IMAP_ITEM_UID,
+	IMAP_ITEM_DATE,
+	IMAP_ITEM_SIZE,
+	IMAP_ITEM_ENVELOPE,
+	IMAP_ITEM_BODY,		 /* structure without extensions */
+	IMAP_ITEM_BODYSTRUCTURE,
+	IMAP_ITEM_SECTION,
+};
+enum imap_section_text {
+	IMAP_TEXT_ALL,
+	IMAP_TEXT_HEADER,
+	IMAP_TEXT_FIELDS,
+	IMAP_TEXT_FIELDS_NOT,
+	IMAP_TEXT_TEXT,
+	IMAP_TEXT_MIME,
+};
+#define IMAP_SECTION_DEPTH 32
+struct imap_item {
+	enum imap_item_kind kind;
+	const char *label; /* "RFC822.HEADER": printed instead of BODY[...] */
+	bool peek, partial;
+	uint64_t start, octets;
+	uint32_t numbers[IMAP_SECTION_DEPTH];
+	size_t depth;
+	enum imap_section_text text;
+	struct kurir_str spelled; /* what stands between the brackets, as the client wrote it */
+	struct kurir_texts fields;
+};
+/* imap_fetch_parse.c: fetch-att list of RFC 3501 section 6.4.5; at most max items. */
+int imap_items_parse(struct imap_args *, struct imap_item *items, size_t max, size_t *ret_count);
+/* imap_section.c: the bytes of a section, borrowed from the message or in arena; ptr NULL: there is no such part. */
+struct kurir_str imap_section(struct imap_bytes *, const struct imap_item *);
+
+/* imap_envelope.c, imap_structure.c */
+void imap_put_envelope(struct imap *, struct kurir_arena *, struct kurir_str header) KURIR_PARKS;
+void imap_put_structure(struct imap *, struct kurir_arena *, const struct mime_part *, bool extended) KURIR_PARKS;
+
+#endif

@@ -1,0 +1,51 @@
+/* imap_bytes.c - a message's wire form, mapped into memory while a command looks at it. */
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "imap_body.h"
+
+KURIR_PARKS int imap_bytes_open(struct imap *s, const struct kurir_message *m, struct imap_bytes *ret)
+{
+	struct imap_bytes b = { .body = { .fd = -1 } };
+	uint64_t page;
+	char *map;
+	int r = s->store->open(s->store_self, s->account, s->mailbox, m, imap_until(s), &b.body);
+
+	if (r < 0)
+		return r;
+	b.text = KURIR_STR("");
+	page = b.body.offset & ~4095ull;
+	if (b.body.length > 0) {
+		map = mmap(NULL, b.body.length + (b.body.offset - page), PROT_READ, MAP_PRIVATE, b.body.fd,
+		    (off_t)page);
+		if (map == MAP_FAILED) {
+			r = -errno;
+			close(b.body.fd);
+			return r;
+		}
+		b.text = (struct kurir_str){ map + (b.body.offset - page), b.body.length };
+	}
+	b.arena = kurir_arena_new("imap message");
+	*ret = b;
+	return 0;
+}
+
+void imap_bytes_close(struct imap_bytes *b)
+{
+	uintptr_t at = (uintptr_t)b->text.ptr & ~(uintptr_t)4095;
+
+	if (b->text.len > 0)
+		munmap((void *)at, b->text.len + ((uintptr_t)b->text.ptr - at));
+	close(b->body.fd);
+	kurir_arena_free(b->arena);
+	*b = (struct imap_bytes){ .body = { .fd = -1 } };
+}
+
+struct mime_part *imap_bytes_root(struct imap_bytes *b)
+{
+	if (!b->root)
+		b->root = mime_parse(b->arena, b->text);
+	return b->root;
+}

@@ -1,0 +1,191 @@
+/* imap_fetch.c - FETCH and UID FETCH (RFC 3501 section 6.4.5).
+ *
+ * Messages go out one after the other as the stream takes them; \Seen is set for all of
+ * them in one change, before the first byte. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "imap_body.h"
+
+#define ITEMS_MAX 64
+#define FILE_MIN  65536 /* whole messages from this size on go out by sendfile */
+
+struct fetch {
+	struct imap_item items[ITEMS_MAX];
+	size_t count;
+	struct kurir_uid_set uids;
+	bool sets_seen, needs_bytes;
+};
+
+static void plan(struct imap *s, struct fetch *f)
+{
+	bool uid = false;
+
+	for (size_t i = 0; i < f->count; i++) {
+		const struct imap_item *item = &f->items[i];
+
+		uid |= item->kind == IMAP_ITEM_UID;
+		f->needs_bytes |= item->kind >= IMAP_ITEM_ENVELOPE;
+		f->sets_seen |= item->kind == IMAP_ITEM_SECTION && !item->peek && !s->read_only;
+	}
+	if (s->by_uid && !uid && f->count < ITEMS_MAX)
+		f->items[f->count++] = (struct imap_item){ .kind = IMAP_ITEM_UID };
+}
+
+/* Marks all that will be sent as seen; the client is told with each message. */
+KURIR_PARKS static int set_seen(struct imap *s, const struct fetch *f)
+{
+	struct kurir_change change = { .kind = KURIR_CHANGE_FLAGS_ADD, .uids = f->uids,
+		.flags = KURIR_MESSAGE_SEEN, .keywords = KURIR_STR(""), .target = KURIR_STR("") };
+	struct kurir_changed changed;
+	bool any = false;
+
+	for (size_t i = 0; i < s->view.count && !any; i++)
+		any = !(s->messages[i].flags & KURIR_MESSAGE_SEEN) &&
+		    kurir_uid_set_has(&f->uids, s->messages[i].uid);
+	if (!any)
+		return 0;
+	return s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
+	    kurir_scratch(), &changed);
+}
+
+/* date-time, always in UTC */
+KURIR_PARKS static void put_date(struct imap *s, int64_t ms)
+{
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+		"Oct", "Nov", "Dec" };
+	time_t t = (time_t)(ms / 1000);
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	kurir_printf(s->stream, "INTERNALDATE \"%2d-%s-%04d %02d:%02d:%02d +0000\"", tm.tm_mday,
+	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+KURIR_PARKS static void put_label(struct imap *s, const struct imap_item *item)
+{
+	if (item->label) {
+		imap_puts(s, item->label);
+		return;
+	}
+	imap_puts(s, "BODY[");
+	kurir_write(s->stream, item->spelled);
+	imap_puts(s, "]");
+	if (item->partial)
+		kurir_printf(s->stream, "<%llu>", (unsigned long long)item->start);
+}
+
+KURIR_PARKS static int put_section(struct imap *s, struct imap_bytes *b, const struct imap_item *item)
+{
+	struct kurir_str text = item->depth == 0 && item->text == IMAP_TEXT_ALL ? b->text :
+										  imap_section(b, item);
+	uint64_t skipped;
+
+	put_label(s, item);
+	if (!text.ptr)
+		return imap_puts(s, " NIL");
+	if (item->partial)
+		text = kurir_str_part(text, item->start, item->octets);
+	kurir_printf(s->stream, " {%zu}\r\n", text.len);
+	if (text.len < FILE_MIN || text.ptr < b->text.ptr || text.ptr > b->text.ptr + b->text.len)
+		return kurir_write(s->stream, text);
+	skipped = (uint64_t)(text.ptr - b->text.ptr);
+	return kurir_send_file(s->stream, b->body.fd, b->body.offset + skipped, text.len,
+	    kurir_now() + s->conf->idle);
+}
+
+KURIR_PARKS static int put_item(struct imap *s, const struct imap_item *item, const struct kurir_message *m,
+    struct imap_bytes *b)
+{
+	switch (item->kind) {
+	case IMAP_ITEM_FLAGS:
+		return imap_put_flags(s, m);
+	case IMAP_ITEM_UID:
+		return kurir_printf(s->stream, "UID %u", m->uid);
+	case IMAP_ITEM_DATE:
+		put_date(s, m->date);
+		return 0;
+	case IMAP_ITEM_SIZE:
+		return kurir_printf(s->stream, "RFC822.SIZE %llu", (unsigned long long)m->size);
+	case IMAP_ITEM_ENVELOPE:
+		imap_puts(s, "ENVELOPE ");
+		imap_put_envelope(s, b->arena, imap_bytes_root(b)->header);
+		return 0;
+	case IMAP_ITEM_BODY:
+	case IMAP_ITEM_BODYSTRUCTURE:
+		imap_puts(s, item->kind == IMAP_ITEM_BODY ? "BODY " : "BODYSTRUCTURE ");
+		imap_put_structure(s, b->arena, imap_bytes_root(b), item->kind == IMAP_ITEM_BODYSTRUCTURE);
+		return 0;
+	case IMAP_ITEM_SECTION:
+		return put_section(s, b, item);
+	}
+	return 0;
+}
+
+/* One message; 0 also when it is gone (RFC 2180 section 4.1.2), -errno when the connection is. */
+KURIR_PARKS static int put_message(struct imap *s, const struct fetch *f, size_t index)
+{
+	struct kurir_message *m = &s->messages[index];
+	struct imap_bytes b = { .body = { .fd = -1 } };
+	bool told = false;
+	int r;
+
+	if (f->needs_bytes) {
+		r = imap_bytes_open(s, m, &b);
+		if (r < 0)
+			return r == -ECANCELED ? r : 0;
+	}
+	if (f->sets_seen && !(m->flags & KURIR_MESSAGE_SEEN)) {
+		m->flags |= KURIR_MESSAGE_SEEN;
+		told = true;
+	}
+	r = kurir_printf(s->stream, "* %zu FETCH (", index + 1);
+	for (size_t i = 0; i < f->count && r >= 0; i++) {
+		if (i > 0)
+			imap_puts(s, " ");
+		r = put_item(s, &f->items[i], m, &b);
+		told = told && f->items[i].kind != IMAP_ITEM_FLAGS;
+	}
+	if (told && r >= 0) {
+		imap_puts(s, " ");
+		r = imap_put_flags(s, m);
+	}
+	if (f->needs_bytes) {
+		imap_bytes_close(&b);
+		kurir_count(s->self, IMAP_RETRIEVED, 1);
+	}
+	return r < 0 ? r : imap_puts(s, ")\r\n");
+}
+
+KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
+{
+	struct fetch *f = kurir_alloc(kurir_scratch(), sizeof(*f));
+	int r = 0;
+
+	if (imap_set_arg(s, a, &f->uids) < 0 || !imap_space(a) ||
+	    imap_items_parse(a, f->items, ITEMS_MAX - 1, &f->count) < 0) {
+		imap_bad(s, "FETCH takes a set and a list of items");
+		return;
+	}
+	plan(s, f);
+	if (f->sets_seen)
+		r = set_seen(s, f);
+	if (r < 0) {
+		imap_failed(s, r);
+		return;
+	}
+	for (size_t i = 0; i < s->view.count && r >= 0; i++) {
+		struct kurir_mark mark = kurir_mark(kurir_scratch());
+
+		if (!kurir_uid_set_has(&f->uids, s->messages[i].uid))
+			continue;
+		r = put_message(s, f, i);
+		kurir_rewind(kurir_scratch(), mark);
+	}
+	if (r < 0)
+		s->over = true; /* in the middle of a reply: nothing sensible can follow */
+	else
+		imap_ok(s, "Done");
+}

@@ -1,0 +1,55 @@
+/* imap_idle.c - IDLE (RFC 2177): a fiber waits for the mailbox while the session's own waits for
+ * the client's DONE.  All writing happens in the fiber of the mailbox until it has ended. */
+
+#include <errno.h>
+
+#include "imap.h"
+
+KURIR_PARKS static void watch(void *arg)
+{
+	struct imap *s = arg;
+	int r = 0;
+
+	while (r >= 0 && !s->over) {
+		r = s->store->wait(s->store_self, s->account, s->mailbox, &s->view, KURIR_FOREVER);
+		if (r >= 0)
+			r = imap_update(s, true);
+		if (r >= 0)
+			r = kurir_flush(s->stream, imap_until(s));
+		kurir_arena_clear(kurir_scratch());
+	}
+}
+
+KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
+{
+	struct kurir_group *group;
+	struct kurir_str line;
+	int r;
+
+	if (!imap_end(a)) {
+		imap_bad(s, "IDLE takes nothing");
+		return;
+	}
+	kurir_count(s->self, IMAP_IDLES, 1);
+	imap_puts(s, "+ Waiting\r\n");
+	r = kurir_flush(s->stream, imap_until(s));
+	if (r < 0) {
+		s->over = true;
+		return;
+	}
+	group = kurir_group_begin(s->self);
+	if (s->state == IMAP_SELECTED)
+		kurir_group_go(group, "imap idle", watch, s);
+	r = kurir_readline(s->stream, 1024, &line, kurir_now() + s->conf->idle);
+	if (r > 0)
+		line = kurir_copy(kurir_scratch(), line);
+	kurir_group_end(group);
+	if (r == -ETIMEDOUT)
+		imap_puts(s, "* BYE Nothing heard for too long\r\n");
+	if (r <= 0)
+		s->over = true;
+	else if (kurir_str_equal_nocase(kurir_str_trim(line), KURIR_STR("DONE")))
+		imap_ok(s, "Done");
+	else
+		imap_bad(s, "DONE was expected");
+}

@@ -1,0 +1,129 @@
+/* imap_list.c - LIST, LSUB and NAMESPACE (RFC 3501 sections 6.3.8, 6.3.9; RFC 2342; RFC 6154).
+ *
+ *   list = "LIST" SP mailbox SP list-mailbox ; "*" matches all, "%" all but the separator */
+
+#include <errno.h>
+
+#include "imap.h"
+
+/* Names are short (at most some hundred bytes), and patterns are cut to 8 wildcards. */
+static bool matches(struct kurir_str pattern, struct kurir_str name)
+{
+	while (pattern.len > 0 && pattern.ptr[0] != '*' && pattern.ptr[0] != '%') {
+		if (name.len == 0 || name.ptr[0] != pattern.ptr[0])
+			return false;
+		pattern = kurir_str_part(pattern, 1, pattern.len);
+		name = kurir_str_part(name, 1, name.len);
+	}
+	if (pattern.len == 0)
+		return name.len == 0;
+	for (size_t i = 0; i <= name.len; i++) {
+		if (matches(kurir_str_part(pattern, 1, pattern.len), kurir_str_part(name, i, name.len)))
+			return true;
+		if (pattern.ptr[0] == '%' && i < name.len && name.ptr[i] == '/')
+			return false;
+	}
+	return false;
+}
+
+/* reference and pattern joined, runs of wildcards made one; -EBADMSG when it has too many. */
+static int join(struct imap_args *a, struct kurir_str *ret)
+{
+	struct kurir_buf raw = KURIR_BUF(1024), utf8 = KURIR_BUF(1024);
+	struct kurir_str reference, pattern;
+	unsigned wild = 0;
+	int r;
+
+	if (imap_mailbox(a, &reference) < 0 || !imap_space(a) ||
+	    imap_nstring_or_list_mailbox(a, &pattern) < 0 || !imap_end(a))
+		return -EBADMSG;
+	for (size_t i = 0; i < pattern.len; i++) {
+		bool star = pattern.ptr[i] == '*' || pattern.ptr[i] == '%';
+
+		if (star && i > 0 && pattern.ptr[i] == pattern.ptr[i - 1])
+			continue;
+		wild += star;
+		kurir_buf_add(&raw, kurir_str_part(pattern, i, 1));
+	}
+	r = kurir_buf_add(&utf8, reference);
+	if (r >= 0)
+		r = kurir_utf7_decode(&utf8, kurir_buf_str(&raw));
+	*ret = kurir_copy(kurir_scratch(), kurir_buf_str(&utf8));
+	kurir_buf_free(&raw);
+	kurir_buf_free(&utf8);
+	return r < 0 || wild > 8 ? -EBADMSG : 0;
+}
+
+static const struct {
+	uint32_t flag;
+	const char *name;
+} special[] = {
+	{ KURIR_MAILBOX_DRAFTS, " \\Drafts" },
+	{ KURIR_MAILBOX_SENT, " \\Sent" },
+	{ KURIR_MAILBOX_TRASH, " \\Trash" },
+	{ KURIR_MAILBOX_JUNK, " \\Junk" },
+	{ KURIR_MAILBOX_ARCHIVE, " \\Archive" },
+};
+
+KURIR_PARKS static void put(struct imap *s, const struct kurir_mailbox *m, const char *verb)
+{
+	kurir_printf(s->stream, "* %s (%s", verb,
+	    m->flags & KURIR_MAILBOX_CHILDREN ? "\\HasChildren" : "\\HasNoChildren");
+	if (m->flags & KURIR_MAILBOX_NOSELECT)
+		imap_puts(s, " \\Noselect");
+	for (size_t i = 0; i < sizeof(special) / sizeof(*special); i++)
+		if (m->flags & special[i].flag)
+			imap_puts(s, special[i].name);
+	imap_puts(s, ") \"/\" ");
+	imap_put_mailbox(s, m->name);
+	imap_puts(s, "\r\n");
+}
+
+KURIR_PARKS static void list(struct imap *s, struct imap_args *a, bool subscribed)
+{
+	const char *verb = subscribed ? "LSUB" : "LIST";
+	struct kurir_mailbox *all;
+	struct kurir_str pattern;
+	size_t count;
+	int r;
+
+	if (join(a, &pattern) < 0) {
+		imap_bad(s, "%s takes a reference and a pattern", verb);
+		return;
+	}
+	if (pattern.len == 0) {
+		kurir_printf(s->stream, "* %s (\\Noselect) \"/\" \"\"\r\n", verb);
+		imap_ok(s, "Done");
+		return;
+	}
+	r = s->store->list(s->store_self, s->account, imap_until(s), kurir_scratch(), &all, &count);
+	if (r < 0) {
+		imap_failed(s, r);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (subscribed && !(all[i].flags & KURIR_MAILBOX_SUBSCRIBED))
+			continue;
+		if (matches(pattern, all[i].name) ||
+		    (i == 0 && kurir_str_equal_nocase(pattern, KURIR_STR("INBOX"))))
+			put(s, &all[i], verb);
+	}
+	imap_ok(s, "Done");
+}
+
+KURIR_PARKS void imap_list(struct imap *s, struct imap_args *a)
+{
+	list(s, a, false);
+}
+
+KURIR_PARKS void imap_lsub(struct imap *s, struct imap_args *a)
+{
+	list(s, a, true);
+}
+
+KURIR_PARKS void imap_namespace(struct imap *s, struct imap_args *a)
+{
+	(void)a;
+	imap_puts(s, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	imap_ok(s, "Done");
+}

@@ -1,0 +1,173 @@
+/* imap_out.c - what the client gets: status lines, strings, flags, names. */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "imap.h"
+
+KURIR_PARKS int imap_puts(struct imap *s, const char *text)
+{
+	return kurir_write(s->stream, kurir_str_of(text));
+}
+
+KURIR_PARKS static int tagged(struct imap *s, const char *word, const char *fmt, va_list ap)
+{
+	char text[1024];
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+
+	if (n < 0)
+		n = 0;
+	return kurir_printf(s->stream, "%.*s %s %.*s\r\n", KURIR_ARG(s->tag), word,
+	    (size_t)n < sizeof(text) ? n : (int)sizeof(text) - 1, text);
+}
+
+KURIR_PARKS int imap_ok(struct imap *s, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	va_start(ap, fmt);
+	r = tagged(s, "OK", fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+KURIR_PARKS int imap_no(struct imap *s, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	kurir_count(s->self, IMAP_ERRORS, 1);
+	va_start(ap, fmt);
+	r = tagged(s, "NO", fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+KURIR_PARKS int imap_bad(struct imap *s, const char *fmt, ...)
+{
+	va_list ap;
+	int r;
+
+	kurir_count(s->self, IMAP_ERRORS, 1);
+	s->bad++;
+	va_start(ap, fmt);
+	r = tagged(s, "BAD", fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+KURIR_PARKS void imap_failed(struct imap *s, int err)
+{
+	switch (err) {
+	case -ENOENT:
+		imap_no(s, "[NONEXISTENT] No such mailbox");
+		return;
+	case -EEXIST:
+		imap_no(s, "[ALREADYEXISTS] There is one of that name");
+		return;
+	case -EINVAL:
+	case -ENAMETOOLONG:
+		imap_no(s, "[CANNOT] This name cannot be used");
+		return;
+	case -EDQUOT:
+	case -ENOSPC:
+		imap_no(s, "[OVERQUOTA] There is no room");
+		return;
+	case -ECANCELED:
+		imap_no(s, "[UNAVAILABLE] The server is going down");
+		s->over = true;
+		return;
+	}
+	kurir_log(s->self, KURIR_WARN, err, "the store failed, answering NO");
+	imap_no(s, "[UNAVAILABLE] The mailbox cannot be reached now");
+}
+
+/* Fits between quotes: printable US-ASCII, not too long. */
+static bool quotable(struct kurir_str t)
+{
+	if (t.len > 1000)
+		return false;
+	for (size_t i = 0; i < t.len; i++)
+		if ((unsigned char)t.ptr[i] < 32 || (unsigned char)t.ptr[i] > 126)
+			return false;
+	return true;
+}
+
+KURIR_PARKS int imap_string(struct imap *s, struct kurir_str t)
+{
+	if (!quotable(t)) {
+		kurir_printf(s->stream, "{%zu}\r\n", t.len);
+		return kurir_write(s->stream, t);
+	}
+	imap_puts(s, "\"");
+	while (t.len > 0) {
+		size_t n = 0;
+
+		while (n < t.len && t.ptr[n] != '"' && t.ptr[n] != '\\')
+			n++;
+		kurir_write(s->stream, kurir_str_part(t, 0, n));
+		if (n < t.len) {
+			imap_puts(s, t.ptr[n] == '"' ? "\\\"" : "\\\\");
+			n++;
+		}
+		t = kurir_str_part(t, n, t.len);
+	}
+	return imap_puts(s, "\"");
+}
+
+KURIR_PARKS int imap_nstring(struct imap *s, struct kurir_str t)
+{
+	return t.ptr ? imap_string(s, t) : imap_puts(s, "NIL");
+}
+
+static const struct {
+	uint32_t flag;
+	const char *name;
+} names[] = {
+	{ KURIR_MESSAGE_ANSWERED, "\\Answered" },
+	{ KURIR_MESSAGE_FLAGGED, "\\Flagged" },
+	{ KURIR_MESSAGE_DELETED, "\\Deleted" },
+	{ KURIR_MESSAGE_SEEN, "\\Seen" },
+	{ KURIR_MESSAGE_DRAFT, "\\Draft" },
+	{ KURIR_MESSAGE_RECENT, "\\Recent" },
+};
+
+KURIR_PARKS int imap_put_flags(struct imap *s, const struct kurir_message *m)
+{
+	const char *before = "FLAGS (";
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (m->flags & names[i].flag) {
+			kurir_printf(s->stream, "%s%s", before, names[i].name);
+			before = " ";
+		}
+	imap_puts(s, before[0] == 'F' || m->keywords.len > 0 ? before : "");
+	kurir_write(s->stream, m->keywords);
+	return imap_puts(s, ")");
+}
+
+KURIR_PARKS int imap_put_mailbox(struct imap *s, struct kurir_str utf8)
+{
+	struct kurir_buf b = KURIR_BUF(4096);
+	int r = kurir_utf7_encode(&b, utf8, "");
+
+	if (r >= 0)
+		r = imap_string(s, kurir_buf_str(&b));
+	kurir_buf_free(&b);
+	return r;
+}
+
+KURIR_PARKS int imap_put_uids(struct imap *s, const struct kurir_uid_set *set)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < set->count; i++) {
+		r = kurir_printf(s->stream, "%s%u", i ? "," : "", set->ranges[i].first);
+		if (set->ranges[i].last != set->ranges[i].first)
+			r = kurir_printf(s->stream, ":%u", set->ranges[i].last);
+	}
+	return r;
+}

@@ -1,0 +1,80 @@
+/* imap_section.c - the bytes that BODY[...] names (RFC 3501 section 6.4.5). */
+
+#include <string.h>
+
+#include "imap_body.h"
+
+static const struct kurir_str none = { NULL, 0 };
+
+/* Part n of an entity: of a multipart its n-th child, else part 1 is the entity itself. */
+static struct mime_part *child(struct mime_part *p, uint32_t n)
+{
+	struct mime_part *c;
+
+	if (p->message)
+		p = p->child;
+	if (!p->multipart)
+		return n == 1 ? p : NULL;
+	for (c = p->child; c && n > 1; n--)
+		c = c->next;
+	return c;
+}
+
+static bool wanted(const struct kurir_texts *fields, struct kurir_str name)
+{
+	for (size_t i = 0; i < fields->count; i++)
+		if (kurir_str_equal_nocase(fields->items[i], name))
+			return true;
+	return false;
+}
+
+/* The fields named (or all the others), and the empty line. */
+static struct kurir_str select_fields(struct kurir_arena *arena, struct kurir_str header,
+    const struct imap_item *item)
+{
+	char *out = kurir_alloc(arena, header.len + 3);
+	struct kurir_str name, all, rest = header;
+	size_t n = 0;
+
+	while (mime_header_next(&rest, &name, &all)) {
+		if (name.len == 0 || wanted(&item->fields, name) != (item->text == IMAP_TEXT_FIELDS))
+			continue;
+		memcpy(out + n, all.ptr, all.len);
+		n += all.len;
+	}
+	memcpy(out + n, "\r\n", 2);
+	return (struct kurir_str){ out, n + 2 };
+}
+
+/* The message a part stands for: itself at the top, its content when it is message/rfc822. */
+static const struct mime_part *as_message(const struct mime_part *p, size_t depth)
+{
+	if (depth == 0)
+		return p;
+	return p->message ? p->child : NULL;
+}
+
+struct kurir_str imap_section(struct imap_bytes *b, const struct imap_item *item)
+{
+	struct mime_part *p = imap_bytes_root(b);
+	const struct mime_part *m;
+
+	if (item->depth == 0 && item->text == IMAP_TEXT_ALL)
+		return b->text;
+	for (size_t i = 0; i < item->depth && p; i++)
+		p = child(p, item->numbers[i]);
+	if (!p)
+		return none;
+	if (item->text == IMAP_TEXT_ALL)
+		return p->body;
+	if (item->text == IMAP_TEXT_MIME)
+		return p->header;
+	m = as_message(p, item->depth);
+	if (!m)
+		return none;
+	if (item->text == IMAP_TEXT_HEADER)
+		return m->header;
+	if (item->text == IMAP_TEXT_TEXT)
+		return m->body;
+	return select_fields(b->arena, m->header, item);
+}

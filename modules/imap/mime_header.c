@@ -1,0 +1,138 @@
+/* mime_header.c - header fields.
+ *
+ *   field   = field-name ":" unstructured CRLF, folded lines begin with WSP    ; RFC 5322 section 2.2
+ *   content = value *(";" attribute "=" (token / quoted-string))               ; RFC 2045 section 5.1 */
+
+#include <string.h>
+
+#include "mime.h"
+
+void mime_split(struct kurir_str entity, struct kurir_str *ret_header, struct kurir_str *ret_body)
+{
+	size_t at = 0;
+
+	while (at < entity.len) {
+		const char *lf = memchr(entity.ptr + at, '\n', entity.len - at);
+		size_t next = lf ? (size_t)(lf - entity.ptr) + 1 : entity.len;
+		size_t len = next - at;
+
+		if (entity.ptr[at] == '\n' || (len == 2 && entity.ptr[at] == '\r')) {
+			at = next;
+			break;
+		}
+		at = next;
+	}
+	*ret_header = kurir_str_part(entity, 0, at);
+	*ret_body = kurir_str_part(entity, at, entity.len);
+}
+
+bool mime_header_next(struct kurir_str *rest, struct kurir_str *ret_name, struct kurir_str *ret_all)
+{
+	size_t at = 0;
+	ssize_t colon;
+
+	if (rest->len == 0)
+		return false;
+	do {
+		const char *lf = memchr(rest->ptr + at, '\n', rest->len - at);
+
+		at = lf ? (size_t)(lf - rest->ptr) + 1 : rest->len;
+	} while (at < rest->len && (rest->ptr[at] == ' ' || rest->ptr[at] == '\t'));
+	*ret_all = kurir_str_part(*rest, 0, at);
+	*rest = kurir_str_part(*rest, at, rest->len);
+	colon = kurir_str_find(*ret_all, ':');
+	*ret_name = kurir_str_trim(kurir_str_part(*ret_all, 0, colon < 0 ? 0 : (size_t)colon));
+	return true;
+}
+
+struct kurir_str mime_unfold(struct kurir_arena *arena, struct kurir_str s)
+{
+	char *out = kurir_alloc(arena, s.len + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] != '\r' && s.ptr[i] != '\n' && s.ptr[i] != '\0')
+			out[n++] = s.ptr[i] == '\t' ? ' ' : s.ptr[i];
+	return kurir_str_trim((struct kurir_str){ out, n });
+}
+
+struct kurir_str mime_header_get(struct kurir_arena *arena, struct kurir_str header, struct kurir_str want)
+{
+	struct kurir_str name, all, rest = kurir_str_part(header, 0, MIME_HEADER_MAX);
+
+	while (mime_header_next(&rest, &name, &all))
+		if (kurir_str_equal_nocase(name, want)) {
+			ssize_t colon = kurir_str_find(all, ':');
+
+			return mime_unfold(arena, kurir_str_part(all, (size_t)colon + 1, all.len));
+		}
+	return (struct kurir_str){ NULL, 0 };
+}
+
+/* Skips white space and comments. */
+static struct kurir_str skip_space(struct kurir_str s)
+{
+	size_t i = 0, depth = 0;
+
+	while (i < s.len && (depth > 0 || s.ptr[i] == ' ' || s.ptr[i] == '\t' || s.ptr[i] == '(')) {
+		if (s.ptr[i] == '\\' && depth > 0)
+			i++;
+		else if (s.ptr[i] == '(')
+			depth++;
+		else if (s.ptr[i] == ')')
+			depth--;
+		i++;
+	}
+	return kurir_str_part(s, i < s.len ? i : s.len, s.len);
+}
+
+/* A token, or a quoted string without its quotes. */
+static struct kurir_str take_value(struct kurir_arena *arena, struct kurir_str *s)
+{
+	struct kurir_str v;
+	size_t i = 0, n = 0;
+	char *out;
+
+	if (s->len == 0 || s->ptr[0] != '"') {
+		while (i < s->len && s->ptr[i] != ';' && s->ptr[i] != ' ' && s->ptr[i] != '\t' && s->ptr[i] != '(')
+			i++;
+		v = kurir_str_part(*s, 0, i);
+		*s = kurir_str_part(*s, i, s->len);
+		return v;
+	}
+	out = kurir_alloc(arena, s->len);
+	for (i = 1; i < s->len && s->ptr[i] != '"'; i++) {
+		if (s->ptr[i] == '\\' && i + 1 < s->len)
+			i++;
+		out[n++] = s->ptr[i];
+	}
+	*s = kurir_str_part(*s, i + 1, s->len);
+	return (struct kurir_str){ out, n };
+}
+
+void mime_field_parse(struct kurir_arena *arena, struct kurir_str text, struct mime_field *ret)
+{
+	*ret = (struct mime_field){ .value = { NULL, 0 } };
+	if (!text.ptr)
+		return;
+	ret->params = kurir_alloc(arena, MIME_PARAMS_MAX * sizeof(*ret->params));
+	text = skip_space(text);
+	ret->value = kurir_str_trim(take_value(arena, &text));
+	while (ret->count < MIME_PARAMS_MAX) {
+		ssize_t semicolon = kurir_str_find(text, ';'), equal;
+		struct mime_param *p = &ret->params[ret->count];
+
+		if (semicolon < 0)
+			return;
+		text = skip_space(kurir_str_part(text, (size_t)semicolon + 1, text.len));
+		equal = kurir_str_find(text, '=');
+		semicolon = kurir_str_find(text, ';');
+		if (equal < 0 || (semicolon >= 0 && semicolon < equal))
+			continue;
+		p->name = kurir_str_trim(kurir_str_part(text, 0, (size_t)equal));
+		text = skip_space(kurir_str_part(text, (size_t)equal + 1, text.len));
+		p->value = take_value(arena, &text);
+		if (p->name.len > 0)
+			ret->count++;
+	}
+}
