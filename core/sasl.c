@@ -68,7 +68,8 @@ int kurir_base64_decode(struct kurir_arena *arena, struct kurir_str in, struct k
 /*
  * message = [authzid] UTF8NUL authcid UTF8NUL passwd
  */
-int kurir_sasl_plain(struct kurir_arena *arena, struct kurir_str base64, struct kurir_credentials *ret)
+int kurir_sasl_plain(
+    struct kurir_arena *arena, struct kurir_str base64, struct kurir_credentials *ret)
 {
 	struct kurir_str all, rest;
 	ssize_t first, second;

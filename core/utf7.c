@@ -53,7 +53,8 @@ static int push16(struct kurir_buf *out, struct bits *b, uint32_t unit)
 	b->count += 16;
 	while (r >= 0 && b->count >= 6) {
 		b->count -= 6;
-		r = kurir_buf_add(out, (struct kurir_str){ &alphabet[b->value >> b->count & 63], 1 });
+		r = kurir_buf_add(
+		    out, (struct kurir_str){ &alphabet[b->value >> b->count & 63], 1 });
 	}
 	return r;
 }
@@ -76,7 +77,8 @@ int kurir_utf7_encode(struct kurir_buf *out, struct kurir_str s, const char *als
 			continue;
 		}
 		r = kurir_buf_add(out, KURIR_STR("&"));
-		while (r >= 0 && at < s.len && s.ptr[at] != '&' && !direct((unsigned char)s.ptr[at], also)) {
+		while (r >= 0 && at < s.len && s.ptr[at] != '&' &&
+		    !direct((unsigned char)s.ptr[at], also)) {
 			uint32_t v;
 
 			r = next_point(s, &at, &v);

@@ -5,14 +5,16 @@
 #include "imap.h"
 
 static const struct kurir_option options[] = {
-	KURIR_OPT_RANGE("idle-timeout", KURIR_SPAN, kurir_time, struct imap_conf, idle, "30m", 1000, 86400000,
+	KURIR_OPT_RANGE("idle-timeout", KURIR_SPAN, kurir_time, struct imap_conf, idle, "30m",
+	    1000, 86400000,
 	    "How long a logged-in client may say nothing (RFC 3501 asks for 30 minutes)."),
-	KURIR_OPT_RANGE("login-timeout", KURIR_SPAN, kurir_time, struct imap_conf, login, "1m", 1000, 3600000,
+	KURIR_OPT_RANGE("login-timeout", KURIR_SPAN, kurir_time, struct imap_conf, login, "1m",
+	    1000, 3600000,
 	    "How long each step of the login, and each call to the store, may take."),
 	KURIR_OPT_RANGE("max-errors", KURIR_INT, int64_t, struct imap_conf, errors, "20", 1, 1000,
 	    "After so many failed commands the connection is closed."),
-	KURIR_OPT_RANGE("max-append", KURIR_SIZE, uint64_t, struct imap_conf, append_max, "100M", 1024,
-	    1ll << 32, "The largest message that APPEND takes."),
+	KURIR_OPT_RANGE("max-append", KURIR_SIZE, uint64_t, struct imap_conf, append_max, "100M",
+	    1024, 1ll << 32, "The largest message that APPEND takes."),
 	KURIR_OPT_BOOL("plaintext-login", struct imap_conf, plaintext, "false",
 	    "Accept passwords on connections without TLS."),
 	{ 0 },
@@ -45,13 +47,7 @@ static const struct kurir_service services[] = {
 	{ 0 },
 };
 
-KURIR_MODULE(imap,
-	.version = "1.0",
-	.summary = "IMAP4rev1: mailboxes that stay on the server",
-	.caps = KURIR_CAP_SPAWN,
-	.roles = KURIR_ROLE_EDGE | KURIR_ROLE_ACCESS,
-	.conf_size = sizeof(struct imap_conf),
-	.options = options,
-	.counters = counters,
-	.needs = needs,
-	.services = services);
+KURIR_MODULE(imap, .version = "1.0", .summary = "IMAP4rev1: mailboxes that stay on the server",
+    .caps = KURIR_CAP_SPAWN, .roles = KURIR_ROLE_EDGE | KURIR_ROLE_ACCESS,
+    .conf_size = sizeof(struct imap_conf), .options = options, .counters = counters,
+    .needs = needs, .services = services);

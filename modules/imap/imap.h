@@ -83,7 +83,8 @@ int imap_nstring_or_list_mailbox(struct imap_args *, struct kurir_str *ret);
 int imap_number(struct imap_args *, uint64_t *ret);
 int imap_flags(struct imap_args *, uint32_t *ret_flags, struct kurir_str *ret_keywords);
 int imap_mailbox(struct imap_args *, struct kurir_str *ret); /* UTF-8, INBOX in capitals */
-int imap_date(struct kurir_str, int64_t *ret);		     /* "1-Feb-1994": its day's first millisecond, UTC */
+int imap_date(
+    struct kurir_str, int64_t *ret); /* "1-Feb-1994": its day's first millisecond, UTC */
 int imap_date_time(struct kurir_str, int64_t *ret);
 /* A line that ends in {n} or {n+}: 1, 0 when it does not, -EBADMSG. */
 int imap_literal_mark(struct kurir_str line, uint64_t *ret_size, bool *ret_sync);
@@ -94,7 +95,8 @@ struct imap_set {
 	size_t count;
 	const struct kurir_uid_range *ranges; /* numbers, ascending, apart */
 };
-int imap_set_parse(struct kurir_str, uint32_t largest, struct kurir_arena *, struct imap_set *ret);
+int imap_set_parse(
+    struct kurir_str, uint32_t largest, struct kurir_arena *, struct imap_set *ret);
 int imap_set_arg(struct imap *, struct imap_args *, struct kurir_uid_set *ret_uids);
 size_t imap_index_of(const struct imap *, uint32_t uid); /* view.count: not there */
 
@@ -102,8 +104,8 @@ size_t imap_index_of(const struct imap *, uint32_t uid); /* view.count: not ther
 int imap_ok(struct imap *, const char *, ...) KURIR_PARKS KURIR_FMT(2); /* tagged */
 int imap_no(struct imap *, const char *, ...) KURIR_PARKS KURIR_FMT(2);
 int imap_bad(struct imap *, const char *, ...) KURIR_PARKS KURIR_FMT(2);
-void imap_failed(struct imap *, int err) KURIR_PARKS; /* tagged NO for a store's error */
-int imap_string(struct imap *, struct kurir_str) KURIR_PARKS; /* quoted or literal */
+void imap_failed(struct imap *, int err) KURIR_PARKS;	       /* tagged NO for a store's error */
+int imap_string(struct imap *, struct kurir_str) KURIR_PARKS;  /* quoted or literal */
 int imap_nstring(struct imap *, struct kurir_str) KURIR_PARKS; /* NIL when ptr is NULL */
 int imap_put_flags(struct imap *, const struct kurir_message *) KURIR_PARKS;
 int imap_put_mailbox(struct imap *, struct kurir_str utf8) KURIR_PARKS;
@@ -122,7 +124,8 @@ void imap_serve(struct kurir_self *, struct kurir_conn *) KURIR_PARKS;
 void imap_resume(struct kurir_self *, struct kurir_conn *, struct kurir_str state) KURIR_PARKS;
 /* imap_append.c: whether what came so far is an APPEND whose message comes next. */
 bool imap_append_expects(struct kurir_str command);
-void imap_append_run(struct imap *, struct kurir_str command, uint64_t size, bool sync) KURIR_PARKS;
+void imap_append_run(struct imap *, struct kurir_str command, uint64_t size, bool sync)
+    KURIR_PARKS;
 int imap_read_exactly(struct imap *, char *to, size_t len) KURIR_PARKS;
 
 /* One function a command, in the file of its name. */

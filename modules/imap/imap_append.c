@@ -26,7 +26,8 @@ static int parse(struct kurir_str command, struct append *ret)
 	if (space <= 0)
 		return -EBADMSG;
 	a.rest = kurir_str_part(command, (size_t)space + 1, command.len);
-	if (imap_atom(&a, &word) < 0 || !kurir_str_equal_nocase(word, KURIR_STR("APPEND")) || !imap_space(&a))
+	if (imap_atom(&a, &word) < 0 || !kurir_str_equal_nocase(word, KURIR_STR("APPEND")) ||
+	    !imap_space(&a))
 		return -EBADMSG;
 	if (imap_mailbox(&a, &ret->mailbox) < 0 || !imap_space(&a))
 		return -EBADMSG;
@@ -34,7 +35,8 @@ static int parse(struct kurir_str command, struct append *ret)
 	    (imap_flags(&a, &ret->message.flags, &ret->message.keywords) < 0 || !imap_space(&a)))
 		return -EBADMSG;
 	if (a.rest.len > 0 && a.rest.ptr[0] == '"' &&
-	    (imap_astring(&a, &word) < 0 || imap_date_time(word, &ret->message.date) < 0 || !imap_space(&a)))
+	    (imap_astring(&a, &word) < 0 || imap_date_time(word, &ret->message.date) < 0 ||
+		!imap_space(&a)))
 		return -EBADMSG;
 	return a.rest.len > 0 && a.rest.ptr[0] == '{' ? 0 : -EBADMSG;
 }
@@ -87,8 +89,8 @@ KURIR_PARKS static int finish_line(struct imap *s)
 KURIR_PARKS static void store(struct imap *s, struct append *a)
 {
 	struct kurir_changed changed = { .target_validity = 0 };
-	int r = s->store->append(s->store_self, s->account, a->mailbox, &a->message, 1, imap_until(s),
-	    kurir_scratch(), &changed);
+	int r = s->store->append(s->store_self, s->account, a->mailbox, &a->message, 1,
+	    imap_until(s), kurir_scratch(), &changed);
 
 	if (r == -ENOENT) {
 		imap_no(s, "[TRYCREATE] No such mailbox");
@@ -102,12 +104,14 @@ KURIR_PARKS static void store(struct imap *s, struct append *a)
 	}
 	kurir_count(s->self, IMAP_APPENDED, 1);
 	if (changed.target.count == 1)
-		imap_ok(s, "[APPENDUID %u %u] Done", changed.target_validity, changed.target.ranges[0].first);
+		imap_ok(s, "[APPENDUID %u %u] Done", changed.target_validity,
+		    changed.target.ranges[0].first);
 	else
 		imap_ok(s, "Done");
 }
 
-KURIR_PARKS void imap_append_run(struct imap *s, struct kurir_str command, uint64_t size, bool sync)
+KURIR_PARKS void imap_append_run(
+    struct imap *s, struct kurir_str command, uint64_t size, bool sync)
 {
 	struct append a = { .mailbox = KURIR_STR(""), .message.keywords = KURIR_STR("") };
 	int fd, r;
@@ -116,7 +120,9 @@ KURIR_PARKS void imap_append_run(struct imap *s, struct kurir_str command, uint6
 	s->tag = kurir_str_part(command, 0, (size_t)kurir_str_find(command, ' '));
 	parse(command, &a);
 	if (size > s->conf->append_max || size == 0) {
-		imap_no(s, size == 0 ? "[CANNOT] An empty message" : "[TOOBIG] The message is too large");
+		imap_no(s,
+		    size == 0 ? "[CANNOT] An empty message"
+			      : "[TOOBIG] The message is too large");
 		/* What a client sends unasked cannot be told from commands. */
 		s->over = !sync;
 		return;

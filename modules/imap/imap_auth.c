@@ -89,7 +89,8 @@ KURIR_PARKS void imap_starttls(struct imap *s, struct imap_args *a)
 	if (r >= 0)
 		r = kurir_tls_accept(s->stream, until);
 	if (r < 0) {
-		kurir_log(s->self, KURIR_INFO, r, "TLS failed: %.*s", KURIR_ARG(kurir_tls_error(s->stream)));
+		kurir_log(s->self, KURIR_INFO, r, "TLS failed: %.*s",
+		    KURIR_ARG(kurir_tls_error(s->stream)));
 		s->over = true;
 	}
 }
@@ -97,8 +98,8 @@ KURIR_PARKS void imap_starttls(struct imap *s, struct imap_args *a)
 KURIR_PARKS static void refuse(struct imap *s, int r, struct kurir_str user)
 {
 	kurir_count(s->self, IMAP_LOGIN_FAILURES, 1);
-	KURIR_EMIT(s->self, KURIR_NOTICE, "auth", { "verdict", KURIR_STR("reject") }, { "user", user },
-	    { "peer", kurir_conn_peer(s->conn) });
+	KURIR_EMIT(s->self, KURIR_NOTICE, "auth", { "verdict", KURIR_STR("reject") },
+	    { "user", user }, { "peer", kurir_conn_peer(s->conn) });
 	s->bad++;
 	if (r == -EACCES)
 		imap_no(s, "[AUTHENTICATIONFAILED] Wrong user or password");
@@ -142,8 +143,8 @@ KURIR_PARKS void imap_login(struct imap *s, struct imap_args *a)
 
 	if (!may_log_in(s))
 		imap_no(s, "[PRIVACYREQUIRED] Begin TLS first");
-	else if (imap_astring(a, &c.user) < 0 || !imap_space(a) || imap_astring(a, &c.password) < 0 ||
-	    !imap_end(a) || c.user.len == 0)
+	else if (imap_astring(a, &c.user) < 0 || !imap_space(a) ||
+	    imap_astring(a, &c.password) < 0 || !imap_end(a) || c.user.len == 0)
 		imap_bad(s, "LOGIN takes a user and a password");
 	else
 		log_in(s, &c);
@@ -159,7 +160,8 @@ KURIR_PARKS void imap_authenticate(struct imap *s, struct imap_args *a)
 		imap_no(s, "[PRIVACYREQUIRED] Begin TLS first");
 		return;
 	}
-	if (imap_atom(a, &mechanism) < 0 || !kurir_str_equal_nocase(mechanism, KURIR_STR("PLAIN"))) {
+	if (imap_atom(a, &mechanism) < 0 ||
+	    !kurir_str_equal_nocase(mechanism, KURIR_STR("PLAIN"))) {
 		imap_no(s, "No such mechanism");
 		return;
 	}
@@ -171,7 +173,8 @@ KURIR_PARKS void imap_authenticate(struct imap *s, struct imap_args *a)
 		imap_puts(s, "+ \r\n");
 		r = kurir_flush(s->stream, kurir_now() + s->conf->login);
 		if (r >= 0)
-			r = kurir_readline(s->stream, 8192, &response, kurir_now() + s->conf->login);
+			r = kurir_readline(
+			    s->stream, 8192, &response, kurir_now() + s->conf->login);
 		if (r <= 0) {
 			s->over = true;
 			return;

@@ -12,7 +12,8 @@ struct imap_bytes {
 	struct mime_part *root; /* parsed when first asked for */
 	struct kurir_arena *arena;
 };
-int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *ret) KURIR_PARKS;
+int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *ret)
+    KURIR_PARKS;
 void imap_bytes_close(struct imap_bytes *);
 struct mime_part *imap_bytes_root(struct imap_bytes *);
 
@@ -22,7 +23,7 @@ enum imap_item_kind {
 	IMAP_ITEM_DATE,
 	IMAP_ITEM_SIZE,
 	IMAP_ITEM_ENVELOPE,
-	IMAP_ITEM_BODY,		 /* structure without extensions */
+	IMAP_ITEM_BODY, /* structure without extensions */
 	IMAP_ITEM_BODYSTRUCTURE,
 	IMAP_ITEM_SECTION,
 };
@@ -53,6 +54,7 @@ struct kurir_str imap_section(struct imap_bytes *, const struct imap_item *);
 
 /* imap_envelope.c, imap_structure.c */
 void imap_put_envelope(struct imap *, struct kurir_arena *, struct kurir_str header) KURIR_PARKS;
-void imap_put_structure(struct imap *, struct kurir_arena *, const struct mime_part *, bool extended) KURIR_PARKS;
+void imap_put_structure(
+    struct imap *, struct kurir_arena *, const struct mime_part *, bool extended) KURIR_PARKS;
 
 #endif

@@ -6,7 +6,8 @@
 
 #include "imap_body.h"
 
-KURIR_PARKS int imap_bytes_open(struct imap *s, const struct kurir_message *m, struct imap_bytes *ret)
+KURIR_PARKS int imap_bytes_open(
+    struct imap *s, const struct kurir_message *m, struct imap_bytes *ret)
 {
 	struct imap_bytes b = { .body = { .fd = -1 } };
 	uint64_t page;
@@ -18,8 +19,8 @@ KURIR_PARKS int imap_bytes_open(struct imap *s, const struct kurir_message *m, s
 	b.text = KURIR_STR("");
 	page = b.body.offset & ~4095ull;
 	if (b.body.length > 0) {
-		map = mmap(NULL, b.body.length + (b.body.offset - page), PROT_READ, MAP_PRIVATE, b.body.fd,
-		    (off_t)page);
+		map = mmap(NULL, b.body.length + (b.body.offset - page), PROT_READ, MAP_PRIVATE,
+		    b.body.fd, (off_t)page);
 		if (map == MAP_FAILED) {
 			r = -errno;
 			close(b.body.fd);

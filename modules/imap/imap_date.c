@@ -51,8 +51,9 @@ static int take_date(struct kurir_str *s, int64_t *ret_days)
 	take(s, ' ');
 	if (take_number(s, 1, 2, &d) < 0 || !take(s, '-') || s->len < 4)
 		return -EBADMSG;
-	while (m < 12 && !kurir_str_equal_nocase(kurir_str_part(*s, 0, 3),
-			     (struct kurir_str){ months + m * 3, 3 }))
+	while (m < 12 &&
+	    !kurir_str_equal_nocase(
+		kurir_str_part(*s, 0, 3), (struct kurir_str){ months + m * 3, 3 }))
 		m++;
 	*s = kurir_str_part(*s, 3, s->len);
 	if (m == 12 || !take(s, '-') || take_number(s, 4, 4, &y) < 0 || d < 1 || d > 31)
@@ -76,9 +77,9 @@ int imap_date_time(struct kurir_str s, int64_t *ret)
 	int64_t d, h, m, sec, zone;
 	bool west;
 
-	if (take_date(&s, &d) < 0 || !take(&s, ' ') || take_number(&s, 2, 2, &h) < 0 || !take(&s, ':') ||
-	    take_number(&s, 2, 2, &m) < 0 || !take(&s, ':') || take_number(&s, 2, 2, &sec) < 0 ||
-	    !take(&s, ' '))
+	if (take_date(&s, &d) < 0 || !take(&s, ' ') || take_number(&s, 2, 2, &h) < 0 ||
+	    !take(&s, ':') || take_number(&s, 2, 2, &m) < 0 || !take(&s, ':') ||
+	    take_number(&s, 2, 2, &sec) < 0 || !take(&s, ' '))
 		return -EBADMSG;
 	west = take(&s, '-');
 	if ((!west && !take(&s, '+')) || take_number(&s, 4, 4, &zone) < 0 || s.len > 0)

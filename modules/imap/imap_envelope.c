@@ -12,7 +12,8 @@ static struct kurir_str get(struct kurir_arena *arena, struct kurir_str header, 
 	return mime_header_get(arena, header, kurir_str_of(name));
 }
 
-KURIR_PARKS static void put_addresses(struct imap *s, struct kurir_arena *arena, struct kurir_str text)
+KURIR_PARKS static void put_addresses(
+    struct imap *s, struct kurir_arena *arena, struct kurir_str text)
 {
 	struct mime_address *list;
 	size_t n, room = 4;
@@ -40,7 +41,8 @@ KURIR_PARKS static void put_addresses(struct imap *s, struct kurir_arena *arena,
 	imap_puts(s, ")");
 }
 
-KURIR_PARKS void imap_put_envelope(struct imap *s, struct kurir_arena *arena, struct kurir_str header)
+KURIR_PARKS void imap_put_envelope(
+    struct imap *s, struct kurir_arena *arena, struct kurir_str header)
 {
 	struct kurir_str from = get(arena, header, "From"), sender = get(arena, header, "Sender");
 	struct kurir_str reply_to = get(arena, header, "Reply-To");

@@ -37,8 +37,11 @@ static void plan(struct imap *s, struct fetch *f)
 /* Marks all that will be sent as seen; the client is told with each message. */
 KURIR_PARKS static int set_seen(struct imap *s, const struct fetch *f)
 {
-	struct kurir_change change = { .kind = KURIR_CHANGE_FLAGS_ADD, .uids = f->uids,
-		.flags = KURIR_MESSAGE_SEEN, .keywords = KURIR_STR(""), .target = KURIR_STR("") };
+	struct kurir_change change = { .kind = KURIR_CHANGE_FLAGS_ADD,
+		.uids = f->uids,
+		.flags = KURIR_MESSAGE_SEEN,
+		.keywords = KURIR_STR(""),
+		.target = KURIR_STR("") };
 	struct kurir_changed changed;
 	bool any = false;
 
@@ -54,8 +57,8 @@ KURIR_PARKS static int set_seen(struct imap *s, const struct fetch *f)
 /* date-time, always in UTC */
 KURIR_PARKS static void put_date(struct imap *s, int64_t ms)
 {
-	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
-		"Oct", "Nov", "Dec" };
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
+		"Aug", "Sep", "Oct", "Nov", "Dec" };
 	time_t t = (time_t)(ms / 1000);
 	struct tm tm;
 
@@ -77,10 +80,11 @@ KURIR_PARKS static void put_label(struct imap *s, const struct imap_item *item)
 		kurir_printf(s->stream, "<%llu>", (unsigned long long)item->start);
 }
 
-KURIR_PARKS static int put_section(struct imap *s, struct imap_bytes *b, const struct imap_item *item)
+KURIR_PARKS static int put_section(
+    struct imap *s, struct imap_bytes *b, const struct imap_item *item)
 {
-	struct kurir_str text = item->depth == 0 && item->text == IMAP_TEXT_ALL ? b->text :
-										  imap_section(b, item);
+	struct kurir_str text =
+	    item->depth == 0 && item->text == IMAP_TEXT_ALL ? b->text : imap_section(b, item);
 	uint64_t skipped;
 
 	put_label(s, item);
@@ -96,8 +100,8 @@ KURIR_PARKS static int put_section(struct imap *s, struct imap_bytes *b, const s
 	    kurir_now() + s->conf->idle);
 }
 
-KURIR_PARKS static int put_item(struct imap *s, const struct imap_item *item, const struct kurir_message *m,
-    struct imap_bytes *b)
+KURIR_PARKS static int put_item(struct imap *s, const struct imap_item *item,
+    const struct kurir_message *m, struct imap_bytes *b)
 {
 	switch (item->kind) {
 	case IMAP_ITEM_FLAGS:
@@ -116,7 +120,8 @@ KURIR_PARKS static int put_item(struct imap *s, const struct imap_item *item, co
 	case IMAP_ITEM_BODY:
 	case IMAP_ITEM_BODYSTRUCTURE:
 		imap_puts(s, item->kind == IMAP_ITEM_BODY ? "BODY " : "BODYSTRUCTURE ");
-		imap_put_structure(s, b->arena, imap_bytes_root(b), item->kind == IMAP_ITEM_BODYSTRUCTURE);
+		imap_put_structure(
+		    s, b->arena, imap_bytes_root(b), item->kind == IMAP_ITEM_BODYSTRUCTURE);
 		return 0;
 	case IMAP_ITEM_SECTION:
 		return put_section(s, b, item);

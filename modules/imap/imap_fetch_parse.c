@@ -22,8 +22,12 @@ static const struct {
 	{ "BODY", { .kind = IMAP_ITEM_BODY } },
 	{ "RFC822", { .kind = IMAP_ITEM_SECTION, .label = "RFC822", .text = IMAP_TEXT_ALL } },
 	{ "RFC822.HEADER",
-	    { .kind = IMAP_ITEM_SECTION, .label = "RFC822.HEADER", .text = IMAP_TEXT_HEADER, .peek = true } },
-	{ "RFC822.TEXT", { .kind = IMAP_ITEM_SECTION, .label = "RFC822.TEXT", .text = IMAP_TEXT_TEXT } },
+	    { .kind = IMAP_ITEM_SECTION,
+		.label = "RFC822.HEADER",
+		.text = IMAP_TEXT_HEADER,
+		.peek = true } },
+	{ "RFC822.TEXT",
+	    { .kind = IMAP_ITEM_SECTION, .label = "RFC822.TEXT", .text = IMAP_TEXT_TEXT } },
 };
 
 static const struct {
@@ -76,7 +80,8 @@ static int section_spec(struct imap_args *a, struct imap_item *item)
 		ssize_t dot = kurir_str_find(w, '.');
 		struct kurir_str number = kurir_str_part(w, 0, dot < 0 ? w.len : (size_t)dot);
 
-		if (item->depth == IMAP_SECTION_DEPTH || kurir_str_number(number, UINT32_MAX, &n) < 0 || n == 0)
+		if (item->depth == IMAP_SECTION_DEPTH ||
+		    kurir_str_number(number, UINT32_MAX, &n) < 0 || n == 0)
 			return -EBADMSG;
 		item->numbers[item->depth++] = (uint32_t)n;
 		w = dot < 0 ? KURIR_STR("") : kurir_str_part(w, (size_t)dot + 1, w.len);
@@ -104,8 +109,8 @@ static int partial(struct imap_args *a, struct imap_item *item)
 	if (!imap_take(a, '<'))
 		return 0;
 	item->partial = true;
-	if (imap_number(a, &item->start) < 0 || !imap_take(a, '.') || imap_number(a, &item->octets) < 0 ||
-	    item->octets == 0 || !imap_take(a, '>'))
+	if (imap_number(a, &item->start) < 0 || !imap_take(a, '.') ||
+	    imap_number(a, &item->octets) < 0 || item->octets == 0 || !imap_take(a, '>'))
 		return -EBADMSG;
 	return 0;
 }
@@ -116,7 +121,8 @@ static int one_item(struct imap_args *a, struct imap_item *item)
 
 	*item = (struct imap_item){ .kind = IMAP_ITEM_SECTION };
 	item->peek = kurir_str_equal_nocase(name, KURIR_STR("BODY.PEEK"));
-	if ((item->peek || kurir_str_equal_nocase(name, KURIR_STR("BODY"))) && imap_take(a, '[')) {
+	if ((item->peek || kurir_str_equal_nocase(name, KURIR_STR("BODY"))) &&
+	    imap_take(a, '[')) {
 		before = a->rest;
 		if (section_spec(a, item) < 0)
 			return -EBADMSG;
@@ -134,8 +140,8 @@ static int one_item(struct imap_args *a, struct imap_item *item)
 /* ALL, FAST and FULL stand for several; 0: it was none of them. */
 static size_t macro(struct imap_args *a, struct imap_item *items)
 {
-	static const enum imap_item_kind kinds[] = { IMAP_ITEM_FLAGS, IMAP_ITEM_DATE, IMAP_ITEM_SIZE,
-		IMAP_ITEM_ENVELOPE, IMAP_ITEM_BODY };
+	static const enum imap_item_kind kinds[] = { IMAP_ITEM_FLAGS, IMAP_ITEM_DATE,
+		IMAP_ITEM_SIZE, IMAP_ITEM_ENVELOPE, IMAP_ITEM_BODY };
 	size_t n = 0;
 
 	if (kurir_str_equal_nocase(a->rest, KURIR_STR("FAST")))

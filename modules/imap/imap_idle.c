@@ -11,7 +11,8 @@ KURIR_PARKS static void watch(void *arg)
 	int r = 0;
 
 	while (r >= 0 && !s->over) {
-		r = s->store->wait(s->store_self, s->account, s->mailbox, &s->view, KURIR_FOREVER);
+		r = s->store->wait(
+		    s->store_self, s->account, s->mailbox, &s->view, KURIR_FOREVER);
 		if (r >= 0)
 			r = imap_update(s, true);
 		if (r >= 0)

@@ -18,7 +18,8 @@ static bool matches(struct kurir_str pattern, struct kurir_str name)
 	if (pattern.len == 0)
 		return name.len == 0;
 	for (size_t i = 0; i <= name.len; i++) {
-		if (matches(kurir_str_part(pattern, 1, pattern.len), kurir_str_part(name, i, name.len)))
+		if (matches(kurir_str_part(pattern, 1, pattern.len),
+			kurir_str_part(name, i, name.len)))
 			return true;
 		if (pattern.ptr[0] == '%' && i < name.len && name.ptr[i] == '/')
 			return false;
@@ -96,7 +97,8 @@ KURIR_PARKS static void list(struct imap *s, struct imap_args *a, bool subscribe
 		imap_ok(s, "Done");
 		return;
 	}
-	r = s->store->list(s->store_self, s->account, imap_until(s), kurir_scratch(), &all, &count);
+	r = s->store->list(
+	    s->store_self, s->account, imap_until(s), kurir_scratch(), &all, &count);
 	if (r < 0) {
 		imap_failed(s, r);
 		return;

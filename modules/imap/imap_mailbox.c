@@ -32,14 +32,17 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 	for (size_t i = 0; i < s->view.count; i++)
 		recent += (s->messages[i].flags & KURIR_MESSAGE_RECENT) != 0;
 	imap_puts(s, "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft)\r\n");
-	imap_puts(s, read_only ? "* OK [PERMANENTFLAGS ()] Nothing can be changed\r\n" :
-				 "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] "
-				 "And keywords\r\n");
+	imap_puts(s,
+	    read_only
+		? "* OK [PERMANENTFLAGS ()] Nothing can be changed\r\n"
+		: "* OK [PERMANENTFLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft \\*)] "
+		  "And keywords\r\n");
 	kurir_printf(s->stream, "* %zu EXISTS\r\n* %zu RECENT\r\n", s->view.count, recent);
 	unseen = first_unseen(s);
 	if (unseen > 0)
 		kurir_printf(s->stream, "* OK [UNSEEN %zu] The first unseen\r\n", unseen);
-	kurir_printf(s->stream, "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] The next\r\n",
+	kurir_printf(s->stream,
+	    "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] The next\r\n",
 	    s->view.uid_validity, s->view.uid_next);
 	imap_ok(s, read_only ? "[READ-ONLY] Done" : "[READ-WRITE] Done");
 }
@@ -59,7 +62,8 @@ KURIR_PARKS static void manage(struct imap *s, struct imap_args *a, enum kurir_m
 	struct kurir_str name, other = KURIR_STR("");
 	int r = imap_mailbox(a, &name);
 
-	if (r >= 0 && kind == KURIR_MANAGE_RENAME && (!imap_space(a) || imap_mailbox(a, &other) < 0))
+	if (r >= 0 && kind == KURIR_MANAGE_RENAME &&
+	    (!imap_space(a) || imap_mailbox(a, &other) < 0))
 		r = -EBADMSG;
 	if (r < 0 || !imap_end(a)) {
 		imap_bad(s, "This takes the name of a mailbox");
@@ -101,7 +105,8 @@ KURIR_PARKS void imap_unsubscribe(struct imap *s, struct imap_args *a)
 }
 
 /* status-att = "MESSAGES" / "RECENT" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" */
-KURIR_PARKS static int put_status(struct imap *s, struct imap_args *a, const struct kurir_mailbox_view *v)
+KURIR_PARKS static int put_status(
+    struct imap *s, struct imap_args *a, const struct kurir_mailbox_view *v)
 {
 	size_t recent = 0, unseen = 0;
 	const char *before = "";
@@ -137,7 +142,8 @@ KURIR_PARKS static int put_status(struct imap *s, struct imap_args *a, const str
 /* Whether the items can be answered; looks at a copy of the arguments. */
 static bool status_items(struct imap_args a)
 {
-	static const char *const known[] = { "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY", "UNSEEN" };
+	static const char *const known[] = { "MESSAGES", "RECENT", "UIDNEXT", "UIDVALIDITY",
+		"UNSEEN" };
 	struct kurir_str item;
 
 	do {
@@ -161,7 +167,8 @@ KURIR_PARKS void imap_status(struct imap *s, struct imap_args *a)
 	struct kurir_str name;
 	int r;
 
-	if (imap_mailbox(a, &name) < 0 || !imap_space(a) || !imap_take(a, '(') || !status_items(*a)) {
+	if (imap_mailbox(a, &name) < 0 || !imap_space(a) || !imap_take(a, '(') ||
+	    !status_items(*a)) {
 		imap_bad(s, "STATUS takes a mailbox and a list of items");
 		return;
 	}
@@ -191,15 +198,17 @@ KURIR_PARKS void imap_check(struct imap *s, struct imap_args *a)
 KURIR_PARKS void imap_close(struct imap *s, struct imap_args *a)
 {
 	struct kurir_uid_range all = { 1, UINT32_MAX };
-	struct kurir_change change = { .kind = KURIR_CHANGE_EXPUNGE, .uids = { 1, &all },
-		.keywords = KURIR_STR(""), .target = KURIR_STR("") };
+	struct kurir_change change = { .kind = KURIR_CHANGE_EXPUNGE,
+		.uids = { 1, &all },
+		.keywords = KURIR_STR(""),
+		.target = KURIR_STR("") };
 	struct kurir_changed changed;
 	int r = 0;
 
 	(void)a;
 	if (!s->read_only)
-		r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
-		    kurir_scratch(), &changed);
+		r = s->store->change(s->store_self, s->account, s->mailbox, &change,
+		    imap_until(s), kurir_scratch(), &changed);
 	imap_view_close(s);
 	if (r < 0)
 		imap_failed(s, r);
@@ -219,8 +228,10 @@ KURIR_PARKS void imap_unselect(struct imap *s, struct imap_args *a)
 KURIR_PARKS void imap_expunge(struct imap *s, struct imap_args *a)
 {
 	struct kurir_uid_range all = { 1, UINT32_MAX };
-	struct kurir_change change = { .kind = KURIR_CHANGE_EXPUNGE, .uids = { 1, &all },
-		.keywords = KURIR_STR(""), .target = KURIR_STR("") };
+	struct kurir_change change = { .kind = KURIR_CHANGE_EXPUNGE,
+		.uids = { 1, &all },
+		.keywords = KURIR_STR(""),
+		.target = KURIR_STR("") };
 	struct kurir_changed changed;
 	int r;
 
@@ -232,8 +243,8 @@ KURIR_PARKS void imap_expunge(struct imap *s, struct imap_args *a)
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 		return;
 	}
-	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s), kurir_scratch(),
-	    &changed);
+	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
+	    kurir_scratch(), &changed);
 	if (r >= 0)
 		r = imap_update(s, true);
 	kurir_count(s->self, IMAP_EXPUNGED, 1);

@@ -75,7 +75,8 @@ static bool header_has(struct kurir_arena *arena, struct kurir_str header, struc
 	return false;
 }
 
-static bool part_has(struct kurir_arena *arena, const struct mime_part *p, struct kurir_str text, bool headers)
+static bool part_has(
+    struct kurir_arena *arena, const struct mime_part *p, struct kurir_str text, bool headers)
 {
 	for (; p; p = p->next) {
 		struct kurir_mark mark = kurir_mark(arena);
@@ -95,7 +96,8 @@ static bool part_has(struct kurir_arena *arena, const struct mime_part *p, struc
 /* The day of the Date: field, as imap_date() counts; 0 when there is none that can be read. */
 static int64_t sent_day(struct search *q)
 {
-	struct kurir_str value = mime_header_get(q->bytes.arena, imap_bytes_root(&q->bytes)->header, KURIR_STR("Date"));
+	struct kurir_str value = mime_header_get(
+	    q->bytes.arena, imap_bytes_root(&q->bytes)->header, KURIR_STR("Date"));
 	ssize_t comma = value.ptr ? kurir_str_find(value, ',') : -1;
 	char date[16];
 	int64_t day;
@@ -185,7 +187,8 @@ KURIR_PARKS static bool match(struct search *q, const struct imap_key *k)
 	case IMAP_KEY_FLAGS:
 		return (m->flags & k->flags) == k->flags;
 	case IMAP_KEY_NEW:
-		return (m->flags & (KURIR_MESSAGE_RECENT | KURIR_MESSAGE_SEEN)) == KURIR_MESSAGE_RECENT;
+		return (m->flags & (KURIR_MESSAGE_RECENT | KURIR_MESSAGE_SEEN)) ==
+		    KURIR_MESSAGE_RECENT;
 	case IMAP_KEY_KEYWORD:
 		return has_keyword(m->keywords, k->text);
 	case IMAP_KEY_UIDS:

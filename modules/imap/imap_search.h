@@ -6,13 +6,13 @@
 
 enum imap_key_kind {
 	IMAP_KEY_ALL,
-	IMAP_KEY_AND,	 /* first, and what follows it */
-	IMAP_KEY_OR,	 /* first, second */
-	IMAP_KEY_NOT,	 /* first */
-	IMAP_KEY_FLAGS,	 /* all of flags set */
+	IMAP_KEY_AND,	/* first, and what follows it */
+	IMAP_KEY_OR,	/* first, second */
+	IMAP_KEY_NOT,	/* first */
+	IMAP_KEY_FLAGS, /* all of flags set */
 	IMAP_KEY_KEYWORD,
 	IMAP_KEY_UIDS,
-	IMAP_KEY_NEW,	 /* recent and not seen */
+	IMAP_KEY_NEW, /* recent and not seen */
 	IMAP_KEY_LARGER,
 	IMAP_KEY_SMALLER,
 	IMAP_KEY_BEFORE, /* internal date, by day */

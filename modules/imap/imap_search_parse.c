@@ -8,7 +8,17 @@
 
 #include "imap_search.h"
 
-enum argument { ARG_NONE, ARG_TEXT, ARG_FIELD, ARG_DATE, ARG_NUMBER, ARG_KEYWORD, ARG_UIDS, ARG_KEY, ARG_KEYS };
+enum argument {
+	ARG_NONE,
+	ARG_TEXT,
+	ARG_FIELD,
+	ARG_DATE,
+	ARG_NUMBER,
+	ARG_KEYWORD,
+	ARG_UIDS,
+	ARG_KEY,
+	ARG_KEYS
+};
 
 static const struct {
 	const char *name;
@@ -138,7 +148,7 @@ static int named_key(struct imap *s, struct imap_args *a, struct imap_key **ret)
 	if (imap_atom(a, &word) < 0)
 		return -EBADMSG;
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
-		struct imap_key *k, *not;
+		struct imap_key *k, *not ;
 
 		if (!kurir_str_equal_nocase(word, kurir_str_of(keys[i].name)))
 			continue;
@@ -151,8 +161,8 @@ static int named_key(struct imap *s, struct imap_args *a, struct imap_key **ret)
 		*ret = k;
 		if (keys[i].negated) {
 			not = new_key(IMAP_KEY_NOT);
-			not->first = k;
-			*ret = not;
+			not ->first = k;
+			*ret = not ;
 		}
 		return 0;
 	}

@@ -29,15 +29,16 @@ static bool wanted(const struct kurir_texts *fields, struct kurir_str name)
 }
 
 /* The fields named (or all the others), and the empty line. */
-static struct kurir_str select_fields(struct kurir_arena *arena, struct kurir_str header,
-    const struct imap_item *item)
+static struct kurir_str select_fields(
+    struct kurir_arena *arena, struct kurir_str header, const struct imap_item *item)
 {
 	char *out = kurir_alloc(arena, header.len + 3);
 	struct kurir_str name, all, rest = header;
 	size_t n = 0;
 
 	while (mime_header_next(&rest, &name, &all)) {
-		if (name.len == 0 || wanted(&item->fields, name) != (item->text == IMAP_TEXT_FIELDS))
+		if (name.len == 0 ||
+		    wanted(&item->fields, name) != (item->text == IMAP_TEXT_FIELDS))
 			continue;
 		memcpy(out + n, all.ptr, all.len);
 		n += all.len;

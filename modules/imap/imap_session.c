@@ -21,7 +21,8 @@ KURIR_PARKS int imap_read_exactly(struct imap *s, char *to, size_t len)
 }
 
 /* One literal, announced at the end of what command has, behind it. */
-KURIR_PARKS static int read_literal(struct imap *s, struct kurir_buf *command, uint64_t size, bool sync)
+KURIR_PARKS static int read_literal(
+    struct imap *s, struct kurir_buf *command, uint64_t size, bool sync)
 {
 	int r = kurir_buf_add(command, KURIR_STR("\r\n"));
 
@@ -45,7 +46,8 @@ KURIR_PARKS static int read_literal(struct imap *s, struct kurir_buf *command, u
 /* One line, behind what command has, without its line end.  1, 0 at the end of the stream, -errno. */
 KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
 {
-	kurir_time until = kurir_now() + (s->state == IMAP_NOT_AUTHENTICATED ? s->conf->login : s->conf->idle);
+	kurir_time until =
+	    kurir_now() + (s->state == IMAP_NOT_AUTHENTICATED ? s->conf->login : s->conf->idle);
 	struct kurir_str line;
 	int r = 0;
 
@@ -80,12 +82,14 @@ KURIR_PARKS static int read_command(struct imap *s, struct kurir_buf *command)
 		r = imap_literal_mark(kurir_buf_str(command), &size, &sync);
 		if (r <= 0)
 			return r < 0 ? r : 1;
-		if (s->state != IMAP_NOT_AUTHENTICATED && imap_append_expects(kurir_buf_str(command))) {
+		if (s->state != IMAP_NOT_AUTHENTICATED &&
+		    imap_append_expects(kurir_buf_str(command))) {
 			imap_append_run(s, kurir_buf_str(command), size, sync);
 			return 0;
 		}
-		r = s->state == IMAP_NOT_AUTHENTICATED && size > 4096 ? -EMSGSIZE :
-									read_literal(s, command, size, sync);
+		r = s->state == IMAP_NOT_AUTHENTICATED && size > 4096
+		    ? -EMSGSIZE
+		    : read_literal(s, command, size, sync);
 	} while (r >= 0);
 	return r;
 }
@@ -118,7 +122,8 @@ KURIR_PARKS static void run_command(struct imap *s, struct kurir_str line)
 	}
 	a.rest = kurir_str_part(line, (size_t)space + 1, line.len);
 	s->by_uid = false;
-	if (imap_atom(&a, &verb) >= 0 && kurir_str_equal_nocase(verb, KURIR_STR("UID")) && imap_space(&a)) {
+	if (imap_atom(&a, &verb) >= 0 && kurir_str_equal_nocase(verb, KURIR_STR("UID")) &&
+	    imap_space(&a)) {
 		s->by_uid = true;
 		imap_atom(&a, &verb);
 	}
@@ -173,8 +178,12 @@ KURIR_PARKS static void loop(struct imap *s)
 
 static struct imap session(struct kurir_self *self, struct kurir_conn *conn)
 {
-	return (struct imap){ .self = self, .conn = conn, .stream = kurir_conn_stream(conn),
-		.conf = kurir_conf(self), .state = IMAP_NOT_AUTHENTICATED, .tag = KURIR_STR("*") };
+	return (struct imap){ .self = self,
+		.conn = conn,
+		.stream = kurir_conn_stream(conn),
+		.conf = kurir_conf(self),
+		.state = IMAP_NOT_AUTHENTICATED,
+		.tag = KURIR_STR("*") };
 }
 
 KURIR_PARKS void imap_serve(struct kurir_self *self, struct kurir_conn *conn)
@@ -190,7 +199,8 @@ KURIR_PARKS void imap_serve(struct kurir_self *self, struct kurir_conn *conn)
 		kurir_flush(s.stream, kurir_now() + s.conf->login);
 }
 
-KURIR_PARKS void imap_resume(struct kurir_self *self, struct kurir_conn *conn, struct kurir_str state)
+KURIR_PARKS void imap_resume(
+    struct kurir_self *self, struct kurir_conn *conn, struct kurir_str state)
 {
 	struct imap s = session(self, conn);
 

@@ -54,7 +54,8 @@ static size_t normalize(struct kurir_uid_range *r, size_t count)
 	return count ? n + 1 : 0;
 }
 
-int imap_set_parse(struct kurir_str s, uint32_t largest, struct kurir_arena *arena, struct imap_set *ret)
+int imap_set_parse(
+    struct kurir_str s, uint32_t largest, struct kurir_arena *arena, struct imap_set *ret)
 {
 	struct kurir_uid_range *ranges;
 	size_t count = 0, room = 1;

@@ -58,8 +58,8 @@ KURIR_PARKS void imap_store(struct imap *s, struct imap_args *a)
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 		return;
 	}
-	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s), kurir_scratch(),
-	    &changed);
+	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
+	    kurir_scratch(), &changed);
 	/* Silent: the client knows its own change, so that only those of others are told. */
 	if (r >= 0 && silent)
 		set_locally(s, &change);
@@ -78,8 +78,8 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 	struct kurir_changed changed;
 	int r;
 
-	if (imap_set_arg(s, a, &change.uids) < 0 || !imap_space(a) || imap_mailbox(a, &change.target) < 0 ||
-	    !imap_end(a)) {
+	if (imap_set_arg(s, a, &change.uids) < 0 || !imap_space(a) ||
+	    imap_mailbox(a, &change.target) < 0 || !imap_end(a)) {
 		imap_bad(s, "This takes a set and a mailbox");
 		return;
 	}
@@ -87,8 +87,8 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 		return;
 	}
-	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s), kurir_scratch(),
-	    &changed);
+	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
+	    kurir_scratch(), &changed);
 	if (r == -ENOENT) {
 		imap_no(s, "[TRYCREATE] No such mailbox");
 		return;
@@ -110,7 +110,8 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 		imap_ok(s, "Done");
 		return;
 	}
-	kurir_printf(s->stream, "%.*s OK [COPYUID %u ", KURIR_ARG(s->tag), changed.target_validity);
+	kurir_printf(
+	    s->stream, "%.*s OK [COPYUID %u ", KURIR_ARG(s->tag), changed.target_validity);
 	imap_put_uids(s, &changed.uids);
 	imap_puts(s, " ");
 	imap_put_uids(s, &changed.target);

@@ -37,8 +37,8 @@ KURIR_PARKS static void put_tail(struct imap *s, const struct mime_part *p)
 	imap_nstring(s, p->location);
 }
 
-KURIR_PARKS static void put_multipart(struct imap *s, struct kurir_arena *arena, const struct mime_part *p,
-    bool extended)
+KURIR_PARKS static void put_multipart(
+    struct imap *s, struct kurir_arena *arena, const struct mime_part *p, bool extended)
 {
 	for (const struct mime_part *c = p->child; c; c = c->next)
 		imap_put_structure(s, arena, c, extended);
@@ -51,8 +51,8 @@ KURIR_PARKS static void put_multipart(struct imap *s, struct kurir_arena *arena,
 	put_tail(s, p);
 }
 
-KURIR_PARKS static void put_single(struct imap *s, struct kurir_arena *arena, const struct mime_part *p,
-    bool extended)
+KURIR_PARKS static void put_single(
+    struct imap *s, struct kurir_arena *arena, const struct mime_part *p, bool extended)
 {
 	/* A multipart without parts has no structure to show: it is shown as text. */
 	bool hollow = kurir_str_equal_nocase(p->type, KURIR_STR("multipart"));
@@ -86,8 +86,8 @@ KURIR_PARKS static void put_single(struct imap *s, struct kurir_arena *arena, co
 }
 
 /* Depth is bounded by the parser. */
-KURIR_PARKS void imap_put_structure(struct imap *s, struct kurir_arena *arena, const struct mime_part *p,
-    bool extended)
+KURIR_PARKS void imap_put_structure(
+    struct imap *s, struct kurir_arena *arena, const struct mime_part *p, bool extended)
 {
 	imap_puts(s, "(");
 	if (p->multipart)

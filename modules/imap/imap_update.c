@@ -13,7 +13,8 @@ kurir_time imap_until(const struct imap *s)
 	return kurir_now() + s->conf->login;
 }
 
-static struct kurir_message *own_copy(struct kurir_arena *arena, const struct kurir_mailbox_view *v)
+static struct kurir_message *own_copy(
+    struct kurir_arena *arena, const struct kurir_mailbox_view *v)
 {
 	struct kurir_message *m = kurir_alloc(arena, (v->count + 1) * sizeof(*m));
 
@@ -26,7 +27,8 @@ KURIR_PARKS int imap_view_open(struct imap *s, struct kurir_str mailbox, bool re
 {
 	struct kurir_arena *box = kurir_arena_new("imap mailbox");
 	struct kurir_mailbox_view view;
-	int r = s->store->view(s->store_self, s->account, mailbox, !read_only, imap_until(s), box, &view);
+	int r = s->store->view(
+	    s->store_self, s->account, mailbox, !read_only, imap_until(s), box, &view);
 
 	imap_view_close(s);
 	if (r < 0) {
@@ -60,9 +62,9 @@ KURIR_PARKS static void tell_removals(struct imap *s, const struct kurir_mailbox
 	for (size_t i = 0; i < s->view.count; i++) {
 		uint32_t uid = s->messages[i].uid;
 
-		while (j < new->count && new->messages[j].uid < uid)
+		while (j < new->count &&new->messages[j].uid < uid)
 			j++;
-		if (j < new->count && new->messages[j].uid == uid)
+		if (j < new->count &&new->messages[j].uid == uid)
 			s->messages[kept++] = s->messages[i];
 		else
 			kurir_printf(s->stream, "* %zu EXPUNGE\r\n", kept + 1);
@@ -71,20 +73,22 @@ KURIR_PARKS static void tell_removals(struct imap *s, const struct kurir_mailbox
 }
 
 /* Flags that others changed, and what of the old has to stay in its place (ghosts). */
-KURIR_PARKS static size_t merge(struct imap *s, const struct kurir_mailbox_view *new, struct kurir_message *out)
+KURIR_PARKS static size_t merge(
+    struct imap *s, const struct kurir_mailbox_view *new, struct kurir_message *out)
 {
 	size_t n = 0, j = 0;
 
 	for (size_t i = 0; i < s->view.count; i++) {
 		struct kurir_message *m = &s->messages[i];
 
-		while (j < new->count && new->messages[j].uid < m->uid)
+		while (j < new->count &&new->messages[j].uid < m->uid)
 			j++;
 		out[n] = *m;
-		if (j < new->count && new->messages[j].uid == m->uid) {
+		if (j < new->count &&new->messages[j].uid == m->uid) {
 			out[n] = new->messages[j];
 			out[n].flags |= m->flags & KURIR_MESSAGE_RECENT;
-			if (out[n].flags != m->flags || !kurir_str_equal(out[n].keywords, m->keywords)) {
+			if (out[n].flags != m->flags ||
+			    !kurir_str_equal(out[n].keywords, m->keywords)) {
 				kurir_printf(s->stream, "* %zu FETCH (UID %u ", n + 1, m->uid);
 				imap_put_flags(s, &out[n]);
 				imap_puts(s, ")\r\n");
@@ -112,7 +116,8 @@ KURIR_PARKS int imap_update(struct imap *s, bool expunge)
 	struct kurir_message *all;
 	uint32_t last = s->view.count ? s->messages[s->view.count - 1].uid : 0;
 	size_t before = s->view.count, n, fresh = 0;
-	int r = s->store->view(s->store_self, s->account, s->mailbox, !s->read_only, imap_until(s), box, &new);
+	int r = s->store->view(
+	    s->store_self, s->account, s->mailbox, !s->read_only, imap_until(s), box, &new);
 
 	if (r >= 0 && new.uid_validity != s->view.uid_validity) {
 		imap_puts(s, "* BYE The mailbox was made anew\r\n");
@@ -129,7 +134,7 @@ KURIR_PARKS int imap_update(struct imap *s, bool expunge)
 	n = merge(s, &new, all);
 	adopt(box, all, n);
 	for (size_t j = 0; j < new.count; j++)
-		if (new.messages[j].uid > last && new.messages[j].uid >= s->view.uid_next) {
+		if (new.messages[j].uid > last &&new.messages[j].uid >= s->view.uid_next) {
 			all[n++] = new.messages[j];
 			fresh++;
 		}

@@ -24,10 +24,11 @@ struct mime_field {
 struct mime_part {
 	struct kurir_str header; /* with the empty line behind it */
 	struct kurir_str body;
-	uint32_t lines; /* of body */
+	uint32_t lines;			/* of body */
 	struct kurir_str type, subtype; /* "text", "plain" when not given */
 	struct mime_field content_type, disposition;
-	struct kurir_str id, description, encoding, language, location, md5; /* ptr NULL: absent */
+	struct kurir_str id, description, encoding, language, location,
+	    md5;		 /* ptr NULL: absent */
 	bool multipart, message; /* message: RFC822, its message is child */
 	struct mime_part *child, *next;
 };
@@ -35,20 +36,25 @@ struct mime_part {
 struct mime_part *mime_parse(struct kurir_arena *, struct kurir_str message);
 
 /* mime_header.c: the value of the first field of that name, unfolded and trimmed, in arena; ptr NULL when absent. */
-struct kurir_str mime_header_get(struct kurir_arena *, struct kurir_str header, struct kurir_str name);
+struct kurir_str mime_header_get(
+    struct kurir_arena *, struct kurir_str header, struct kurir_str name);
 /* The next field: its name, and all of it with its line ends; false at the end of the header. */
-bool mime_header_next(struct kurir_str *rest, struct kurir_str *ret_name, struct kurir_str *ret_all);
+bool mime_header_next(
+    struct kurir_str *rest, struct kurir_str *ret_name, struct kurir_str *ret_all);
 /* value *(";" name "=" value), RFC 2045 section 5.1 */
 void mime_field_parse(struct kurir_arena *, struct kurir_str text, struct mime_field *ret);
 struct kurir_str mime_unfold(struct kurir_arena *, struct kurir_str);
 /* Header and body of one entity. */
-void mime_split(struct kurir_str entity, struct kurir_str *ret_header, struct kurir_str *ret_body);
+void mime_split(
+    struct kurir_str entity, struct kurir_str *ret_header, struct kurir_str *ret_body);
 
 /* mime_address.c: RFC 5322 address lists, as ENVELOPE shows them. */
 struct mime_address {
-	struct kurir_str name, route, mailbox, host; /* ptr NULL: NIL; a group begins with host NULL, and ends with all NULL */
+	struct kurir_str name, route, mailbox,
+	    host; /* ptr NULL: NIL; a group begins with host NULL, and ends with all NULL */
 };
-size_t mime_addresses(struct kurir_arena *, struct kurir_str text, struct mime_address *ret, size_t max);
+size_t mime_addresses(
+    struct kurir_arena *, struct kurir_str text, struct mime_address *ret, size_t max);
 
 /* mime_decode.c: transfer encodings and encoded words, to UTF-8 where the charset is one we know. */
 struct kurir_str mime_decode_body(struct kurir_arena *, const struct mime_part *);

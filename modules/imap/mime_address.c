@@ -9,8 +9,8 @@
 #include "mime.h"
 
 /* Words up to a special character, quotes removed, runs of space made one; comments go to *comment. */
-static struct kurir_str phrase(struct kurir_arena *arena, struct kurir_str *s, const char *stops,
-    struct kurir_str *comment)
+static struct kurir_str phrase(
+    struct kurir_arena *arena, struct kurir_str *s, const char *stops, struct kurir_str *comment)
 {
 	char *out = kurir_alloc(arena, s->len + 1);
 	size_t n = 0, i = 0;
@@ -75,13 +75,15 @@ static void take_angle(struct kurir_arena *arena, struct kurir_str *s, struct mi
 	set_spec(a, spec);
 }
 
-size_t mime_addresses(struct kurir_arena *arena, struct kurir_str s, struct mime_address *ret, size_t max)
+size_t mime_addresses(
+    struct kurir_arena *arena, struct kurir_str s, struct mime_address *ret, size_t max)
 {
 	size_t n = 0;
 	bool group = false;
 
 	while (s.len > 0 && n < max) {
-		struct kurir_str comment = { NULL, 0 }, words = phrase(arena, &s, "<,:;", &comment);
+		struct kurir_str comment = { NULL, 0 },
+				 words = phrase(arena, &s, "<,:;", &comment);
 		struct mime_address a = { { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } };
 		char stop = s.len > 0 ? s.ptr[0] : ',';
 
@@ -105,11 +107,13 @@ size_t mime_addresses(struct kurir_arena *arena, struct kurir_str s, struct mime
 			ret[n++] = a;
 		}
 		if (stop == ';' && group && n < max) {
-			ret[n++] = (struct mime_address){ { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } };
+			ret[n++] = (struct mime_address){ { NULL, 0 }, { NULL, 0 }, { NULL, 0 },
+				{ NULL, 0 } };
 			group = false;
 		}
 	}
 	if (group && n < max)
-		ret[n++] = (struct mime_address){ { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } };
+		ret[n++] =
+		    (struct mime_address){ { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } };
 	return n;
 }

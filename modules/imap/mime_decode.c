@@ -30,7 +30,8 @@ static struct kurir_str decode_q(struct kurir_arena *arena, struct kurir_str in,
 			out[n++] = (char)(hex(in.ptr[i + 1]) << 4 | hex(in.ptr[i + 2]));
 			i += 2;
 		} else if (i + 1 < in.len && (in.ptr[i + 1] == '\r' || in.ptr[i + 1] == '\n')) {
-			i += in.ptr[i + 1] == '\r' && i + 2 < in.len && in.ptr[i + 2] == '\n' ? 2 : 1;
+			i += in.ptr[i + 1] == '\r' && i + 2 < in.len && in.ptr[i + 2] == '\n' ? 2
+											      : 1;
 		}
 	}
 	return (struct kurir_str){ out, n };
@@ -88,7 +89,8 @@ static struct kurir_str latin1(struct kurir_arena *arena, struct kurir_str in)
 	return (struct kurir_str){ out, n };
 }
 
-static struct kurir_str to_utf8(struct kurir_arena *arena, struct kurir_str in, struct kurir_str charset)
+static struct kurir_str to_utf8(
+    struct kurir_arena *arena, struct kurir_str in, struct kurir_str charset)
 {
 	if (kurir_str_equal_nocase(charset, KURIR_STR("iso-8859-1")) ||
 	    kurir_str_equal_nocase(charset, KURIR_STR("windows-1252")))
@@ -145,7 +147,9 @@ struct kurir_str mime_decode_words(struct kurir_arena *arena, struct kurir_str s
 	struct kurir_str word;
 
 	while (s.len > 0) {
-		size_t n = s.len > 6 && s.ptr[0] == '=' && s.ptr[1] == '?' ? one_word(arena, s, &word) : 0;
+		size_t n = s.len > 6 && s.ptr[0] == '=' && s.ptr[1] == '?'
+		    ? one_word(arena, s, &word)
+		    : 0;
 
 		if (n > 0) {
 			/* White space between two encoded words is not part of the text. */

@@ -26,7 +26,8 @@ void mime_split(struct kurir_str entity, struct kurir_str *ret_header, struct ku
 	*ret_body = kurir_str_part(entity, at, entity.len);
 }
 
-bool mime_header_next(struct kurir_str *rest, struct kurir_str *ret_name, struct kurir_str *ret_all)
+bool mime_header_next(
+    struct kurir_str *rest, struct kurir_str *ret_name, struct kurir_str *ret_all)
 {
 	size_t at = 0;
 	ssize_t colon;
@@ -56,7 +57,8 @@ struct kurir_str mime_unfold(struct kurir_arena *arena, struct kurir_str s)
 	return kurir_str_trim((struct kurir_str){ out, n });
 }
 
-struct kurir_str mime_header_get(struct kurir_arena *arena, struct kurir_str header, struct kurir_str want)
+struct kurir_str mime_header_get(
+    struct kurir_arena *arena, struct kurir_str header, struct kurir_str want)
 {
 	struct kurir_str name, all, rest = kurir_str_part(header, 0, MIME_HEADER_MAX);
 
@@ -64,7 +66,8 @@ struct kurir_str mime_header_get(struct kurir_arena *arena, struct kurir_str hea
 		if (kurir_str_equal_nocase(name, want)) {
 			ssize_t colon = kurir_str_find(all, ':');
 
-			return mime_unfold(arena, kurir_str_part(all, (size_t)colon + 1, all.len));
+			return mime_unfold(
+			    arena, kurir_str_part(all, (size_t)colon + 1, all.len));
 		}
 	return (struct kurir_str){ NULL, 0 };
 }
@@ -74,7 +77,8 @@ static struct kurir_str skip_space(struct kurir_str s)
 {
 	size_t i = 0, depth = 0;
 
-	while (i < s.len && (depth > 0 || s.ptr[i] == ' ' || s.ptr[i] == '\t' || s.ptr[i] == '(')) {
+	while (
+	    i < s.len && (depth > 0 || s.ptr[i] == ' ' || s.ptr[i] == '\t' || s.ptr[i] == '(')) {
 		if (s.ptr[i] == '\\' && depth > 0)
 			i++;
 		else if (s.ptr[i] == '(')
@@ -94,7 +98,8 @@ static struct kurir_str take_value(struct kurir_arena *arena, struct kurir_str *
 	char *out;
 
 	if (s->len == 0 || s->ptr[0] != '"') {
-		while (i < s->len && s->ptr[i] != ';' && s->ptr[i] != ' ' && s->ptr[i] != '\t' && s->ptr[i] != '(')
+		while (i < s->len && s->ptr[i] != ';' && s->ptr[i] != ' ' && s->ptr[i] != '\t' &&
+		    s->ptr[i] != '(')
 			i++;
 		v = kurir_str_part(*s, 0, i);
 		*s = kurir_str_part(*s, i, s->len);

@@ -13,8 +13,8 @@ struct parser {
 	unsigned parts;
 };
 
-static void parse_entity(struct parser *, struct mime_part *, struct kurir_str entity, unsigned depth,
-    bool in_digest);
+static void parse_entity(
+    struct parser *, struct mime_part *, struct kurir_str entity, unsigned depth, bool in_digest);
 
 static struct kurir_str param(const struct mime_field *f, const char *name)
 {
@@ -75,8 +75,8 @@ static struct mime_part *add_part(struct parser *p, struct mime_part ***tail)
 	return part;
 }
 
-static void parse_multipart(struct parser *p, struct mime_part *parent, struct kurir_str boundary,
-    unsigned depth)
+static void parse_multipart(
+    struct parser *p, struct mime_part *parent, struct kurir_str boundary, unsigned depth)
 {
 	bool digest = kurir_str_equal_nocase(parent->subtype, KURIR_STR("digest"));
 	struct mime_part **tail = &parent->child, *part = NULL;
@@ -92,7 +92,8 @@ static void parse_multipart(struct parser *p, struct mime_part *parent, struct k
 		if (kind != LINE_OTHER) {
 			if (inside && (part = add_part(p, &tail)) != NULL)
 				parse_entity(p, part,
-				    kurir_str_part(body, start, without_crlf(body, start, at) - start),
+				    kurir_str_part(
+					body, start, without_crlf(body, start, at) - start),
 				    depth + 1, digest);
 			if (kind == LINE_CLOSE)
 				return;
@@ -128,8 +129,8 @@ static void set_type(struct parser *p, struct mime_part *part, bool in_digest)
 	part->subtype = kurir_str_part(value, (size_t)slash + 1, value.len);
 }
 
-static void parse_entity(struct parser *p, struct mime_part *part, struct kurir_str entity, unsigned depth,
-    bool in_digest)
+static void parse_entity(struct parser *p, struct mime_part *part, struct kurir_str entity,
+    unsigned depth, bool in_digest)
 {
 	struct kurir_str boundary;
 
@@ -150,7 +151,8 @@ static void parse_entity(struct parser *p, struct mime_part *part, struct kurir_
 		parse_multipart(p, part, boundary, depth);
 		part->multipart = part->child != NULL;
 	} else if (kurir_str_equal_nocase(part->type, KURIR_STR("message")) &&
-	    kurir_str_equal_nocase(part->subtype, KURIR_STR("rfc822")) && p->parts < MIME_PARTS_MAX) {
+	    kurir_str_equal_nocase(part->subtype, KURIR_STR("rfc822")) &&
+	    p->parts < MIME_PARTS_MAX) {
 		p->parts++;
 		part->message = true;
 		part->child = kurir_alloc(p->arena, sizeof(*part->child));

@@ -6,10 +6,11 @@
 #include "pop3.h"
 
 static const struct kurir_option options[] = {
-	KURIR_OPT_RANGE("idle-timeout", KURIR_SPAN, kurir_time, struct pop3_conf, idle, "10m", 1000,
-	    86400000, "How long a logged-in client may say nothing (RFC 1939 asks for 10 minutes)."),
-	KURIR_OPT_RANGE("login-timeout", KURIR_SPAN, kurir_time, struct pop3_conf, login, "1m", 1000,
-	    3600000, "How long each step of the login may take."),
+	KURIR_OPT_RANGE("idle-timeout", KURIR_SPAN, kurir_time, struct pop3_conf, idle, "10m",
+	    1000, 86400000,
+	    "How long a logged-in client may say nothing (RFC 1939 asks for 10 minutes)."),
+	KURIR_OPT_RANGE("login-timeout", KURIR_SPAN, kurir_time, struct pop3_conf, login, "1m",
+	    1000, 3600000, "How long each step of the login may take."),
 	KURIR_OPT_RANGE("max-errors", KURIR_INT, int64_t, struct pop3_conf, errors, "10", 1, 1000,
 	    "After so many failed commands the connection is closed."),
 	KURIR_OPT_BOOL("plaintext-login", struct pop3_conf, plaintext, "false",
@@ -42,12 +43,6 @@ static const struct kurir_service services[] = {
 	{ 0 },
 };
 
-KURIR_MODULE(pop3,
-	.version = "1.0",
-	.summary = "POP3: fetches mail from INBOX",
-	.roles = KURIR_ROLE_EDGE | KURIR_ROLE_ACCESS,
-	.conf_size = sizeof(struct pop3_conf),
-	.options = options,
-	.counters = counters,
-	.needs = needs,
-	.services = services);
+KURIR_MODULE(pop3, .version = "1.0", .summary = "POP3: fetches mail from INBOX",
+    .roles = KURIR_ROLE_EDGE | KURIR_ROLE_ACCESS, .conf_size = sizeof(struct pop3_conf),
+    .options = options, .counters = counters, .needs = needs, .services = services);

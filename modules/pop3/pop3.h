@@ -49,7 +49,7 @@ struct pop3 {
 
 struct pop3_command {
 	const char *verb;
-	unsigned states; /* enum pop3_state, or-ed: where it is allowed */
+	unsigned states;   /* enum pop3_state, or-ed: where it is allowed */
 	unsigned min, max; /* arguments */
 	void (*run)(struct pop3 *, const struct kurir_str *args, unsigned count) KURIR_PARKS;
 };

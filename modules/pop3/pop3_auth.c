@@ -22,7 +22,8 @@ KURIR_PARKS void pop3_capa(struct pop3 *p, const struct kurir_str *args, unsigne
 	(void)args;
 	(void)count;
 	pop3_ok(p, "Capability list follows");
-	kurir_write(p->stream, KURIR_STR("TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"));
+	kurir_write(p->stream,
+	    KURIR_STR("TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"));
 	if (may_upgrade(p))
 		kurir_write(p->stream, KURIR_STR("STLS\r\n"));
 	if (p->state == POP3_TRANSACTION || may_log_in(p))
@@ -48,7 +49,8 @@ KURIR_PARKS void pop3_stls(struct pop3 *p, const struct kurir_str *args, unsigne
 		r = kurir_tls_accept(p->stream, until);
 	p->user = KURIR_STR("");
 	if (r < 0) {
-		kurir_log(p->self, KURIR_INFO, r, "TLS failed: %.*s", KURIR_ARG(kurir_tls_error(p->stream)));
+		kurir_log(p->self, KURIR_INFO, r, "TLS failed: %.*s",
+		    KURIR_ARG(kurir_tls_error(p->stream)));
 		p->over = true;
 	}
 }
@@ -56,8 +58,8 @@ KURIR_PARKS void pop3_stls(struct pop3 *p, const struct kurir_str *args, unsigne
 KURIR_PARKS static void refused(struct pop3 *p, int r, struct kurir_str user)
 {
 	kurir_count(p->self, POP3_LOGIN_FAILURES, 1);
-	KURIR_EMIT(p->self, KURIR_NOTICE, "auth", { "verdict", KURIR_STR("reject") }, { "user", user },
-	    { "peer", kurir_conn_peer(p->conn) });
+	KURIR_EMIT(p->self, KURIR_NOTICE, "auth", { "verdict", KURIR_STR("reject") },
+	    { "user", user }, { "peer", kurir_conn_peer(p->conn) });
 	if (r == -EACCES)
 		pop3_err(p, "[AUTH] Wrong user or password");
 	else
@@ -107,7 +109,9 @@ KURIR_PARKS void pop3_user(struct pop3 *p, const struct kurir_str *args, unsigne
 
 KURIR_PARKS void pop3_pass(struct pop3 *p, const struct kurir_str *args, unsigned count)
 {
-	struct kurir_credentials c = { .user = p->user, .password = args[1], .authzid = KURIR_STR("") };
+	struct kurir_credentials c = {
+		.user = p->user, .password = args[1], .authzid = KURIR_STR("")
+	};
 
 	(void)count;
 	if (p->user.len == 0) {

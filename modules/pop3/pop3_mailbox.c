@@ -21,7 +21,8 @@ KURIR_PARKS int pop3_mailbox_open(struct pop3 *p)
 	r = p->store->lock(p->store_self, account, KURIR_STR("INBOX"), until, p->arena);
 	if (r < 0)
 		return r;
-	r = p->store->view(p->store_self, account, KURIR_STR("INBOX"), false, until, p->arena, &p->view);
+	r = p->store->view(
+	    p->store_self, account, KURIR_STR("INBOX"), false, until, p->arena, &p->view);
 	if (r < 0)
 		return r;
 	p->deleted = kurir_alloc(p->arena, p->view.count + 1);
@@ -119,8 +120,9 @@ KURIR_PARKS static void send_message(struct pop3 *p, struct kurir_str number, in
 	r = p->store->open(p->store_self, kurir_conn_account(p->conn), KURIR_STR("INBOX"), m,
 	    kurir_now() + p->conf->login, &body);
 	if (r < 0) {
-		pop3_err(p, r == -ENOENT ? "Somebody else deleted this message" :
-					   "[SYS/TEMP] Cannot read this message now");
+		pop3_err(p,
+		    r == -ENOENT ? "Somebody else deleted this message"
+				 : "[SYS/TEMP] Cannot read this message now");
 		return;
 	}
 	pop3_ok(p, "%llu octets", (unsigned long long)body.length);
@@ -178,7 +180,8 @@ KURIR_PARKS void pop3_rset(struct pop3 *p, const struct kurir_str *args, unsigne
 /* The UIDs of what is marked, as ranges. */
 static struct kurir_uid_set marked(struct pop3 *p)
 {
-	struct kurir_uid_range *ranges = kurir_alloc(kurir_scratch(), p->deleted_count * sizeof(*ranges));
+	struct kurir_uid_range *ranges =
+	    kurir_alloc(kurir_scratch(), p->deleted_count * sizeof(*ranges));
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->view.count; i++) {
@@ -206,10 +209,11 @@ KURIR_PARKS void pop3_update(struct pop3 *p)
 		return;
 	}
 	change.uids = marked(p);
-	r = p->store->change(p->store_self, kurir_conn_account(p->conn), KURIR_STR("INBOX"), &change,
-	    kurir_now() + p->conf->login, kurir_scratch(), &changed);
+	r = p->store->change(p->store_self, kurir_conn_account(p->conn), KURIR_STR("INBOX"),
+	    &change, kurir_now() + p->conf->login, kurir_scratch(), &changed);
 	if (r < 0) {
-		kurir_log(p->self, KURIR_WARN, r, "cannot delete %zu messages, they stay", p->deleted_count);
+		kurir_log(p->self, KURIR_WARN, r, "cannot delete %zu messages, they stay",
+		    p->deleted_count);
 		pop3_err(p, "[SYS/TEMP] Some messages were not deleted");
 		return;
 	}

@@ -106,8 +106,12 @@ const struct pop3_command pop3_commands[] = {
 
 KURIR_PARKS void pop3_serve(struct kurir_self *self, struct kurir_conn *conn)
 {
-	struct pop3 p = { .self = self, .conn = conn, .stream = kurir_conn_stream(conn),
-		.conf = kurir_conf(self), .state = POP3_AUTHORIZATION, .user = KURIR_STR("") };
+	struct pop3 p = { .self = self,
+		.conn = conn,
+		.stream = kurir_conn_stream(conn),
+		.conf = kurir_conf(self),
+		.state = POP3_AUTHORIZATION,
+		.user = KURIR_STR("") };
 
 	kurir_count(self, POP3_SESSIONS, 1);
 	pop3_ok(&p, "%.*s POP3 server ready", KURIR_ARG(kurir_hostname()));
@@ -116,10 +120,15 @@ KURIR_PARKS void pop3_serve(struct kurir_self *self, struct kurir_conn *conn)
 		kurir_flush(p.stream, kurir_now() + p.conf->login);
 }
 
-KURIR_PARKS void pop3_resume(struct kurir_self *self, struct kurir_conn *conn, struct kurir_str state)
+KURIR_PARKS void pop3_resume(
+    struct kurir_self *self, struct kurir_conn *conn, struct kurir_str state)
 {
-	struct pop3 p = { .self = self, .conn = conn, .stream = kurir_conn_stream(conn),
-		.conf = kurir_conf(self), .state = POP3_TRANSACTION, .user = KURIR_STR("") };
+	struct pop3 p = { .self = self,
+		.conn = conn,
+		.stream = kurir_conn_stream(conn),
+		.conf = kurir_conf(self),
+		.state = POP3_TRANSACTION,
+		.user = KURIR_STR("") };
 	int r = pop3_mailbox_open(&p);
 
 	(void)state;

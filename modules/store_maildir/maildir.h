@@ -51,9 +51,10 @@ int maildir_fsync_dir(const char *path);	     /* 0 or -errno */
 int maildir_make(const char *root, const char *path);
 
 /* maildir_path.c: from names of the network to paths that cannot leave the root.  -EINVAL when one cannot be. */
-int maildir_account_path(struct kurir_str root, struct kurir_str account, char ret[MAILDIR_PATH_MAX]);
-int maildir_mailbox_path(struct kurir_str root, struct kurir_str account, struct kurir_str mailbox,
-                         char ret[MAILDIR_PATH_MAX]);
+int maildir_account_path(
+    struct kurir_str root, struct kurir_str account, char ret[MAILDIR_PATH_MAX]);
+int maildir_mailbox_path(struct kurir_str root, struct kurir_str account,
+    struct kurir_str mailbox, char ret[MAILDIR_PATH_MAX]);
 /* ".a.b" -> "a/b"; -EINVAL when it is not a mailbox's folder. */
 int maildir_folder_name(struct kurir_arena *, const char *folder, struct kurir_str *ret);
 /* maildir_name.c: "unique,S=12,W=13:2,FS" */
@@ -84,7 +85,8 @@ struct maildir_list {
 	struct maildir_entry *entries; /* by UID */
 };
 /* 0, -ENOENT (never written), -EBADMSG (damaged), -errno. */
-int maildir_list_read(struct kurir_arena *, const char *mailbox_path, uint64_t max, struct maildir_list *ret);
+int maildir_list_read(
+    struct kurir_arena *, const char *mailbox_path, uint64_t max, struct maildir_list *ret);
 int maildir_list_parse(struct kurir_arena *, struct kurir_str text, struct maildir_list *ret);
 int maildir_list_write(struct maildir_list *, const char *mailbox_path); /* atomic and durable */
 struct maildir_entry *maildir_list_add(struct maildir_list *);
@@ -95,10 +97,11 @@ int maildir_new_validity(const char *account_path, uint32_t *ret);
 /* maildir_sync.c: brings the list up to what the folders have: new mail gets its UID and moves to
  * cur, what others removed is forgotten, what they flagged gets a mod-sequence.  Store role only. */
 int maildir_sync(const struct maildir_conf *, const char *account_path, const char *mailbox_path,
-                 struct kurir_arena *, struct maildir_list *ret, bool *ret_changed);
+    struct kurir_arena *, struct maildir_list *ret, bool *ret_changed);
 
 /* maildir_deliver.c: endpoint "transport.local". */
-int maildir_transport(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *) KURIR_PARKS;
+int maildir_transport(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
+    KURIR_PARKS;
 /* maildir_file.c: one message into tmp and then new or cur; in a helper thread, so plain C only. */
 struct maildir_file {
 	char account[MAILDIR_PATH_MAX]; /* folder that exists or is made */
@@ -108,11 +111,11 @@ struct maildir_file {
 	size_t head_len;
 	int fd; /* the message in wire form */
 	uint64_t offset, length;
-	bool to_cur;	    /* APPEND: into cur with flags; else into new */
-	bool may_be_there;  /* look into cur for an earlier delivery */
+	bool to_cur;	   /* APPEND: into cur with flags; else into new */
+	bool may_be_there; /* look into cur for an earlier delivery */
 	uint32_t flags;
-	int64_t date; /* 0: the file's own time */
-	int result;   /* 0 or -errno */
+	int64_t date;			 /* 0: the file's own time */
+	int result;			 /* 0 or -errno */
 	char made[MAILDIR_NAME_MAX + 1]; /* the file's name in new or cur */
 	uint64_t wire_size;
 };
@@ -121,15 +124,16 @@ void maildir_files_write(const char *root, struct maildir_file **, size_t count)
 
 /* maildir_writer.c: endpoint "store.maildir", where every change is made. */
 enum maildir_op { MAILDIR_OP_SYNC = 1, MAILDIR_OP_CHANGE, MAILDIR_OP_APPEND, MAILDIR_OP_MANAGE };
-int maildir_writer(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *) KURIR_PARKS;
+int maildir_writer(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
+    KURIR_PARKS;
 /* maildir_change.c */
 int maildir_change(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
-                   const struct kurir_change *, struct kurir_arena *, struct kurir_changed *ret);
+    const struct kurir_change *, struct kurir_arena *, struct kurir_changed *ret);
 /* maildir_manage.c */
 int maildir_manage(const struct maildir_conf *, struct kurir_str account, enum kurir_manage_kind,
-                   struct kurir_str mailbox, struct kurir_str new_name);
-int maildir_list_mailboxes(const struct maildir_conf *, struct kurir_str account, struct kurir_arena *,
-                           struct kurir_mailbox **ret, size_t *ret_count);
+    struct kurir_str mailbox, struct kurir_str new_name);
+int maildir_list_mailboxes(const struct maildir_conf *, struct kurir_str account,
+    struct kurir_arena *, struct kurir_mailbox **ret, size_t *ret_count);
 /* maildir_pack.c: uid sets and changes over the channel */
 int maildir_put_set(struct kurir_buf *, const struct kurir_uid_set *);
 int maildir_get_set(struct kurir_reader *, struct kurir_arena *, struct kurir_uid_set *ret);

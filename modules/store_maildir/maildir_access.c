@@ -10,7 +10,8 @@
 
 #include "maildir_private.h"
 
-static int begin(struct kurir_buf *b, enum maildir_op op, struct kurir_str account, struct kurir_str mailbox)
+static int begin(
+    struct kurir_buf *b, enum maildir_op op, struct kurir_str account, struct kurir_str mailbox)
 {
 	*b = KURIR_BUF(KURIR_CALL_MAX);
 	kurir_put_u8(b, (uint8_t)op);
@@ -19,11 +20,13 @@ static int begin(struct kurir_buf *b, enum maildir_op op, struct kurir_str accou
 }
 
 /* Sends the request (freed) to the account's writer. */
-KURIR_PARKS static int ask(struct kurir_self *self, struct kurir_str account, struct kurir_buf *b, int fd,
-    kurir_time until, struct kurir_arena *arena, struct kurir_str *ret_reply)
+KURIR_PARKS static int ask(struct kurir_self *self, struct kurir_str account, struct kurir_buf *b,
+    int fd, kurir_time until, struct kurir_arena *arena, struct kurir_str *ret_reply)
 {
-	struct kurir_request request = { .endpoint = "store.maildir", .key = kurir_str_hash(account),
-		.body = kurir_buf_str(b), .fd = fd };
+	struct kurir_request request = { .endpoint = "store.maildir",
+		.key = kurir_str_hash(account),
+		.body = kurir_buf_str(b),
+		.fd = fd };
 	int r = kurir_call(self, &request, until, arena, ret_reply);
 
 	kurir_buf_free(b);
@@ -45,17 +48,26 @@ static void fill(const struct maildir_list *l, uint32_t recent, struct kurir_are
 	for (size_t i = 0; i < l->count; i++) {
 		const struct maildir_entry *e = &l->entries[i];
 
-		m[i] = (struct kurir_message){ .uid = e->uid, .flags = e->flags, .keywords = e->keywords,
-			.size = e->size, .date = e->date, .modseq = e->modseq, .name = e->file };
+		m[i] = (struct kurir_message){ .uid = e->uid,
+			.flags = e->flags,
+			.keywords = e->keywords,
+			.size = e->size,
+			.date = e->date,
+			.modseq = e->modseq,
+			.name = e->file };
 		if (e->uid >= recent)
 			m[i].flags |= KURIR_MESSAGE_RECENT;
 	}
-	*ret = (struct kurir_mailbox_view){ .uid_validity = l->validity, .uid_next = l->next,
-		.modseq = l->modseq, .count = l->count, .messages = m };
+	*ret = (struct kurir_mailbox_view){ .uid_validity = l->validity,
+		.uid_next = l->next,
+		.modseq = l->modseq,
+		.count = l->count,
+		.messages = m };
 }
 
-KURIR_PARKS static int view(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
-    bool claim, kurir_time until, struct kurir_arena *arena, struct kurir_mailbox_view *ret)
+KURIR_PARKS static int view(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, bool claim, kurir_time until, struct kurir_arena *arena,
+    struct kurir_mailbox_view *ret)
 {
 	const struct maildir_conf *conf = kurir_conf(self);
 	char path[MAILDIR_PATH_MAX];
@@ -104,8 +116,9 @@ static int find_again(const char *folder, struct kurir_str file, char *ret, size
 	return r;
 }
 
-KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
-    const struct kurir_message *m, kurir_time until, struct kurir_body *ret)
+KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, const struct kurir_message *m, kurir_time until,
+    struct kurir_body *ret)
 {
 	const struct maildir_conf *conf = kurir_conf(self);
 	char folder[MAILDIR_PATH_MAX + 8], path[MAILDIR_PATH_MAX + 600];
@@ -122,7 +135,8 @@ KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str ac
 	return r;
 }
 
-static int get_changed(struct kurir_str text, struct kurir_arena *arena, struct kurir_changed *ret)
+static int get_changed(
+    struct kurir_str text, struct kurir_arena *arena, struct kurir_changed *ret)
 {
 	struct kurir_reader reply = KURIR_READER(text);
 	int r = maildir_get_set(&reply, arena, &ret->uids);
@@ -131,8 +145,9 @@ static int get_changed(struct kurir_str text, struct kurir_arena *arena, struct 
 	return r < 0 ? r : maildir_get_set(&reply, arena, &ret->target);
 }
 
-KURIR_PARKS static int change(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
-    const struct kurir_change *c, kurir_time until, struct kurir_arena *arena, struct kurir_changed *ret)
+KURIR_PARKS static int change(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, const struct kurir_change *c, kurir_time until,
+    struct kurir_arena *arena, struct kurir_changed *ret)
 {
 	struct kurir_str text;
 	struct kurir_buf b;
@@ -148,9 +163,9 @@ KURIR_PARKS static int change(struct kurir_self *self, struct kurir_str account,
 	return r < 0 ? r : get_changed(text, arena, ret);
 }
 
-KURIR_PARKS static int append(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
-    const struct kurir_append *all, size_t count, kurir_time until, struct kurir_arena *arena,
-    struct kurir_changed *ret)
+KURIR_PARKS static int append(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, const struct kurir_append *all, size_t count, kurir_time until,
+    struct kurir_arena *arena, struct kurir_changed *ret)
 {
 	struct kurir_uid_range *made = kurir_alloc(arena, (count + 1) * sizeof(*made));
 	size_t n = 0;
@@ -180,8 +195,9 @@ KURIR_PARKS static int append(struct kurir_self *self, struct kurir_str account,
 	return r;
 }
 
-KURIR_PARKS static int manage(struct kurir_self *self, struct kurir_str account, enum kurir_manage_kind kind,
-    struct kurir_str mailbox, struct kurir_str new_name, kurir_time until)
+KURIR_PARKS static int manage(struct kurir_self *self, struct kurir_str account,
+    enum kurir_manage_kind kind, struct kurir_str mailbox, struct kurir_str new_name,
+    kurir_time until)
 {
 	struct kurir_str text;
 	struct kurir_buf b;
@@ -198,8 +214,8 @@ static void close_lock(void *arg)
 }
 
 /* A lock of the kernel's on the folder itself: it ends with the session, or with its process. */
-KURIR_PARKS static int lock(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
-    kurir_time until, struct kurir_arena *arena)
+KURIR_PARKS static int lock(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, kurir_time until, struct kurir_arena *arena)
 {
 	const struct maildir_conf *conf = kurir_conf(self);
 	struct kurir_mailbox_view unused;

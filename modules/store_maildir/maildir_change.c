@@ -45,8 +45,8 @@ static bool has_word(struct kurir_str list, struct kurir_str word)
 }
 
 /* Words of a that are (keep) or are not (!keep) in b. */
-static struct kurir_str select_words(struct kurir_arena *arena, struct kurir_str a, struct kurir_str b,
-    bool keep)
+static struct kurir_str select_words(
+    struct kurir_arena *arena, struct kurir_str a, struct kurir_str b, bool keep)
 {
 	char *out = kurir_alloc(arena, a.len + 1);
 	size_t at = 0;
@@ -149,7 +149,8 @@ static int copy(struct work *w, struct maildir_entry *e)
 
 	base = kurir_format(w->list.arena, "%lld.C%ur%u.%.*s,W=%llu",
 	    (long long)(kurir_wallclock() / 1000), (unsigned)getpid(), ++serial,
-	    (int)(kurir_hostname().len % 100), kurir_hostname().ptr, (unsigned long long)was.size);
+	    (int)(kurir_hostname().len % 100), kurir_hostname().ptr,
+	    (unsigned long long)was.size);
 	r = maildir_name_make(base, was.flags, file);
 	if (r < 0)
 		return r;
@@ -219,7 +220,8 @@ static int open_target(struct work *w, struct kurir_str account)
 	w->same = strcmp(w->path, w->target_path) == 0;
 	if (w->same)
 		return 0;
-	return maildir_sync(w->conf, w->account, w->target_path, w->list.arena, &w->target, &changed);
+	return maildir_sync(
+	    w->conf, w->account, w->target_path, w->list.arena, &w->target, &changed);
 }
 
 static int flush_target(struct work *w)
@@ -234,7 +236,8 @@ static int flush_target(struct work *w)
 
 static int run(struct work *w)
 {
-	bool copies = w->change->kind == KURIR_CHANGE_COPY || w->change->kind == KURIR_CHANGE_MOVE;
+	bool copies =
+	    w->change->kind == KURIR_CHANGE_COPY || w->change->kind == KURIR_CHANGE_MOVE;
 	size_t count = w->list.count;
 	int r = 0;
 
@@ -285,7 +288,8 @@ int maildir_change(struct kurir_self *self, struct kurir_str account, struct kur
 	w->done = kurir_alloc(arena, (w->list.count + 1) * sizeof(*w->done));
 	w->made = kurir_alloc(arena, (w->list.count + 1) * sizeof(*w->made));
 	r = run(w);
-	kurir_count(self, change->kind == KURIR_CHANGE_EXPUNGE ? MAILDIR_EXPUNGED : MAILDIR_CHANGED, 1);
+	kurir_count(
+	    self, change->kind == KURIR_CHANGE_EXPUNGE ? MAILDIR_EXPUNGED : MAILDIR_CHANGED, 1);
 	ret->uids = (struct kurir_uid_set){ w->done_count, w->done };
 	ret->target = (struct kurir_uid_set){ w->made_count, w->made };
 	ret->target_validity = w->same ? w->list.validity : w->target.validity;

@@ -115,8 +115,8 @@ KURIR_PARKS static int wait_done(struct kurir_self *self, struct maildir_pending
 	return r;
 }
 
-int maildir_pending_write(struct kurir_self *self, const struct maildir_file *file, struct kurir_str head,
-    struct maildir_file *ret)
+int maildir_pending_write(struct kurir_self *self, const struct maildir_file *file,
+    struct kurir_str head, struct maildir_file *ret)
 {
 	struct maildir_pending *p = calloc(1, sizeof(*p));
 	int r;
@@ -140,12 +140,13 @@ int maildir_pending_write(struct kurir_self *self, const struct maildir_file *fi
 }
 
 /* The name of a delivery: the same one for the same message and recipient, whenever it is tried. */
-static int name_delivery(struct maildir_file *f, const struct kurir_job *job, struct kurir_str rcpt)
+static int name_delivery(
+    struct maildir_file *f, const struct kurir_job *job, struct kurir_str rcpt)
 {
 	int n = snprintf(f->name, sizeof(f->name), "%lld.%.*s-%08x.%.*s",
 	    (long long)(job->envelope.arrived / 1000), (int)(job->envelope.id.len % 64),
-	    job->envelope.id.ptr, (unsigned)kurir_str_hash(rcpt), (int)(kurir_hostname().len % 100),
-	    kurir_hostname().ptr);
+	    job->envelope.id.ptr, (unsigned)kurir_str_hash(rcpt),
+	    (int)(kurir_hostname().len % 100), kurir_hostname().ptr);
 
 	for (char *c = f->name; *c; c++)
 		if (*c == '/' || *c == ':' || *c == ',')
@@ -182,17 +183,25 @@ KURIR_PARKS static int deliver(struct kurir_self *self, const struct kurir_job *
 /* What a failed delivery means for the queue. */
 static struct kurir_result verdict(struct kurir_str account, int r)
 {
-	struct kurir_result result = { .remote = account, .xyz = KURIR_STR("4.3.0"), .code = 450,
+	struct kurir_result result = { .remote = account,
+		.xyz = KURIR_STR("4.3.0"),
+		.code = 450,
 		.fate = KURIR_FATE_DEFERRED };
 
 	switch (r) {
 	case 0:
-		return (struct kurir_result){ .fate = KURIR_FATE_DELIVERED, .code = 250,
-			.xyz = KURIR_STR("2.1.5"), .text = KURIR_STR("delivered to the mailbox"), .remote = account };
+		return (struct kurir_result){ .fate = KURIR_FATE_DELIVERED,
+			.code = 250,
+			.xyz = KURIR_STR("2.1.5"),
+			.text = KURIR_STR("delivered to the mailbox"),
+			.remote = account };
 	case -EINVAL:
 	case -ENAMETOOLONG:
-		return (struct kurir_result){ .fate = KURIR_FATE_FAILED, .code = 550,
-			.xyz = KURIR_STR("5.1.1"), .text = KURIR_STR("no such mailbox can exist"), .remote = account };
+		return (struct kurir_result){ .fate = KURIR_FATE_FAILED,
+			.code = 550,
+			.xyz = KURIR_STR("5.1.1"),
+			.text = KURIR_STR("no such mailbox can exist"),
+			.remote = account };
 	case -ENOSPC:
 		result.xyz = KURIR_STR("4.3.1");
 		result.text = KURIR_STR("the mail system's disk is full");
@@ -206,7 +215,8 @@ static struct kurir_result verdict(struct kurir_str account, int r)
 	return result;
 }
 
-KURIR_PARKS static int deliver_all(struct kurir_self *self, const struct kurir_job *job, struct kurir_buf *reply)
+KURIR_PARKS static int deliver_all(
+    struct kurir_self *self, const struct kurir_job *job, struct kurir_buf *reply)
 {
 	size_t n = job->envelope.count;
 	struct kurir_result *results = kurir_alloc(kurir_scratch(), n * sizeof(*results));
@@ -221,8 +231,8 @@ KURIR_PARKS static int deliver_all(struct kurir_self *self, const struct kurir_j
 		if (d == -ECANCELED)
 			break;
 		if (d < 0)
-			kurir_log(self, KURIR_WARN, d, "cannot deliver %.*s to %.*s", KURIR_ARG(job->envelope.id),
-			    KURIR_ARG(job->destination));
+			kurir_log(self, KURIR_WARN, d, "cannot deliver %.*s to %.*s",
+			    KURIR_ARG(job->envelope.id), KURIR_ARG(job->destination));
 		kurir_count(self, d < 0 ? MAILDIR_DELIVERY_FAILED : MAILDIR_DELIVERED, 1);
 		results[i] = verdict(job->destination, d);
 		if (i == n - 1) {
@@ -236,7 +246,8 @@ KURIR_PARKS static int deliver_all(struct kurir_self *self, const struct kurir_j
 	return n == 0 ? 0 : -ECANCELED;
 }
 
-KURIR_PARKS int maildir_transport(struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
+KURIR_PARKS int maildir_transport(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	struct kurir_reader reader = KURIR_READER(in->body);
 	struct kurir_job job = { .attempt = 0 };

@@ -65,7 +65,8 @@ static int write_tmp(const char *root, struct maildir_file *f, char *in, char *t
 		r = maildir_make(root, f->account);
 		if (r >= 0 && strcmp(f->account, f->mailbox) != 0)
 			r = maildir_make(root, f->mailbox);
-		fd = r < 0 ? r : maildir_io.open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0660);
+		fd = r < 0 ? r
+			   : maildir_io.open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0660);
 	}
 	if (fd < 0)
 		return fd;
@@ -153,7 +154,8 @@ static void flush_folders(struct maildir_file **files, size_t count)
 			first = !same_folder(files[i], files[j]);
 		if (!first)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", files[i]->mailbox, files[i]->to_cur ? "cur" : "new");
+		snprintf(path, sizeof(path), "%s/%s", files[i]->mailbox,
+		    files[i]->to_cur ? "cur" : "new");
 		r = maildir_fsync_dir(path);
 		for (size_t j = i; r < 0 && j < count; j++)
 			if (files[j]->result == 0 && same_folder(files[i], files[j]))

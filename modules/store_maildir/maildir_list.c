@@ -87,8 +87,9 @@ static int parse_entry(struct maildir_list *list, struct kurir_str line)
 	e.date = (int64_t)number(&line, ' ', INT64_MAX, &error);
 	e.file = word(&line, '\t');
 	e.keywords = line;
-	if (error < 0 || e.file.len == 0 || e.file.len > MAILDIR_NAME_MAX || e.file.ptr[0] == '.' ||
-	    kurir_str_find(e.file, '/') >= 0 || e.uid == 0 || e.uid >= list->next)
+	if (error < 0 || e.file.len == 0 || e.file.len > MAILDIR_NAME_MAX ||
+	    e.file.ptr[0] == '.' || kurir_str_find(e.file, '/') >= 0 || e.uid == 0 ||
+	    e.uid >= list->next)
 		return -EBADMSG;
 	if (list->count > 0 && list->entries[list->count - 1].uid >= e.uid)
 		return -EBADMSG;
@@ -134,8 +135,8 @@ static int read_all(int fd, char *to, size_t len)
 	return 0;
 }
 
-int maildir_list_read(struct kurir_arena *arena, const char *mailbox_path, uint64_t max,
-    struct maildir_list *ret)
+int maildir_list_read(
+    struct kurir_arena *arena, const char *mailbox_path, uint64_t max, struct maildir_list *ret)
 {
 	char path[MAILDIR_PATH_MAX + 32];
 	struct stat st;
@@ -154,7 +155,8 @@ int maildir_list_read(struct kurir_arena *arena, const char *mailbox_path, uint6
 		text = kurir_alloc(arena, (size_t)st.st_size);
 		r = read_all(fd, text, (size_t)st.st_size);
 		if (r >= 0)
-			r = maildir_list_parse(arena, (struct kurir_str){ text, (size_t)st.st_size }, ret);
+			r = maildir_list_parse(
+			    arena, (struct kurir_str){ text, (size_t)st.st_size }, ret);
 	}
 	close(fd);
 	return r;
@@ -199,8 +201,9 @@ int maildir_list_write(struct maildir_list *list, const char *mailbox_path)
 
 		if (e->gone)
 			continue;
-		kurir_buf_printf(&out, "%u %llu %u %llu %lld ", e->uid, (unsigned long long)e->modseq,
-		    e->flags, (unsigned long long)e->size, (long long)e->date);
+		kurir_buf_printf(&out, "%u %llu %u %llu %lld ", e->uid,
+		    (unsigned long long)e->modseq, e->flags, (unsigned long long)e->size,
+		    (long long)e->date);
 		kurir_buf_add(&out, e->file);
 		if (e->keywords.len > 0) {
 			kurir_buf_add(&out, KURIR_STR("\t"));
@@ -228,7 +231,8 @@ int maildir_new_validity(const char *account_path, uint32_t *ret)
 
 		close(fd);
 		if (got > 0)
-			kurir_str_number((struct kurir_str){ text, (size_t)got }, UINT32_MAX, &last);
+			kurir_str_number(
+			    (struct kurir_str){ text, (size_t)got }, UINT32_MAX, &last);
 	}
 	if (now <= last)
 		now = last + 1;

@@ -71,7 +71,8 @@ static void mark_children(struct kurir_mailbox *all, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < count; j++)
-			if (all[j].name.len > all[i].name.len && all[j].name.ptr[all[i].name.len] == '/' &&
+			if (all[j].name.len > all[i].name.len &&
+			    all[j].name.ptr[all[i].name.len] == '/' &&
 			    kurir_str_starts(all[j].name, all[i].name)) {
 				all[i].flags |= KURIR_MAILBOX_CHILDREN;
 				break;
@@ -102,7 +103,8 @@ int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str acc
 	if (r < 0)
 		return r;
 	subscriptions = read_subscriptions(path, arena);
-	all[0] = (struct kurir_mailbox){ KURIR_STR("INBOX"), flags_of(KURIR_STR("INBOX"), subscriptions) };
+	all[0] = (struct kurir_mailbox){ KURIR_STR("INBOX"),
+		flags_of(KURIR_STR("INBOX"), subscriptions) };
 	d = opendir(path);
 	while (d && count < MAILBOXES_MAX && (e = readdir(d)) != NULL) {
 		struct kurir_str name;
@@ -199,7 +201,7 @@ static bool exists(const char *path)
 	return stat(path, &st) == 0;
 }
 
-static int delete(const char *account_path, const char *path)
+static int delete (const char *account_path, const char *path)
 {
 	char doomed[MAILDIR_PATH_MAX + 64];
 	int r;
@@ -208,7 +210,8 @@ static int delete(const char *account_path, const char *path)
 		return -EINVAL; /* INBOX stays */
 	if (!exists(path))
 		return -ENOENT;
-	snprintf(doomed, sizeof(doomed), "%s/..deleted.%lld", account_path, (long long)kurir_wallclock());
+	snprintf(doomed, sizeof(doomed), "%s/..deleted.%lld", account_path,
+	    (long long)kurir_wallclock());
 	r = maildir_io.rename(path, doomed);
 	if (r >= 0)
 		r = maildir_fsync_dir(account_path);
@@ -228,7 +231,8 @@ static int rename_all(const char *account_path, const char *from, const char *to
 	if (!d)
 		return -errno;
 	while (r >= 0 && (e = readdir(d)) != NULL) {
-		if (strncmp(e->d_name, old, len) != 0 || (e->d_name[len] != '.' && e->d_name[len] != '\0'))
+		if (strncmp(e->d_name, old, len) != 0 ||
+		    (e->d_name[len] != '.' && e->d_name[len] != '\0'))
 			continue;
 		snprintf(a, sizeof(a), "%s/%s", account_path, e->d_name);
 		snprintf(b, sizeof(b), "%s/%s%s", account_path, new, e->d_name + len);
@@ -238,8 +242,8 @@ static int rename_all(const char *account_path, const char *from, const char *to
 	return r < 0 ? r : maildir_fsync_dir(account_path);
 }
 
-int maildir_manage(const struct maildir_conf *conf, struct kurir_str account, enum kurir_manage_kind kind,
-    struct kurir_str mailbox, struct kurir_str new_name)
+int maildir_manage(const struct maildir_conf *conf, struct kurir_str account,
+    enum kurir_manage_kind kind, struct kurir_str mailbox, struct kurir_str new_name)
 {
 	char account_path[MAILDIR_PATH_MAX], path[MAILDIR_PATH_MAX], to[MAILDIR_PATH_MAX];
 	int r = maildir_account_path(conf->root, account, account_path);

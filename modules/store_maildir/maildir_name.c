@@ -60,7 +60,9 @@ void maildir_name_parse(struct kurir_str file, struct maildir_name *ret)
 	}
 	ret->wire_size = attribute(ret->base, "W=");
 	dot = kurir_str_find(ret->base, '.');
-	if (dot > 0 && kurir_str_number(kurir_str_part(ret->base, 0, (size_t)dot), 1ull << 40, &seconds) == 0)
+	if (dot > 0 &&
+	    kurir_str_number(kurir_str_part(ret->base, 0, (size_t)dot), 1ull << 40, &seconds) ==
+		0)
 		ret->date = (int64_t)seconds * 1000;
 }
 

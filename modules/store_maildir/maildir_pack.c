@@ -27,7 +27,8 @@ int maildir_get_set(struct kurir_reader *in, struct kurir_arena *arena, struct k
 	for (uint32_t i = 0; i < n; i++) {
 		ranges[i].first = kurir_get_u32(in);
 		ranges[i].last = kurir_get_u32(in);
-		if (ranges[i].first > ranges[i].last || (i > 0 && ranges[i].first <= ranges[i - 1].last))
+		if (ranges[i].first > ranges[i].last ||
+		    (i > 0 && ranges[i].first <= ranges[i - 1].last))
 			return -EBADMSG;
 	}
 	*ret = (struct kurir_uid_set){ n, ranges };
@@ -45,7 +46,8 @@ int maildir_put_change(struct kurir_buf *b, const struct kurir_change *c)
 	return maildir_put_set(b, &c->uids);
 }
 
-int maildir_get_change(struct kurir_reader *in, struct kurir_arena *arena, struct kurir_change *ret)
+int maildir_get_change(
+    struct kurir_reader *in, struct kurir_arena *arena, struct kurir_change *ret)
 {
 	ret->kind = kurir_get_u8(in);
 	ret->flags = kurir_get_u32(in);

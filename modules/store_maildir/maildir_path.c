@@ -28,7 +28,8 @@ static bool append(char ret[MAILDIR_PATH_MAX], size_t *at, struct kurir_str s)
 	return true;
 }
 
-int maildir_account_path(struct kurir_str root, struct kurir_str account, char ret[MAILDIR_PATH_MAX])
+int maildir_account_path(
+    struct kurir_str root, struct kurir_str account, char ret[MAILDIR_PATH_MAX])
 {
 	ssize_t sign = kurir_str_find_last(account, '@');
 	struct kurir_str local, domain;
@@ -43,8 +44,9 @@ int maildir_account_path(struct kurir_str root, struct kurir_str account, char r
 	}
 	if (!can_be_folder(local) || !can_be_folder(domain))
 		return -EINVAL;
-	if (!append(ret, &at, root) || !append(ret, &at, KURIR_STR("/")) || !append(ret, &at, domain) ||
-	    !append(ret, &at, KURIR_STR("/")) || !append(ret, &at, local))
+	if (!append(ret, &at, root) || !append(ret, &at, KURIR_STR("/")) ||
+	    !append(ret, &at, domain) || !append(ret, &at, KURIR_STR("/")) ||
+	    !append(ret, &at, local))
 		return -ENAMETOOLONG;
 	return 0;
 }
@@ -54,7 +56,8 @@ static bool can_be_mailbox(struct kurir_str name)
 {
 	size_t depth = 1;
 
-	if (name.len == 0 || name.len > 200 || name.ptr[0] == '/' || name.ptr[name.len - 1] == '/')
+	if (name.len == 0 || name.len > 200 || name.ptr[0] == '/' ||
+	    name.ptr[name.len - 1] == '/')
 		return false;
 	for (size_t i = 0; i < name.len; i++) {
 		if ((unsigned char)name.ptr[i] < 32 || name.ptr[i] == 127)
@@ -65,8 +68,8 @@ static bool can_be_mailbox(struct kurir_str name)
 	return true;
 }
 
-int maildir_mailbox_path(struct kurir_str root, struct kurir_str account, struct kurir_str mailbox,
-                         char ret[MAILDIR_PATH_MAX])
+int maildir_mailbox_path(struct kurir_str root, struct kurir_str account,
+    struct kurir_str mailbox, char ret[MAILDIR_PATH_MAX])
 {
 	struct kurir_buf folder = KURIR_BUF(240);
 	int r = maildir_account_path(root, account, ret);

@@ -24,12 +24,12 @@ struct maildir_self {
 
 /* Writes one message in the next batch; file->fd is taken.  0, or -errno with nothing written. */
 int maildir_pending_write(struct kurir_self *, const struct maildir_file *, struct kurir_str head,
-                          struct maildir_file *ret) KURIR_PARKS;
+    struct maildir_file *ret) KURIR_PARKS;
 
 /* maildir_wait.c */
 int maildir_wait_start(struct kurir_self *);
 void maildir_wait_stop(struct kurir_self *);
 int maildir_wait(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
-                 const struct kurir_mailbox_view *, kurir_time) KURIR_PARKS;
+    const struct kurir_mailbox_view *, kurir_time) KURIR_PARKS;
 
 #endif

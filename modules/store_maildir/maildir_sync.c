@@ -53,8 +53,8 @@ static int read_folder(const char *path, struct findings *f)
 			f->all = more;
 			f->room = room;
 		}
-		f->all[f->count] = (struct found){
-			.file = kurir_copy(f->arena, kurir_str_of(e->d_name)) };
+		f->all[f->count] =
+		    (struct found){ .file = kurir_copy(f->arena, kurir_str_of(e->d_name)) };
 		maildir_name_parse(f->all[f->count].file, &f->all[f->count].name);
 		f->count++;
 	}
@@ -154,15 +154,18 @@ static bool admit(const char *mailbox, struct maildir_list *list, struct finding
 	for (size_t i = 0; i < n && list->next < UINT32_MAX; i++) {
 		struct maildir_entry *e = maildir_list_add(list);
 
-		*e = (struct maildir_entry){ .uid = list->next++, .flags = cur->all[i].name.flags,
-			.modseq = ++list->modseq, .file = cur->all[i].file };
+		*e = (struct maildir_entry){ .uid = list->next++,
+			.flags = cur->all[i].name.flags,
+			.modseq = ++list->modseq,
+			.file = cur->all[i].file };
 		measure(mailbox, &cur->all[i], e);
 	}
 	return n > 0;
 }
 
-int maildir_sync(const struct maildir_conf *conf, const char *account_path, const char *mailbox_path,
-    struct kurir_arena *arena, struct maildir_list *ret, bool *ret_changed)
+int maildir_sync(const struct maildir_conf *conf, const char *account_path,
+    const char *mailbox_path, struct kurir_arena *arena, struct maildir_list *ret,
+    bool *ret_changed)
 {
 	struct findings fresh = { .arena = arena }, cur = { .arena = arena };
 	char folder[MAILDIR_PATH_MAX + 8];
@@ -170,7 +173,8 @@ int maildir_sync(const struct maildir_conf *conf, const char *account_path, cons
 	int r = maildir_list_read(arena, mailbox_path, conf->list_max, ret);
 
 	if (r == -ENOENT || r == -EBADMSG) {
-		*ret = (struct maildir_list){ .arena = arena, .next = 1, .recent = 1, .modseq = 1 };
+		*ret =
+		    (struct maildir_list){ .arena = arena, .next = 1, .recent = 1, .modseq = 1 };
 		r = maildir_new_validity(account_path, &ret->validity);
 		changed = true;
 	}

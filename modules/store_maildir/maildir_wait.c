@@ -51,7 +51,8 @@ int maildir_wait_start(struct kurir_self *self)
 
 	m->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (m->inotify < 0)
-		return kurir_log(self, KURIR_WARN, -errno, "no inotify, looking for new mail by the clock");
+		return kurir_log(
+		    self, KURIR_WARN, -errno, "no inotify, looking for new mail by the clock");
 	r = kurir_watch_new(self, m->inotify, ready, m, &m->watch);
 	if (r >= 0)
 		r = kurir_watch_set(m->watch, POLLIN, KURIR_FOREVER);
@@ -112,7 +113,8 @@ static void watcher_put(struct maildir_self *m, struct maildir_watcher *w)
 }
 
 /* Whether the folders already have something that the view does not. */
-static bool differs(const struct maildir_conf *conf, const char *path, const struct kurir_mailbox_view *view)
+static bool differs(
+    const struct maildir_conf *conf, const char *path, const struct kurir_mailbox_view *view)
 {
 	struct kurir_mark mark = kurir_mark(kurir_scratch());
 	char folder[MAILDIR_PATH_MAX + 8];
@@ -133,8 +135,8 @@ static bool differs(const struct maildir_conf *conf, const char *path, const str
 	return more;
 }
 
-KURIR_PARKS int maildir_wait(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
-    const struct kurir_mailbox_view *view, kurir_time until)
+KURIR_PARKS int maildir_wait(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, const struct kurir_mailbox_view *view, kurir_time until)
 {
 	const struct maildir_conf *conf = kurir_conf(self);
 	struct maildir_self *m = kurir_state(self);

@@ -58,14 +58,15 @@ static int op_change(struct kurir_self *self, struct kurir_str account, struct k
 }
 
 /* The file written; now its UID, flags and keywords. */
-static int list_appended(struct kurir_self *self, const struct maildir_file *f, struct kurir_str keywords,
-    struct kurir_buf *reply)
+static int list_appended(struct kurir_self *self, const struct maildir_file *f,
+    struct kurir_str keywords, struct kurir_buf *reply)
 {
 	struct kurir_uid_range *range = kurir_alloc(kurir_scratch(), sizeof(*range));
 	struct kurir_changed changed = { .target_validity = 0 };
 	struct maildir_list list;
 	bool any;
-	int r = maildir_sync(kurir_conf(self), f->account, f->mailbox, kurir_scratch(), &list, &any);
+	int r =
+	    maildir_sync(kurir_conf(self), f->account, f->mailbox, kurir_scratch(), &list, &any);
 
 	if (r < 0)
 		return r;
@@ -87,8 +88,9 @@ static int list_appended(struct kurir_self *self, const struct maildir_file *f, 
 }
 
 /* + u32 flags, text keywords, u64 date, u64 offset, u64 length, descriptor -> packed result */
-KURIR_PARKS static int op_append(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
-    struct kurir_reader *in, const struct kurir_incoming *incoming, struct kurir_buf *reply)
+KURIR_PARKS static int op_append(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, struct kurir_reader *in, const struct kurir_incoming *incoming,
+    struct kurir_buf *reply)
 {
 	static unsigned serial;
 	const struct maildir_conf *conf = kurir_conf(self);
@@ -102,7 +104,9 @@ KURIR_PARKS static int op_append(struct kurir_self *self, struct kurir_str accou
 	f->date = (int64_t)kurir_get_u64(in);
 	f->offset = kurir_get_u64(in);
 	f->length = kurir_get_u64(in);
-	r = in->error < 0 || incoming->fd < 0 ? -EBADMSG : maildir_account_path(conf->root, account, f->account);
+	r = in->error < 0 || incoming->fd < 0
+	    ? -EBADMSG
+	    : maildir_account_path(conf->root, account, f->account);
 	if (r >= 0)
 		r = maildir_mailbox_path(conf->root, account, mailbox, f->mailbox);
 	if (r < 0)
@@ -110,8 +114,9 @@ KURIR_PARKS static int op_append(struct kurir_self *self, struct kurir_str accou
 	snprintf(probe, sizeof(probe), "%s/cur", f->mailbox);
 	if (strcmp(f->mailbox, f->account) != 0 && access(probe, F_OK) < 0)
 		return -ENOENT;
-	snprintf(f->name, sizeof(f->name), "%lld.A%ur%u.%.*s", (long long)(kurir_wallclock() / 1000),
-	    (unsigned)getpid(), ++serial, (int)(kurir_hostname().len % 100), kurir_hostname().ptr);
+	snprintf(f->name, sizeof(f->name), "%lld.A%ur%u.%.*s",
+	    (long long)(kurir_wallclock() / 1000), (unsigned)getpid(), ++serial,
+	    (int)(kurir_hostname().len % 100), kurir_hostname().ptr);
 	f->to_cur = true;
 	f->fd = dup(incoming->fd);
 	if (f->fd < 0)
@@ -135,7 +140,8 @@ static int op_manage(struct kurir_self *self, struct kurir_str account, struct k
 	return maildir_manage(kurir_conf(self), account, kind, mailbox, new_name);
 }
 
-KURIR_PARKS int maildir_writer(struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
+KURIR_PARKS int maildir_writer(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	struct kurir_reader reader = KURIR_READER(in->body);
 	uint8_t op = kurir_get_u8(&reader);

@@ -11,9 +11,11 @@
 static const struct kurir_option options[] = {
 	KURIR_OPT_PATH("root", struct maildir_conf, root, NULL,
 	    "The folder of all mailboxes; an account's Maildir is ROOT/DOMAIN/LOCAL-PART."),
-	KURIR_OPT_RANGE("max-list", KURIR_SIZE, uint64_t, struct maildir_conf, list_max, "256M", 4096,
-	    1ll << 32, "The largest uid list that is read; a larger one counts as damaged."),
-	KURIR_OPT_RANGE("poll", KURIR_SPAN, kurir_time, struct maildir_conf, poll, "5s", 100, 3600000,
+	KURIR_OPT_RANGE("max-list", KURIR_SIZE, uint64_t, struct maildir_conf, list_max, "256M",
+	    4096, 1ll << 32,
+	    "The largest uid list that is read; a larger one counts as damaged."),
+	KURIR_OPT_RANGE("poll", KURIR_SPAN, kurir_time, struct maildir_conf, poll, "5s", 100,
+	    3600000,
 	    "How often waiting sessions look for new mail where the kernel cannot tell them."),
 	{ 0 },
 };
@@ -35,7 +37,8 @@ static int check(const void *conf, struct kurir_arena *arena, struct kurir_str *
 	const struct maildir_conf *c = conf;
 
 	if (c->root.len < 2 || c->root.len > 400) {
-		*error = kurir_format(arena, "root must be a folder with a path of 2 to 400 bytes");
+		*error =
+		    kurir_format(arena, "root must be a folder with a path of 2 to 400 bytes");
 		return -EINVAL;
 	}
 	return 0;
@@ -58,13 +61,21 @@ KURIR_PARKS static void stop(struct kurir_self *self)
 		maildir_wait_stop(self);
 }
 
-static const struct kurir_endpoint_ops transport = { .size = sizeof(transport), .call = maildir_transport };
-static const struct kurir_endpoint_ops writer = { .size = sizeof(writer), .call = maildir_writer };
+static const struct kurir_endpoint_ops transport = { .size = sizeof(transport),
+	.call = maildir_transport };
+static const struct kurir_endpoint_ops writer = { .size = sizeof(writer),
+	.call = maildir_writer };
 
 static const struct kurir_service services[] = {
 	{ .kind = "store", .name = "store_maildir", .ops = &maildir_store },
-	{ .kind = "endpoint", .name = "transport.local", .ops = &transport, .roles = KURIR_ROLE_STORE },
-	{ .kind = "endpoint", .name = "store.maildir", .ops = &writer, .roles = KURIR_ROLE_STORE },
+	{ .kind = "endpoint",
+	    .name = "transport.local",
+	    .ops = &transport,
+	    .roles = KURIR_ROLE_STORE },
+	{ .kind = "endpoint",
+	    .name = "store.maildir",
+	    .ops = &writer,
+	    .roles = KURIR_ROLE_STORE },
 	{ 0 },
 };
 
@@ -75,18 +86,8 @@ static const struct kurir_path paths[] = {
 	{ 0 },
 };
 
-KURIR_MODULE(store_maildir,
-	.version = "1.0",
-	.summary = "mailboxes in Maildir++ folders",
-	.caps = KURIR_CAP_SPAWN | KURIR_CAP_FILES,
-	.roles = KURIR_ROLE_STORE | KURIR_ROLE_ACCESS,
-	.conf_size = sizeof(struct maildir_conf),
-	.self_size = sizeof(struct maildir_self),
-	.options = options,
-	.counters = counters,
-	.needs = needs,
-	.services = services,
-	.paths = paths,
-	.check = check,
-	.start = start,
-	.stop = stop);
+KURIR_MODULE(store_maildir, .version = "1.0", .summary = "mailboxes in Maildir++ folders",
+    .caps = KURIR_CAP_SPAWN | KURIR_CAP_FILES, .roles = KURIR_ROLE_STORE | KURIR_ROLE_ACCESS,
+    .conf_size = sizeof(struct maildir_conf), .self_size = sizeof(struct maildir_self),
+    .options = options, .counters = counters, .needs = needs, .services = services,
+    .paths = paths, .check = check, .start = start, .stop = stop);
