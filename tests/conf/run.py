@@ -74,6 +74,9 @@ def report(texts):
 
 
 def show(number, title, expected, got, status):
+    if title.endswith("(as root)") and os.geteuid() != 0:
+        print("ok %d - %s # SKIP not root" % (number, title))
+        return
     good = expected == got and status == 1
     print("%sok %d - %s" % ("" if good else "not ", number, title))
     if not good:
