@@ -1,5 +1,7 @@
-/* main.c - kurird: options, privileges, run. */
-int main(void)
+/* main.c - kurird.  See daemon.c. */
+#include "daemon.h"
+
+int main(int argc, char **argv)
 {
-	return 0;
+	return kurir_main(argc, argv);
 }

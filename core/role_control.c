@@ -1,0 +1,211 @@
+/* role_control.c - a role process's end of the supervisor's wire. */
+#include "channel.h"
+#include "fiber.h"
+#include "log.h"
+#include "loop.h"
+#include "role_private.h"
+#include "wire.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PLAN_MAX ((size_t)64 << 20)
+
+/* A fiber that waits for the supervisor's answer. */
+struct command {
+	struct command *next;
+	int64_t id;
+	struct fiber *fiber;
+	struct kurir_arena *arena;
+	struct kurir_str answer;
+	bool done;
+};
+static struct command *commands;
+static struct loop_fd control;
+
+static void role_peer(const struct wire *w)
+{
+	struct channel *c = NULL;
+	char label[32];
+	unsigned bit = (unsigned)__builtin_ctz(w->role | 1u << CONF_ROLES);
+
+	if (bit >= CONF_ROLES)
+		return;
+	(void)snprintf(label, sizeof(label), "%s-%u", conf_role_names[bit], w->index);
+	if (w->fd >= 0)
+		c = channel_new(w->fd, label);
+	channel_book_set(w->role, w->index, w->count, c);
+}
+
+static void role_answered(const struct wire *w)
+{
+	struct command *c = commands;
+
+	while (c != NULL && c->id != w->value)
+		c = c->next;
+	if (c == NULL)
+		return;
+	c->answer = kurir_copy(c->arena, w->text);
+	c->done = true;
+	fiber_wake(c->fiber, 0);
+}
+
+static void role_ordered(const struct wire *w)
+{
+	kurir_time until = kurir_now() + w->value;
+
+	switch (w->kind) {
+	case WIRE_PEER:
+		role_peer(w);
+		break;
+	case WIRE_GO:
+		role_order(ROLE_GO, 0);
+		break;
+	case WIRE_SERVE:
+		role_order(ROLE_SERVE, 0);
+		break;
+	case WIRE_DRAIN:
+		role_order(ROLE_DRAIN, until);
+		break;
+	case WIRE_STOP:
+		role_order(ROLE_STOP, until);
+		break;
+	case WIRE_ANSWER:
+		role_answered(w);
+		break;
+	default:
+		break;
+	}
+}
+
+static void role_control_ready(struct loop_fd *f, uint32_t events)
+{
+	static char space[WIRE_TEXT_MAX];
+
+	(void)events;
+	for (;;) {
+		struct wire w;
+		int r = wire_receive(f->fd, space, &w);
+
+		if (r == -EAGAIN)
+			return;
+		if (r <= 0) {
+			/* Without its supervisor a process ends, as if it had been told to. */
+			loop_fd_remove(f);
+			role_order(ROLE_STOP, kurir_now());
+			return;
+		}
+		role_ordered(&w);
+	}
+}
+
+int role_control_begin(void)
+{
+	control.fd = ROLE_FD_CONTROL;
+	control.ready = role_control_ready;
+	return loop_fd_add(&control, EPOLLIN | EPOLLRDHUP | EPOLLET);
+}
+
+void role_say_ready(void)
+{
+	if (role.single) {
+		(void)kurir_log(NULL, KURIR_NOTICE, 0, "ready");
+		log_flush();
+		return;
+	}
+	(void)wire_send(ROLE_FD_CONTROL, &(struct wire){ .kind = WIRE_READY, .fd = -1 });
+}
+
+void role_say_failed(struct kurir_str why)
+{
+	if (!role.single)
+		(void)wire_send(ROLE_FD_CONTROL, &(struct wire){ .kind = WIRE_FAILED, .text = why, .fd = -1 });
+}
+
+KURIR_PARKS static int role_ask(struct kurir_str text, kurir_time until, struct kurir_arena *arena,
+                                struct kurir_str *ret)
+{
+	static int64_t serial;
+	struct command c = { .next = commands, .id = ++serial, .fiber = fiber_self(), .arena = arena };
+	struct command **p = &commands;
+	int r = wire_send(ROLE_FD_CONTROL,
+	                  &(struct wire){ .kind = WIRE_COMMAND, .value = c.id, .text = text, .fd = -1 });
+
+	if (r < 0)
+		return r;
+	commands = &c;
+	while (!c.done && r >= 0)
+		r = fiber_park(until);
+	while (*p != &c)
+		p = &(*p)->next;
+	*p = c.next;
+	if (!c.done)
+		return r;
+	*ret = c.answer;
+	return 0;
+}
+
+KURIR_PARKS int role_command(struct kurir_str command, kurir_time until, struct kurir_arena *arena,
+                             struct kurir_str *ret)
+{
+	if (!role.single)
+		return role_ask(command, until, arena, ret);
+	if (kurir_str_equal(command, KURIR_STR("stop"))) {
+		role_order(ROLE_DRAIN, kurir_now() + 2000);
+		*ret = KURIR_STR("{\"text\": \"stopping\", \"data\": {}}");
+	} else if (kurir_str_equal(command, KURIR_STR("status"))) {
+		*ret = kurir_format(arena,
+		                    "{\"processes\": [{\"role\": \"all\", \"index\": 0, \"pid\": %d, "
+		                    "\"state\": \"serving\", \"restarts\": 0, \"generation\": 1}]}",
+		                    (int)getpid());
+	} else {
+		*ret = KURIR_STR("{\"error\": \"one process cannot replace itself: restart it\"}");
+	}
+	return 0;
+}
+
+/* All of the plan's memory file. */
+static int plan_slurp(struct kurir_arena *arena, struct kurir_str *ret)
+{
+	struct stat st;
+	size_t at = 0;
+	char *p;
+
+	if (fstat(ROLE_FD_PLAN, &st) < 0)
+		return -errno;
+	if ((size_t)st.st_size > PLAN_MAX)
+		return -EFBIG;
+	p = kurir_alloc(arena, (size_t)st.st_size + 1);
+	while (at < (size_t)st.st_size) {
+		ssize_t n = pread(ROLE_FD_PLAN, p + at, (size_t)st.st_size - at, (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += (size_t)n;
+	}
+	(void)close(ROLE_FD_PLAN);
+	*ret = (struct kurir_str){ p, at };
+	return 0;
+}
+
+int role_run(uint32_t bit, unsigned index)
+{
+	static char name[32];
+	struct kurir_arena *arena = kurir_arena_new("plan text");
+	struct kurir_str text;
+
+	(void)snprintf(name, sizeof(name), "%s-%u", conf_role_names[__builtin_ctz(bit)], index);
+	log_set_role(name);
+	role_set(bit, index);
+	if (plan_slurp(arena, &text) < 0 || role_apply(text, bit) != 0)
+		return 1;
+	kurir_arena_free(arena);
+	return role_live();
+}

@@ -1,0 +1,81 @@
+/* spawn.c - fork and exec of this same program, with just the descriptors it shall have. */
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define FD_FIRST 3
+#define FD_HIGH	 1000 /* out of the way while they are put into order */
+#define ARGS_MAX 16
+#define FDS_MAX	 512
+
+/* Between fork and exec: nothing but system calls. */
+static void spawn_child(const struct spawn *s, char *const *argv)
+{
+	int high[FDS_MAX];
+	sigset_t none;
+
+	for (unsigned i = 0; i < s->fd_count; i++) {
+		high[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, FD_HIGH);
+		if (high[i] < 0)
+			_exit(126);
+	}
+	if ((s->out >= 0 && dup2(s->out, STDOUT_FILENO) < 0) ||
+	    (s->err >= 0 && dup2(s->err, STDERR_FILENO) < 0))
+		_exit(126);
+	for (unsigned i = 0; i < s->fd_count; i++)
+		if (dup2(high[i], FD_FIRST + (int)i) < 0)
+			_exit(126);
+	(void)close_range(FD_FIRST + s->fd_count, ~0u, 0);
+	for (int sig = 1; sig < NSIG; sig++)
+		(void)signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)execv("/proc/self/exe", argv);
+	_exit(127);
+}
+
+int spawn_self(const struct spawn *s, pid_t *ret_pid)
+{
+	char *argv[ARGS_MAX + 2] = { (char *)(uintptr_t)"kurird" };
+	pid_t pid;
+
+	if (s->fd_count > FDS_MAX)
+		return -E2BIG;
+	for (unsigned i = 0; i < ARGS_MAX && s->args[i] != NULL; i++)
+		argv[i + 1] = (char *)(uintptr_t)s->args[i];
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		spawn_child(s, argv);
+	*ret_pid = pid;
+	return 0;
+}
+
+int spawn_memory(struct kurir_str text, int *ret_fd)
+{
+	int fd = memfd_create("kurir-plan", MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
+
+	if (fd < 0)
+		return -errno;
+	while (text.len > 0) {
+		ssize_t n = write(fd, text.ptr, text.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			r = -errno;
+			(void)close(fd);
+			return r;
+		}
+		text = kurir_str_part(text, (size_t)n, text.len);
+	}
+	(void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+	*ret_fd = fd;
+	return 0;
+}
