@@ -2,6 +2,7 @@
  * The protocol module asks, the chain decides, and what happened is told here, once. */
 #include "tx.h"
 
+#include "check.h"
 #include "instance.h"
 #include "log.h"
 
@@ -15,7 +16,6 @@ static void session_over(void *arg)
 {
 	struct session *s = arg;
 
-	*conn_session_slot(s->conn) = NULL;
 	kurir_arena_free(s->tx_arena);
 }
 
@@ -142,8 +142,7 @@ void kurir_session_closed(struct kurir_conn *conn)
 
 static struct kurir_tx *tx_check(struct kurir_tx *tx)
 {
-	if (tx == NULL || tx->magic != TX_MAGIC)
-		__builtin_trap(); /* a handle of a transaction that is over */
+	kurir_assert(tx != NULL && tx->magic == TX_MAGIC); /* else it is over */
 	return tx;
 }
 

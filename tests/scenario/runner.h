@@ -1,0 +1,46 @@
+/* runner.h - one scenario, read and played. */
+#ifndef SCENARIO_RUNNER_H
+#define SCENARIO_RUNNER_H
+
+#include <kurir/session.h>
+#include <kurir/stream.h>
+
+#include "../modules/scenario.h"
+
+#define CLIENTS	  16
+#define STEPS_MAX 4000
+
+struct client {
+	struct kurir_stream *io; /* NULL: free */
+	char name[32];
+};
+struct served {
+	const struct kurir_protocol_ops *ops;
+	struct kurir_self *owner;
+	struct kurir_conn *conn;
+};
+struct step {
+	unsigned line;
+	char *text;
+};
+extern struct runner {
+	const char *file;
+	char title[200], folder[200], conf[260];
+	unsigned line;
+	bool failed, unsent;
+	struct step steps[STEPS_MAX];
+	size_t step_count;
+	struct client clients[CLIENTS], *now;
+	struct kurir_group *group; /* the sessions */
+	struct kurir_buf log;
+	struct kurir_str message;
+	char reply[65536];
+} run;
+
+void run_fail(const char *, ...) KURIR_FMT(1);
+bool run_matches(const char *pattern, const char *text);
+bool glob_match(const char *pattern, const char *text);
+int run_read(const char *file); /* the steps, and the configuration in a folder of its own */
+void run_clean(void);		/* removes that folder */
+
+#endif
