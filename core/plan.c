@@ -92,14 +92,14 @@ static int apply_one(struct plan *plan, const struct plan_instance *it, struct o
 /* Pipelines without what is optional and missing. */
 static void apply_pipelines(const struct conf *c)
 {
-	struct kurir_str names[256];
+	struct kurir_str names[240];
 	size_t n, lost;
 
 	for (size_t i = 0; i < c->pipelines.count; i++) {
 		const struct kurir_pair *pair = &c->pipelines.items[i];
 
 		n = 0;
-		for (size_t j = 0; j < pair->values.count && n < 256; j++)
+		for (size_t j = 0; j < pair->values.count && n < sizeof(names) / sizeof(*names); j++)
 			if (instance_find(pair->values.items[j]))
 				names[n++] = pair->values.items[j];
 		chain_add(pair->key, names, n, &lost);

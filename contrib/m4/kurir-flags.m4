@@ -45,6 +45,10 @@ AC_DEFUN([KURIR_WARNINGS], [
 	dnl Red zones of a sanitizer make every frame larger than what was written.
 	AS_IF([test -z "$kurir_sanitizers"],
 		[KURIR_FLAG([WARN_CFLAGS], [-Wframe-larger-than=4096])])
+	dnl A fiber that waits is in lists by what stands on its stack; it leaves them before it returns.
+	KURIR_FLAG([WARN_CFLAGS], [-Wno-dangling-pointer])
+	dnl A stack of a fiber is small: the frames of what was called are given back.
+	KURIR_FLAG([WARN_CFLAGS], [-fno-inline-functions-called-once])
 	KURIR_FLAG([CORE_WARN_CFLAGS], [-Wconversion])
 	AS_IF([test "$enable_werror" = yes], [AS_VAR_APPEND([WARN_CFLAGS], [" -Werror"])])
 	AC_SUBST([WARN_CFLAGS])

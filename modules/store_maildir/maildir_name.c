@@ -21,7 +21,7 @@ static const struct {
 	{ 'T', KURIR_MESSAGE_DELETED },
 };
 
-static uint64_t attribute(struct kurir_str base, const char key[4])
+static uint64_t attribute(struct kurir_str base, const char *key)
 {
 	uint64_t v;
 
