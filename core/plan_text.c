@@ -167,6 +167,15 @@ static void read_lists(struct plan *plan, const struct json *top)
 	plan->warnings = (struct kurir_texts){ n, items };
 }
 
+/* Without the liberties of a configuration: plan_for_role() must be able to read it, too. */
+static bool is_json(struct kurir_str text)
+{
+	json_t *probe = json_loadb(text.ptr, text.len, 0, NULL);
+
+	json_decref(probe);
+	return probe != NULL;
+}
+
 int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **ret, struct kurir_str *ret_error)
 {
 	struct report report = REPORT();
@@ -179,10 +188,12 @@ int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **re
 	plan->arena = rd.arena = kurir_arena_new("plan");
 	plan->memory = rd.memory = frozen_new();
 	plan->text = kurir_copy(plan->arena, text);
-	top = json_parse(plan->arena, "plan", plan->text, &report);
+	if (!is_json(plan->text))
+		report_line(&report, "this is not JSON");
+	top = report.errors ? NULL : json_parse(plan->arena, "plan", plan->text, &report);
 	core = json_get(top, "core");
 	version = json_get(top, "plan");
-	if (!core || core->type != VALUE_OBJECT || !version || version->type != VALUE_INT || version->number != CONF_VERSION)
+	if (report.errors == 0 && (!core || core->type != VALUE_OBJECT || !version || version->type != VALUE_INT || version->number != CONF_VERSION))
 		report_line(&report, "this is not a plan of this version");
 	if (report.errors == 0) {
 		plan->file = member(top, "file");

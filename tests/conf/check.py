@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""The configurations we ship: --check is silent, and --schema agrees in an independent validator's eyes."""
+import glob
+import json
+import os
+import re
+import subprocess
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+SRC = os.environ.get("top_srcdir", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+BUILD = os.environ.get("top_builddir", os.path.join(SRC, "build"))
+KURIRD = os.environ.get("KURIRD", os.path.join(BUILD, "kurird"))
+ENV = dict(os.environ, KURIR_MODULE_PATH=BUILD)
+BROKEN = [  # what a schema must refuse
+    {}, {"version": 1}, {"version": 9, "hostname": "a"}, {"version": 1, "hostname": "a", "hostnam": "b"},
+    {"version": 1, "hostname": "a", "log": {"level": "loud"}},
+    {"version": 1, "hostname": "a", "limits": {"drain": "5 minutes"}},
+    {"version": 1, "hostname": "a", "limits": {"drain": 300}},
+    {"version": 1, "hostname": "a", "limits": {"memory": "1GB"}},
+    {"version": 1, "hostname": "a", "processes": {"edge": 0}},
+    {"version": 1, "hostname": "a", "listeners": {"x": {"protocol": "p"}}},
+    {"version": 1, "hostname": "a", "tls": {"certificates": [{"key": "k"}]}},
+    {"version": 1, "hostname": "a", "modules": {"Smtp": {}}},
+    {"version": 1, "hostname": "a", "modules": {"smtp": {"nonsense": 1}}},
+    {"version": 1, "hostname": "a", "modules": {"smtp/x": {"on-error": "panic"}}},
+]
+
+
+def plain(text):
+    """JSON without comments and trailing commas."""
+    token = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.S)
+    text = token.sub(lambda m: m[1] or " ", text)
+    token = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+    return json.loads(token.sub(lambda m: m[1] or "", text))
+
+
+def run(*args):
+    return subprocess.run([KURIRD] + list(args), env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+
+def show(number, good, what, lines=()):
+    print("%sok %d - %s" % ("" if good else "not ", number, what))
+    for line in lines if not good else ():
+        print("# " + line)
+
+
+def accepted(validator, value):
+    return not list(validator.iter_errors(value))
+
+
+def main():
+    paths = sorted(glob.glob(os.path.join(SRC, "config/*.json")) + glob.glob(os.path.join(SRC, "config/demo/*.json")))
+    print("1..%d" % (2 * len(paths) + 1))
+    number = 0
+    for path in paths:
+        number += 1
+        done = run("--check", "-c", path)
+        show(number, done.returncode == 0 and not done.stdout, "--check of " + os.path.relpath(path, SRC),
+             done.stdout.decode("utf-8", "replace").splitlines() + ["status %d" % done.returncode])
+    if not jsonschema:
+        for number in range(number + 1, 2 * len(paths) + 2):
+            print("ok %d # SKIP no python3-jsonschema" % number)
+        return
+    schema = json.loads(run("--schema").stdout)
+    jsonschema.Draft7Validator.check_schema(schema)
+    validator = jsonschema.Draft7Validator(schema)
+    for path in paths:
+        number += 1
+        with open(path, encoding="utf-8") as f:
+            errors = [e.message for e in validator.iter_errors(plain(f.read()))]
+        show(number, not errors, "--schema takes " + os.path.relpath(path, SRC), errors)
+    wrong = [json.dumps(b) for b in BROKEN if accepted(validator, b)]
+    show(number + 1, not wrong, "--schema refuses what is broken", wrong)
+
+
+main()
