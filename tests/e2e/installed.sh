@@ -1,0 +1,82 @@
+#!/bin/sh
+# installed.sh - `make install` puts everything where it belongs, and a module can be built
+# with what was installed.
+: "${top_srcdir:=.}" "${top_builddir:=build}" "${CC:=cc}"
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+n=0
+
+# point NAME COMMAND...
+point() {
+	name=$1
+	shift
+	n=$((n + 1))
+	if "$@" >"$tmp/said" 2>&1; then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		tail -n 20 "$tmp/said" | sed 's/^/# /'
+	fi
+}
+
+value() {
+	sed -n "s|^$1 = ||p" "$top_builddir/Makefile" | head -n 1
+}
+
+install_tree() {
+	MAKEFLAGS='' make -C "$top_builddir" install DESTDIR="$tmp/root"
+}
+
+prefix=$(value prefix)
+root=$tmp/root$prefix
+
+there() {
+	for file; do
+		[ -e "$root/$file" ] || { echo "$prefix/$file is missing"; return 1; }
+	done
+}
+
+modules_there() {
+	for module in $KURIR_MODULES; do
+		there "lib/kurir/$module.so" "share/man/man5/kurir-$module.5" || return
+	done
+}
+
+no_la() {
+	! find "$tmp/root" -name '*.a' | grep .
+}
+
+relocated() {
+	PKG_CONFIG_PATH=$root/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$tmp/root pkg-config "$@" kurir
+}
+
+build_module() {
+	cat >"$tmp/sample.c" <<-EOF
+		#include <kurir/module.h>
+		KURIR_MODULE(sample, .version = "1", .summary = "built outside");
+	EOF
+	# shellcheck disable=SC2046,SC2086  # lists of words
+	$CC -std=c11 -fvisibility=hidden -fPIC -shared $SANITIZE_FLAGS $(relocated --cflags) \
+		-o "$tmp/sample.so" "$tmp/sample.c" -Wl,-z,now $(relocated --libs)
+}
+
+# A program of the installed tree finds its library although the tree is elsewhere.
+program() {
+	LD_LIBRARY_PATH=$root/lib/kurir "$@"
+}
+
+uninstall_tree() {
+	MAKEFLAGS='' make -C "$top_builddir" uninstall DESTDIR="$tmp/root" &&
+		! find "$tmp/root" -type f -path '*kurir*' | grep .
+}
+
+point "make install" install_tree
+point "programs, library, headers" there sbin/kurird bin/kurirctl lib/kurir/libkurir.so \
+	include/kurir/module.h lib/pkgconfig/kurir.pc share/aclocal/kurir.m4
+point "every module and its manual page" modules_there
+point "no static libraries" no_la
+point "a module is built with kurir.pc" build_module
+point "kurird --version" program "$root/sbin/kurird" --version
+point "kurirctl --help" program "$root/bin/kurirctl" --help
+point "make uninstall leaves nothing" uninstall_tree
+echo "1..$n"
