@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define BOOK_ROLES   8
-#define BOOK_INDEXES 64
+#define BOOK_INDEXES 256
 #define BUCKETS	     64u
 #define POSTS_MAX    10000u /* local ones that wait for the end of the round */
 

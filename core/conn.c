@@ -35,7 +35,8 @@ static struct kurir_str conn_new_id(struct kurir_arena *arena)
 	if (serial == 0) {
 		uint64_t r = 0;
 
-		(void)getrandom(&r, sizeof(r), 0);
+		if (getrandom(&r, sizeof(r), 0) < 0)
+			r = (uint64_t)kurir_wallclock();
 		for (size_t i = 0; i < sizeof(process); i++, r >>= 5)
 			process[i] = digits[r & 31];
 	}

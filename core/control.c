@@ -1,12 +1,234 @@
-/* control.c - stub. */
+/* control.c - the admin socket run/control: one JSON request a line, one JSON answer a line.
+ *
+ *   {"command": "queue", "args": ["list"]}    ->  {"text": "...", "data": ...} or {"error": "..."}
+ *   {"command": "log", "args": ["-f"]}        ->  one event a line, until the client goes
+ *
+ * A command that is not built in goes to the endpoint "ctl." and its name.  Only the owner of the
+ * server and its group can open the socket. */
 #include "control.h"
-void control_serve(void)
+#include "fiber.h"
+#include "history.h"
+#include "instance.h"
+#include "log.h"
+#include "loop.h"
+#include "role.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <kurir/stream.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 65536
+#define ARGS_MAX       64
+#define CLIENTS_MAX    64
+#define CALL_TIME      30000
+#define RELOAD_TIME    90000
+#define FOLLOW_WAIT    1000
+
+static struct kurir_group *clients;
+static unsigned client_count;
+static struct loop_fd door = { .fd = -1 };
+static struct sockaddr_un door_name;
+
+int control_parse(struct kurir_arena *arena, struct kurir_str line, struct control_request *ret,
+                  struct kurir_str *ret_error)
 {
+	json_error_t e;
+	json_t *top = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES, &e), *args, *v;
+	const char *command = json_string_value(json_object_get(top, "command"));
+	struct kurir_str *items;
+	char *body;
+	size_t i;
+	int r = -EINVAL;
+
+	if (top == NULL || command == NULL || strlen(command) > 64) {
+		*ret_error = KURIR_STR("a request is a line like {\"command\": \"status\", \"args\": []}");
+		goto out;
+	}
+	args = json_object_get(top, "args");
+	items = kurir_alloc(arena, sizeof(*items) * (json_array_size(args) + 1));
+	if ((args != NULL && !json_is_array(args)) || json_array_size(args) > ARGS_MAX) {
+		*ret_error = KURIR_STR("\"args\" must be an array of at most 64 texts");
+		goto out;
+	}
+	json_array_foreach (args, i, v) {
+		if (!json_is_string(v)) {
+			*ret_error = KURIR_STR("\"args\" must be an array of at most 64 texts");
+			goto out;
+		}
+		items[i] = kurir_copy(arena, kurir_str_of(json_string_value(v)));
+	}
+	for (const char *p = command; *p; p++)
+		if (!((*p >= 'a' && *p <= 'z') || *p == '-' || *p == '_')) {
+			*ret_error = KURIR_STR("the name of a command has small letters only");
+			goto out;
+		}
+	ret->command = kurir_copy(arena, kurir_str_of(command));
+	ret->args = (struct kurir_texts){ json_array_size(args), items };
+	v = json_pack("{s:O}", "args", args != NULL ? args : (args = json_array()));
+	body = json_dumps(v, JSON_COMPACT);
+	ret->body = kurir_copy(arena, kurir_str_of(body));
+	free(body);
+	json_decref(v);
+	r = 0;
+out:
+	json_decref(top);
+	return r;
 }
+
+KURIR_PARKS static int control_say(struct kurir_stream *s, struct kurir_str line)
+{
+	int r = kurir_write(s, line);
+
+	if (r >= 0)
+		r = kurir_write(s, KURIR_STR("\n"));
+	return r < 0 ? r : kurir_flush(s, kurir_now() + CALL_TIME);
+}
+
+KURIR_PARKS static int control_error(struct kurir_stream *s, struct kurir_str sentence)
+{
+	json_t *v = json_pack("{s:s%}", "error", sentence.ptr, sentence.len);
+	char *text = v != NULL ? json_dumps(v, JSON_COMPACT) : NULL;
+	int r = control_say(s, text != NULL ? kurir_str_of(text) : KURIR_STR("{\"error\": \"?\"}"));
+
+	free(text);
+	json_decref(v);
+	return r;
+}
+
+/* Events as they come, from now on. */
+KURIR_PARKS static void control_follow(struct kurir_stream *s)
+{
+	uint64_t at = history_newest();
+	int r = 0;
+
+	while (r >= 0) {
+		struct kurir_str line;
+
+		while (r >= 0 && history_next(&at, kurir_scratch(), &line))
+			r = control_say(s, line);
+		if (r >= 0)
+			r = history_wait(at, kurir_now() + FOLLOW_WAIT);
+		if (r == -ETIMEDOUT)
+			r = kurir_peek(s, 0, &line, kurir_now()) == 0 ? -EPIPE : 0;
+	}
+}
+
+KURIR_PARKS static int control_route(struct kurir_stream *s, const struct control_request *q)
+{
+	struct kurir_arena *arena = kurir_scratch();
+	struct kurir_str name = kurir_format(arena, "ctl.%.*s", KURIR_ARG(q->command)), reply;
+	bool slow = kurir_str_equal(q->command, KURIR_STR("reload"));
+	int r;
+
+	r = kurir_call(NULL,
+	               &(struct kurir_request){ .endpoint = name.ptr, .body = q->body, .fd = -1 },
+	               kurir_now() + (slow ? RELOAD_TIME : CALL_TIME), arena, &reply);
+	if (r >= 0 && reply.len > 0)
+		return control_say(s, reply);
+	if (r == -ENOENT)
+		return control_error(s, kurir_format(arena, "there is no command \"%.*s\"",
+		                                     KURIR_ARG(q->command)));
+	if (r == -ETIMEDOUT)
+		return control_error(s, KURIR_STR("no answer came in time"));
+	return control_error(s, kurir_format(arena, "the command failed: %s",
+	                                     r < 0 ? strerror(-r) : "it gave no answer"));
+}
+
+KURIR_PARKS static void control_client(void *arg)
+{
+	struct kurir_stream *s = arg;
+
+	for (;;) {
+		struct kurir_mark mark = kurir_mark(kurir_scratch());
+		struct control_request q;
+		struct kurir_str line, error;
+		int r = kurir_readline(s, LINE_MAX_BYTES, &line, KURIR_FOREVER);
+
+		if (r <= 0)
+			break;
+		r = control_parse(kurir_scratch(), line, &q, &error);
+		if (r < 0)
+			r = control_error(s, error);
+		else if (kurir_str_equal(q.command, KURIR_STR("log")))
+			control_follow(s), r = -EPIPE;
+		else
+			r = control_route(s, &q);
+		kurir_rewind(kurir_scratch(), mark);
+		if (r < 0)
+			break;
+	}
+	kurir_close(s);
+	client_count--;
+}
+
+static void control_knock(struct loop_fd *f, uint32_t events)
+{
+	(void)events;
+	for (;;) {
+		int fd = accept4(f->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		struct kurir_stream *s;
+
+		if (fd < 0)
+			return;
+		if (client_count >= CLIENTS_MAX || clients == NULL) {
+			(void)close(fd);
+			continue;
+		}
+		if (kurir_stream_of(fd, &s) < 0)
+			continue;
+		client_count++;
+		if (kurir_group_go(clients, "control", control_client, s) < 0) {
+			kurir_close(s);
+			client_count--;
+		}
+	}
+}
+
+/* Bound under another name first: there is always a whole socket where clients look. */
 KURIR_PARKS int control_start(void)
 {
-	return 0;
+	struct kurir_str run = role_plan()->conf.run;
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct kurir_str path = kurir_format(kurir_scratch(), "%.*s/control", KURIR_ARG(run));
+	struct kurir_str fresh = kurir_format(kurir_scratch(), "%.*s.%d", KURIR_ARG(path), (int)getpid());
+	int r;
+
+	if (fresh.len >= sizeof(un.sun_path))
+		return kurir_log(NULL, KURIR_ERROR, -ENAMETOOLONG, "the path %.*s is too long for a socket",
+		                 KURIR_ARG(path));
+	door_name = un;
+	memcpy(door_name.sun_path, path.ptr, path.len);
+	memcpy(un.sun_path, fresh.ptr, fresh.len);
+	history_open();
+	clients = kurir_group_begin(NULL);
+	(void)unlink(un.sun_path);
+	door.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	door.ready = control_knock;
+	if (door.fd < 0 || bind(door.fd, (struct sockaddr *)&un, sizeof(un)) < 0 ||
+	    chmod(un.sun_path, 0660) < 0 || listen(door.fd, 16) < 0 ||
+	    rename(un.sun_path, door_name.sun_path) < 0)
+		return kurir_log(NULL, KURIR_ERROR, -errno, "cannot open the control socket %.*s",
+		                 KURIR_ARG(path));
+	r = loop_fd_add(&door, EPOLLIN | EPOLLET);
+	return r < 0 ? kurir_log(NULL, KURIR_ERROR, r, "cannot watch the control socket") : 0;
 }
+
 KURIR_PARKS void control_stop(void)
 {
+	if (door.fd >= 0) {
+		loop_fd_remove(&door);
+		(void)close(door.fd);
+		door.fd = -1;
+	}
+	if (clients != NULL)
+		kurir_group_end(clients);
+	clients = NULL;
+	history_close();
 }

@@ -26,6 +26,8 @@ void role_set(uint32_t roles, unsigned index);
  * is JSON. */
 int role_command(struct kurir_str command, kurir_time, struct kurir_arena *,
     struct kurir_str *ret) KURIR_PARKS;
+/* {"modules": [...]}: the instances, without their options. */
+void role_show_modules(const struct plan *, struct kurir_buf *);
 /* The plan of this process. */
 const struct plan *role_plan(void);
 

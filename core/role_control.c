@@ -163,6 +163,12 @@ KURIR_PARKS int role_command(struct kurir_str command, kurir_time until, struct 
 		                    "{\"processes\": [{\"role\": \"all\", \"index\": 0, \"pid\": %d, "
 		                    "\"state\": \"serving\", \"restarts\": 0, \"generation\": 1}]}",
 		                    (int)getpid());
+	} else if (kurir_str_equal(command, KURIR_STR("modules"))) {
+		struct kurir_buf b = KURIR_BUF(WIRE_TEXT_MAX);
+
+		role_show_modules(role.plan, &b);
+		*ret = kurir_copy(arena, kurir_buf_str(&b));
+		kurir_buf_free(&b);
 	} else {
 		*ret = KURIR_STR("{\"error\": \"one process cannot replace itself: restart it\"}");
 	}

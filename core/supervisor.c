@@ -328,6 +328,8 @@ void supervisor_command(struct process *p, int64_t id, struct kurir_str command)
 
 	if (kurir_str_equal(command, KURIR_STR("status"))) {
 		supervisor_status(&b);
+	} else if (kurir_str_equal(command, KURIR_STR("modules"))) {
+		role_show_modules(p->of->plan, &b);
 	} else if (kurir_str_equal(command, KURIR_STR("stop"))) {
 		(void)kurir_buf_add(&b, KURIR_STR("{\"text\": \"stopping\"}"));
 	} else if (kurir_str_equal(command, KURIR_STR("reload"))) {
