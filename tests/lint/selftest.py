@@ -21,7 +21,6 @@ SAMPLES = [
      "int f(int a)\n{\n" + "\tif (a)\n\t\tg();\n" * 20 + "}\n", "f() has 21"),
     ("sizes", "a core that grows", "core/x.c", None, "core: "),
     ("words", "a wire protocol in the core", "core/x.c", "/* ST" "ARTTLS */\n", "core/x.c:1"),
-    ("words", "a workplace", "doc/x.md", "see /wo" "rk/main/x\n", "doc/x.md:1"),
     ("includes", "a module with a header of the core", "modules/a/a.c",
      '#include "../../core/loop.h"\n', "loop.h"),
     ("includes", "a module with another's header", "modules/a/a.c", '#include "b.h"\n', "b.h"),
@@ -69,9 +68,37 @@ def prove(law, path, text, words):
         return "not ok" in done.stdout and words in done.stdout, done.stdout + done.stderr
 
 
-print(f"1..{len(SAMPLES)}")
-for number, (law, what, path, text, words) in enumerate(SAMPLES, 1):
-    good, said = prove(law, path, text, words)
-    print(f"{'ok' if good else 'not ok'} {number} - {law} sees {what}")
+# what is wrong, the library below the build folder, its source, and the words of the report
+LIBRARIES = [
+    ("a name no header declares", "core/.libs/libkurir.so", "int kurir_secret(void) { return 0; }",
+     "there, not declared: kurir_secret"),
+    ("a function nobody wrote", "core/.libs/libkurir.so", "extern int nothing;",
+     "declared, not there: kurir_promised"),
+    ("a module with two exports", ".libs/a.so",
+     "int a_LTX_kurir_module(void) { return 0; } int more(void) { return 0; }", "a exports"),
+]
+
+
+def prove_exports(library, text, words):
+    with tempfile.TemporaryDirectory() as root:
+        for folder in "core/.libs", ".libs", "include/kurir":
+            os.makedirs(os.path.join(root, folder))
+        shutil.copy(os.path.join(TOP, "core/libkurir.map"), os.path.join(root, "core"))
+        with open(os.path.join(root, "include/kurir/x.h"), "w", encoding="utf-8") as f:
+            f.write(HEADER.format("X", "KURIR_API int kurir_promised(void);"))
+        subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-o",
+                        os.path.join(root, library), "-xc", "-"], input=text, text=True, check=True)
+        done = subprocess.run([sys.executable, os.path.join(HERE, "exports.py")], text=True,
+                              capture_output=True, check=False,
+                              env=dict(os.environ, top_srcdir=root, top_builddir=root))
+        return "not ok" in done.stdout and words in done.stdout, done.stdout + done.stderr
+
+
+proofs = [(f"{law} sees {what}", prove, (law, *rest)) for law, what, *rest in SAMPLES]
+proofs += [(f"exports sees {what}", prove_exports, rest) for what, *rest in LIBRARIES]
+print(f"1..{len(proofs)}")
+for number, (name, proof, sample) in enumerate(proofs, 1):
+    good, said = proof(*sample)
+    print(f"{'ok' if good else 'not ok'} {number} - {name}")
     if not good:
         print("# " + said.replace("\n", "\n# "))
