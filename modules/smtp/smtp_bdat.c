@@ -66,6 +66,10 @@ KURIR_PARKS static bool begin(struct smtp *s, struct kurir_answer *refusal)
 {
 	int v;
 
+	if ((s->state & (IN_MAIL | IN_RCPT | IN_BDAT)) == 0) {
+		*refusal = (struct kurir_answer){ 503, KURIR_STR("5.5.1"), KURIR_STR("Say MAIL first") };
+		return false;
+	}
 	if (s->bdat_failed) {
 		*refusal = (struct kurir_answer){ 503, KURIR_STR("5.5.1"),
 			KURIR_STR("The transaction has failed, say RSET") };
@@ -108,7 +112,7 @@ void smtp_bdat(struct smtp *s, struct kurir_str args)
 		return;
 	}
 	if (!keep) {
-		s->bdat_failed = true;
+		s->bdat_failed = s->tx != NULL;
 		kurir_count(s->self, COUNT_ERRORS, 1);
 		s->errors++;
 		smtp_answer(s, &refusal);

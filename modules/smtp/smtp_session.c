@@ -22,7 +22,7 @@ static const struct smtp_command {
 	{ { "MAIL", 4 },     ON_ALL,  IN_IDLE,                      0,                       smtp_mail },
 	{ { "RCPT", 4 },     ON_ALL,  IN_MAIL | IN_RCPT,            0,                       smtp_rcpt },
 	{ { "DATA", 4 },     ON_ALL,  IN_MAIL | IN_RCPT,            LAST_IN_GROUP | NO_ARGS, smtp_data },
-	{ { "BDAT", 4 },     ON_ALL,  IN_MAIL | IN_RCPT | IN_BDAT,  0,                       smtp_bdat },
+	{ { "BDAT", 4 },     ON_ALL,  IN_ANY,                       0,                       smtp_bdat },
 	{ { "EHLO", 4 },     ON_SMTP, IN_ANY,                       LAST_IN_GROUP,           smtp_ehlo },
 	{ { "HELO", 4 },     ON_SMTP, IN_ANY,                       LAST_IN_GROUP,           smtp_helo },
 	{ { "LHLO", 4 },     ON_LMTP, IN_ANY,                       LAST_IN_GROUP,           smtp_lhlo },
@@ -128,7 +128,7 @@ KURIR_PARKS static void wrong_place(struct smtp *s, const struct smtp_command *c
 		smtp_error(s, 503, "5.5.1", "There is a transaction already");
 	else if (s->state == IN_NEW)
 		smtp_error(s, 503, "5.5.1", s->kind == SMTP_LMTP ? "Say LHLO first" : "Say EHLO first");
-	else if (c->run == smtp_rcpt || c->run == smtp_data || c->run == smtp_bdat)
+	else if (c->run == smtp_rcpt || c->run == smtp_data)
 		smtp_error(s, 503, "5.5.1", s->state == IN_BDAT ? "BDAT has begun" : "Say MAIL first");
 	else
 		smtp_error(s, 503, "5.5.1", "Not now: there is a transaction");

@@ -2,7 +2,8 @@
  * passes when the script says so.  The format is described in README beside this file. */
 #include "runner.h"
 
-#include "chain.h"
+#include "auth.h"
+#include "channel.h"
 #include "conf.h"
 #include "conn.h"
 #include "count.h"
@@ -645,6 +646,7 @@ static int start(void)
 	struct kurir_str error = KURIR_STR("");
 	struct kurir_arena *arena = kurir_arena_new("scenario");
 	struct plan *plan = plan_make(run.conf, true, &report);
+	size_t i;
 
 	if (plan == NULL) {
 		struct kurir_str t = kurir_buf_str(&report.text);
@@ -652,6 +654,9 @@ static int start(void)
 		run_fail("the configuration is refused:\n%.*s", KURIR_ARG(t));
 		return -EINVAL;
 	}
+	for (i = 0; i < plan->endpoint_count; i++)
+		channel_book_endpoint(plan->endpoints[i].name, plan->endpoints[i].role);
+	auth_serve();
 	if (role_make_folders(plan) < 0 || plan_apply(plan, KURIR_ROLE_ALL, arena, &error) < 0) {
 		run_fail("the plan is refused: %.*s", KURIR_ARG(error));
 		return -EINVAL;

@@ -27,7 +27,7 @@ extern struct runner {
 	const char *file;
 	char title[200], folder[200], conf[260];
 	unsigned line;
-	bool failed, unsent;
+	bool failed, unsent, wants_certificate;
 	struct step steps[STEPS_MAX];
 	size_t step_count;
 	struct client clients[CLIENTS], *now;
@@ -42,5 +42,7 @@ bool run_matches(const char *pattern, const char *text);
 bool glob_match(const char *pattern, const char *text);
 int run_read(const char *file); /* the steps, and the configuration in a folder of its own */
 void run_clean(void);		/* removes that folder */
+
+int run_make_certificate(const char *cert, const char *key);
 
 #endif

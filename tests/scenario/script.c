@@ -30,10 +30,11 @@ static void put_replaced(FILE *f, const char *l)
 			fputs(env("top_srcdir", "."), f);
 			l += 4;
 		} else if (strncmp(l, "@CERT@", 6) == 0) {
-			fputs(env("KURIR_TEST_CERT", "cert.pem"), f);
+			fprintf(f, "%s/cert.pem", run.folder);
+			run.wants_certificate = true;
 			l += 5;
 		} else if (strncmp(l, "@KEY@", 5) == 0) {
-			fputs(env("KURIR_TEST_KEY", "key.pem"), f);
+			fprintf(f, "%s/key.pem", run.folder);
 			l += 4;
 		} else {
 			fputc(*l, f);
@@ -82,6 +83,15 @@ static void put_file(const char *name, FILE *in, unsigned *line)
 		fclose(f);
 }
 
+static int make_certificate(void)
+{
+	char cert[300], key[300];
+
+	(void)snprintf(cert, sizeof(cert), "%s/cert.pem", run.folder);
+	(void)snprintf(key, sizeof(key), "%s/key.pem", run.folder);
+	return run_make_certificate(cert, key);
+}
+
 int run_read(const char *file)
 {
 	FILE *in = fopen(file, "re"), *conf;
@@ -124,7 +134,7 @@ int run_read(const char *file)
 	fputs("}\n", conf);
 	fclose(conf);
 	fclose(in);
-	return 0;
+	return run.wants_certificate ? make_certificate() : 0;
 }
 
 static int removed(const char *path, const struct stat *st, int what, struct FTW *f)
