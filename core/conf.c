@@ -6,8 +6,8 @@
 
 const struct conf *conf_now;
 
-const char *const conf_role_names[CONF_ROLES + 1] = { "edge", "queue", "resolver", "relay", "store", "access", "auth",
-	"control", NULL };
+const char *const conf_role_names[CONF_ROLES + 1] = { "edge", "queue", "resolver", "relay",
+	"store", "access", "auth", "control", NULL };
 const char *const conf_cap_names[] = { "net", "body", "rcpt", "spawn", "files", NULL };
 const char *const conf_on_error_names[] = { "defer", "next", "reject", NULL };
 
@@ -19,10 +19,15 @@ static const char *const tls_names[] = { "none", "upgrade", "implicit", NULL };
 static const char *const minimum_names[] = { "1.2", "1.3", NULL };
 static const char *const isolation_names[] = { "none", "process", NULL };
 
-#define RANGE_INT(n, m, p, lo, hi, h)  KURIR_OPT_RANGE(n, KURIR_INT, int64_t, struct conf, m, p, lo, hi, h)
-#define RANGE_SPAN(n, m, p, lo, hi, h) KURIR_OPT_RANGE(n, KURIR_SPAN, kurir_time, struct conf, m, p, lo, hi, h)
+#define RANGE_INT(n, m, p, lo, hi, h) \
+	KURIR_OPT_RANGE(n, KURIR_INT, int64_t, struct conf, m, p, lo, hi, h)
+#define RANGE_SPAN(n, m, p, lo, hi, h) \
+	KURIR_OPT_RANGE(n, KURIR_SPAN, kurir_time, struct conf, m, p, lo, hi, h)
 #define USER(n, m, p, h) \
-	{ .name = (n), .type = (enum kurir_type)OPTION_USER, .offset = offsetof(struct conf, m), .preset = (p), .help = (h) }
+	{ \
+		.name = (n), .type = (enum kurir_type)OPTION_USER, \
+		.offset = offsetof(struct conf, m), .preset = (p), .help = (h) \
+	}
 
 static const struct kurir_option top_options[] = {
 	RANGE_INT("version", version, NULL, 1, CONF_VERSION,
@@ -31,8 +36,8 @@ static const struct kurir_option top_options[] = {
 	    "The name of this server, as others find it in the DNS."),
 	KURIR_OPT_PATH("state", struct conf, state, KURIR_STATEDIR,
 	    "The folder of the queue and of whatever else must survive a restart."),
-	KURIR_OPT_PATH("run", struct conf, run, KURIR_RUNDIR,
-	    "The folder of the control socket."),
+	KURIR_OPT_PATH(
+	    "run", struct conf, run, KURIR_RUNDIR, "The folder of the control socket."),
 	KURIR_OPT_TEXTS("module-path", struct conf, module_path, KURIR_MODULEDIR,
 	    "Folders in which modules are looked for, in this order."),
 	KURIR_OPT_CHOICE("sandbox", struct conf, sandbox, sandbox_names, "required",
@@ -43,7 +48,8 @@ static const struct kurir_option top_options[] = {
 };
 
 static const struct kurir_option user_options[] = {
-	USER("default", users_default, "", "The user of roles without one of their own; empty: the one that started the server."),
+	USER("default", users_default, "",
+	    "The user of all other roles; empty: the one that started the server."),
 	USER("edge", users[0], "", "Runs sessions until they are authenticated."),
 	USER("queue", users[1], "", "Runs the queue."),
 	USER("resolver", users[2], "", "Runs DNS."),
@@ -51,27 +57,31 @@ static const struct kurir_option user_options[] = {
 	USER("store", users[4], "", "Owns the mailboxes."),
 	USER("access", users[5], "", "Runs authenticated mailbox sessions."),
 	USER("auth", users[6], "", "Reads the credentials."),
-	USER("control", users[7], "", "Runs the control socket."),
-	{ 0 }
+	USER("control", users[7], "", "Runs the control socket."), { 0 }
 };
 
 static const struct kurir_option process_options[] = {
-	RANGE_INT("edge", processes[0], "1", 1, 256, "Processes for sessions that are not authenticated, and for mail."),
+	RANGE_INT("edge", processes[0], "1", 1, 256,
+	    "Processes for sessions that are not authenticated, and for mail."),
 	RANGE_INT("relay", processes[3], "1", 1, 256, "Processes for outgoing mail."),
-	RANGE_INT("store", processes[4], "1", 1, 256, "Processes that write mailboxes; each account has one of them."),
-	RANGE_INT("access", processes[5], "1", 1, 256, "Processes for authenticated mailbox sessions."),
+	RANGE_INT("store", processes[4], "1", 1, 256,
+	    "Processes that write mailboxes; each account has one of them."),
+	RANGE_INT(
+	    "access", processes[5], "1", 1, 256, "Processes for authenticated mailbox sessions."),
 	{ 0 }
 };
 
-static const struct kurir_option log_options[] = {
-	KURIR_OPT_CHOICE("to", struct conf, log_to, to_names, "stderr", "Where the log goes."),
-	KURIR_OPT_CHOICE("format", struct conf, log_format, format_names, "text", "How a line is written."),
-	KURIR_OPT_CHOICE("level", struct conf, log_level, level_names, "info", "The least important lines that are written."),
-	{ 0 }
-};
+static const struct kurir_option log_options[] = { KURIR_OPT_CHOICE("to", struct conf, log_to,
+						       to_names, "stderr", "Where the log goes."),
+	KURIR_OPT_CHOICE(
+	    "format", struct conf, log_format, format_names, "text", "How a line is written."),
+	KURIR_OPT_CHOICE("level", struct conf, log_level, level_names, "info",
+	    "The least important lines that are written."),
+	{ 0 } };
 
 static const struct kurir_option tls_options[] = {
-	KURIR_OPT_CHOICE("minimum", struct conf, tls_minimum, minimum_names, "1.2", "The oldest version of TLS that is spoken."),
+	KURIR_OPT_CHOICE("minimum", struct conf, tls_minimum, minimum_names, "1.2",
+	    "The oldest version of TLS that is spoken."),
 	KURIR_OPT_PATH("ca", struct conf, tls_ca, "/etc/ssl/certs/ca-certificates.crt",
 	    "The authorities that are trusted when this server connects to others."),
 	{ 0 }
@@ -80,7 +90,8 @@ static const struct kurir_option tls_options[] = {
 static const struct kurir_option certificate_options[] = {
 	KURIR_OPT_PATH("certificate", struct conf_certificate, certificate, NULL,
 	    "A PEM file: the server's certificate first, then the intermediate ones."),
-	KURIR_OPT_PATH("key", struct conf_certificate, key, NULL, "A PEM file with the private key."),
+	KURIR_OPT_PATH(
+	    "key", struct conf_certificate, key, NULL, "A PEM file with the private key."),
 	{ 0 }
 };
 
@@ -99,22 +110,24 @@ static const struct kurir_option limit_options[] = {
 };
 
 static const struct kurir_option listener_options[] = {
-	KURIR_OPT_TEXT("protocol", struct conf_listener, protocol, NULL, "What is spoken: a protocol that a module provides."),
+	KURIR_OPT_TEXT("protocol", struct conf_listener, protocol, NULL,
+	    "What is spoken: a protocol that a module provides."),
 	KURIR_OPT_TEXTS("address", struct conf_listener, addresses, NULL,
 	    "Where to listen: \"192.0.2.1:25\", \"[::]:25\" or \"unix:/path\"."),
 	KURIR_OPT_CHOICE("tls", struct conf_listener, tls, tls_names, "none",
 	    "Whether TLS never begins, begins on the client's command, or begins at once."),
-	KURIR_OPT_TEXT("pipeline", struct conf_listener, pipeline, "", "The chain that decides about what arrives here."),
-	KURIR_OPT_RANGE("backlog", KURIR_INT, int64_t, struct conf_listener, backlog, "1024", 1, 65535,
-	    "Connections that may wait to be accepted."),
+	KURIR_OPT_TEXT("pipeline", struct conf_listener, pipeline, "",
+	    "The chain that decides about what arrives here."),
+	KURIR_OPT_RANGE("backlog", KURIR_INT, int64_t, struct conf_listener, backlog, "1024", 1,
+	    65535, "Connections that may wait to be accepted."),
 	{ 0 }
 };
 
 const struct kurir_option conf_module_options[] = {
 	KURIR_OPT_CHOICE("on-error", struct conf_module, on_error, conf_on_error_names, "defer",
 	    "What follows when a hook of this module cannot decide."),
-	KURIR_OPT_RANGE("deadline", KURIR_SPAN, kurir_time, struct conf_module, deadline, "30s", 1, 3600000,
-	    "How long one call of a hook may take."),
+	KURIR_OPT_RANGE("deadline", KURIR_SPAN, kurir_time, struct conf_module, deadline, "30s",
+	    1, 3600000, "How long one call of a hook may take."),
 	KURIR_OPT_BOOL("required", struct conf_module, required, "true",
 	    "Whether the server may not start without this module."),
 	KURIR_OPT_CHOICE("isolation", struct conf_module, isolation, isolation_names, "none",
@@ -124,17 +137,17 @@ const struct kurir_option conf_module_options[] = {
 	{ 0 }
 };
 
-const struct conf_group conf_groups[] = {
-	{ "", CONF_ONE, NULL, top_options, "The server." },
-	{ "users", CONF_ONE, "", user_options, "Users of the processes, by name or number, when started as root." },
+const struct conf_group conf_groups[] = { { "", CONF_ONE, NULL, top_options, "The server." },
+	{ "users", CONF_ONE, "", user_options,
+	    "Users of the processes, by name or number, when started as root." },
 	{ "processes", CONF_ONE, "", process_options, "How many processes the busy roles have." },
 	{ "log", CONF_ONE, "", log_options, "The log." },
 	{ "tls", CONF_ONE, "", tls_options, "Encryption." },
-	{ "certificates", CONF_LIST, "tls", certificate_options, "Certificates; the client's wish (SNI) chooses one, the first is for the others." },
+	{ "certificates", CONF_LIST, "tls", certificate_options,
+	    "Certificates; the client's wish (SNI) chooses one, the first is for the others." },
 	{ "limits", CONF_ONE, "", limit_options, "What clients may use together." },
 	{ "listeners", CONF_NAMED, "", listener_options, "Where clients connect, by any name." },
-	{ 0 }
-};
+	{ 0 } };
 
 uint32_t conf_role_bit(struct kurir_str name)
 {
@@ -159,7 +172,8 @@ static bool is_hostname(struct kurir_str s)
 			if (label == 0 || i + 1 == s.len)
 				return false;
 			label = 0;
-		} else if ((!isalnum((unsigned char)c) || (unsigned char)c > 127) && (c != '-' || edge)) {
+		} else if ((!isalnum((unsigned char)c) || (unsigned char)c > 127) &&
+		    (c != '-' || edge)) {
 			return false;
 		} else if (++label > 63) {
 			return false;
@@ -177,7 +191,8 @@ static const struct json *group(struct option_reader *rd, const struct json *top
 	if (!v)
 		return NULL;
 	if (v->type != VALUE_OBJECT) {
-		report_at(rd->report, v, "an object is expected here, this is %s", value_type_name(v->type));
+		report_at(rd->report, v, "an object is expected here, this is %s",
+		    value_type_name(v->type));
 		return NULL;
 	}
 	if (options)
@@ -194,13 +209,15 @@ static void read_certificates(struct option_reader *rd, const struct json *tls, 
 	if (!list)
 		return;
 	if (list->type != VALUE_ARRAY) {
-		report_at(rd->report, list, "an array of objects is expected here, this is %s", value_type_name(list->type));
+		report_at(rd->report, list, "an array of objects is expected here, this is %s",
+		    value_type_name(list->type));
 		return;
 	}
 	certs = frozen_alloc(rd->memory, (list->count + 1) * sizeof(*certs));
 	for (const struct json *v = list->first; v; v = v->next) {
 		if (v->type != VALUE_OBJECT) {
-			report_at(rd->report, v, "{\"certificate\": ..., \"key\": ...} is expected here, this is %s",
+			report_at(rd->report, v,
+			    "{\"certificate\": ..., \"key\": ...} is expected here, this is %s",
 			    value_type_name(v->type));
 			continue;
 		}
@@ -223,7 +240,8 @@ static void read_listeners(struct option_reader *rd, const struct json *top, str
 		struct conf_listener *l = &listeners[c->listener_count];
 
 		if (v->type != VALUE_OBJECT) {
-			report_at(rd->report, v, "a listener is an object, this is %s", value_type_name(v->type));
+			report_at(rd->report, v, "a listener is an object, this is %s",
+			    value_type_name(v->type));
 			continue;
 		}
 		option_unknown(rd, &table, 1, NULL, v);
@@ -236,7 +254,8 @@ static void read_listeners(struct option_reader *rd, const struct json *top, str
 
 void conf_read(struct option_reader *rd, const struct json *top, struct conf *c)
 {
-	static const char *const top_names[] = { "users", "processes", "log", "tls", "limits", "listeners", "modules", NULL };
+	static const char *const top_names[] = { "users", "processes", "log", "tls", "limits",
+		"listeners", "modules", NULL };
 	static const char *const tls_more[] = { "certificates", NULL };
 	const struct kurir_option *table = top_options;
 	const struct json *v;
@@ -252,8 +271,8 @@ void conf_read(struct option_reader *rd, const struct json *top, struct conf *c)
 	c->module_path.items = path;
 	v = json_get(top, "hostname");
 	if (v && v->type == VALUE_TEXT && !is_hostname(v->text))
-		report_at(rd->report, v, "\"%.*s\" is not the name of a host", v->text.len > 60 ? 60 : (int)v->text.len,
-		    v->text.ptr);
+		report_at(rd->report, v, "\"%.*s\" is not the name of a host",
+		    v->text.len > 60 ? 60 : (int)v->text.len, v->text.ptr);
 	option_fill(rd, user_options, group(rd, top, "users", user_options, NULL), c);
 	option_fill(rd, process_options, group(rd, top, "processes", process_options, NULL), c);
 	option_fill(rd, log_options, group(rd, top, "log", log_options, NULL), c);
@@ -271,11 +290,13 @@ void conf_read_module(struct option_reader *rd, const struct json *block, struct
 	option_fill(rd, conf_module_options, block, m);
 	v = json_get(block, "isolation");
 	if (v && m->isolation != 0)
-		report_at(rd->report, v, "this version cannot run a module in a process of its own yet");
+		report_at(rd->report, v,
+		    "this version cannot run a module in a process of its own yet");
 	v = json_get(block, "withhold");
 	if (!v)
 		return;
-	for (w = v->type == VALUE_ARRAY ? v->first : v; w; w = v->type == VALUE_ARRAY ? w->next : NULL) {
+	for (w = v->type == VALUE_ARRAY ? v->first : v; w;
+	     w = v->type == VALUE_ARRAY ? w->next : NULL) {
 		size_t i = 0, count = sizeof(conf_cap_names) / sizeof(conf_cap_names[0]) - 1;
 
 		if (w->type != VALUE_TEXT)
@@ -283,7 +304,8 @@ void conf_read_module(struct option_reader *rd, const struct json *block, struct
 		while (i < count && !kurir_str_equal(w->text, kurir_str_of(conf_cap_names[i])))
 			i++;
 		if (i == count)
-			report_at(rd->report, w, "\"%.*s\" is not a capability: net, body, rcpt, spawn or files%.*s",
+			report_at(rd->report, w,
+			    "\"%.*s\" is not a capability: net, body, rcpt, spawn or files%.*s",
 			    w->text.len > 60 ? 60 : (int)w->text.len, w->text.ptr,
 			    KURIR_ARG(option_hint(rd->arena, w->text, conf_cap_names, count)));
 	}
@@ -291,19 +313,22 @@ void conf_read_module(struct option_reader *rd, const struct json *block, struct
 
 json_t *conf_write(const struct conf *c)
 {
-	json_t *top = option_write(top_options, c, true), *tls = option_write(tls_options, c, true), *list = json_array(),
+	json_t *top = option_write(top_options, c, true),
+	       *tls = option_write(tls_options, c, true), *list = json_array(),
 	       *listeners = json_object();
 
 	json_object_set_new(top, "users", option_write(user_options, c, true));
 	json_object_set_new(top, "processes", option_write(process_options, c, true));
 	json_object_set_new(top, "log", option_write(log_options, c, true));
 	for (size_t i = 0; i < c->certificate_count; i++)
-		json_array_append_new(list, option_write(certificate_options, &c->certificates[i], true));
+		json_array_append_new(
+		    list, option_write(certificate_options, &c->certificates[i], true));
 	json_object_set_new(tls, "certificates", list);
 	json_object_set_new(top, "tls", tls);
 	json_object_set_new(top, "limits", option_write(limit_options, c, true));
 	for (size_t i = 0; i < c->listener_count; i++)
-		json_object_set_new(listeners, c->listeners[i].name.ptr, option_write(listener_options, &c->listeners[i], true));
+		json_object_set_new(listeners, c->listeners[i].name.ptr,
+		    option_write(listener_options, &c->listeners[i], true));
 	json_object_set_new(top, "listeners", listeners);
 	return top;
 }

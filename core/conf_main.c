@@ -66,10 +66,13 @@ int conf_main_plan(const char *file, int out, int err)
 	return conclude(&report, err);
 }
 
-/* The folders to look in: those the file names, whatever else is wrong with it; else the one of the installation. */
-static struct kurir_texts module_path(struct kurir_arena *arena, struct frozen *memory, const char *file)
+/* The folders to look in: those the file names, whatever else is wrong with it; else the one
+ * of the installation. */
+static struct kurir_texts module_path(
+    struct kurir_arena *arena, struct frozen *memory, const char *file)
 {
-	static const struct kurir_str installed = { KURIR_MODULEDIR, sizeof(KURIR_MODULEDIR) - 1 };
+	static const struct kurir_str installed = { KURIR_MODULEDIR,
+		sizeof(KURIR_MODULEDIR) - 1 };
 	struct report unread = REPORT();
 	struct option_reader rd = { .report = &unread, .memory = memory, .arena = arena };
 	struct conf *conf = frozen_alloc(memory, sizeof(*conf));
@@ -80,7 +83,8 @@ static struct kurir_texts module_path(struct kurir_arena *arena, struct frozen *
 		conf_read(&rd, top, conf);
 	}
 	kurir_buf_free(&unread.text);
-	return conf->module_path.count ? conf->module_path : (struct kurir_texts){ 1, &installed };
+	return conf->module_path.count ? conf->module_path
+				       : (struct kurir_texts){ 1, &installed };
 }
 
 struct run {
@@ -120,7 +124,8 @@ int conf_main_schema(const char *file, int out, int err)
 	for (size_t i = 0; i < names.count; i++) {
 		struct kurir_str found = modload_search(run.arena, names.items[i], &run.path);
 
-		if (found.len && modload_open(run.arena, names.items[i], found.ptr, &m, &error) == 0)
+		if (found.len &&
+		    modload_open(run.arena, names.items[i], found.ptr, &m, &error) == 0)
 			modules[n++] = m;
 		else if (found.len)
 			report_line(&run.report, "%.*s", KURIR_ARG(error));
@@ -147,10 +152,13 @@ int conf_main_describe(const char *file, const char *name, int out, int err)
 	if (strcmp(name, "core") == 0) {
 		describe_core(&text);
 	} else {
-		found = modload_good_name(kurir_str_of(name)) ? modload_search(run.arena, kurir_str_of(name), &run.path) :
-								KURIR_STR("");
+		found = modload_good_name(kurir_str_of(name))
+		    ? modload_search(run.arena, kurir_str_of(name), &run.path)
+		    : KURIR_STR("");
 		if (found.len == 0)
-			report_line(&run.report, "there is no module \"%s\" in the module path; \"core\" describes the core", name);
+			report_line(&run.report,
+			    "there is no module \"%s\" in the module path; \"core\" describes the core",
+			    name);
 		else if (modload_open(run.arena, kurir_str_of(name), found.ptr, &m, &error) < 0)
 			report_line(&run.report, "%.*s", KURIR_ARG(error));
 		else

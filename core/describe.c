@@ -36,20 +36,25 @@ void describe_core(struct kurir_buf *out)
 		if (g->name[0] == '\0')
 			kurir_buf_printf(out, "The top of the file: %s\n", g->help);
 		else if (g->shape == CONF_NAMED)
-			kurir_buf_printf(out, "\n\"%s\", {\"any name\": {...}}: %s\n", g->name, g->help);
+			kurir_buf_printf(
+			    out, "\n\"%s\", {\"any name\": {...}}: %s\n", g->name, g->help);
 		else
-			kurir_buf_printf(out, "\n\"%s\"%s%s%s%s: %s\n", g->name, g->parent && g->parent[0] ? " in \"" : "",
-			    g->parent ? g->parent : "", g->parent && g->parent[0] ? "\"" : "",
+			kurir_buf_printf(out, "\n\"%s\"%s%s%s%s: %s\n", g->name,
+			    g->parent && g->parent[0] ? " in \"" : "", g->parent ? g->parent : "",
+			    g->parent && g->parent[0] ? "\"" : "",
 			    g->shape == CONF_LIST ? ", [{...}]" : "", g->help);
 		options(out, g->options);
 	}
-	kurir_buf_add(out, KURIR_STR("\n\"modules\", {\"module\": {...}, \"module/instance\": {...}}: what every block takes:\n"));
+	kurir_buf_add(out,
+	    KURIR_STR(
+		"\n\"modules\", {\"module\": {...}, \"module/instance\": {...}}: what every block takes:\n"));
 	options(out, conf_module_options);
 }
 
 void describe_module(struct kurir_buf *out, const struct module *m)
 {
-	kurir_buf_printf(out, "%s %s - %s\n", m->m.name, m->m.version ? m->m.version : "", m->m.summary ? m->m.summary : "");
+	kurir_buf_printf(out, "%s %s - %s\n", m->m.name, m->m.version ? m->m.version : "",
+	    m->m.summary ? m->m.summary : "");
 	kurir_buf_printf(out, "file: %s\nABI: %u.%u\n", m->path, m->m.abi_major, m->m.abi_minor);
 	bits(out, "roles", m->m.roles & KURIR_ROLE_ALL, conf_role_names);
 	bits(out, "capabilities", m->m.caps, conf_cap_names);

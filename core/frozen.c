@@ -1,5 +1,5 @@
-/* frozen.c - memory that is filled once and then made read-only: a stray write to the configuration is a fault on the
- * spot, not a riddle later. */
+/* frozen.c - memory that is filled once and then made read-only: a stray write to
+ * the configuration is a fault on the spot, not a riddle later. */
 #include "option.h"
 
 #include <stdlib.h>
@@ -19,7 +19,8 @@ struct frozen {
 static struct frozen_chunk *chunk_new(size_t need)
 {
 	size_t size = (need + sizeof(struct frozen_chunk) + CHUNK - 1) & ~(CHUNK - 1);
-	struct frozen_chunk *c = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct frozen_chunk *c =
+	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (c == MAP_FAILED)
 		abort();

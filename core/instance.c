@@ -1,4 +1,5 @@
-/* instance.c - the configured instances of this process, and what modules ask about themselves. */
+/* instance.c - the configured instances of this process, and what modules ask about
+ * themselves. */
 #include "instance.h"
 #include "conf.h"
 #include "conn.h"
@@ -111,7 +112,9 @@ KURIR_PARKS int instance_start_all(uint32_t roles)
 			continue;
 		r = start_one(s);
 		if (r < 0 && !s->required) {
-			kurir_log(s, KURIR_ERROR, r, "%s cannot start; it is not required, the server runs without it", s->name);
+			kurir_log(s, KURIR_ERROR, r,
+			    "%s cannot start; it is not required, the server runs without it",
+			    s->name);
 			continue;
 		}
 		if (r < 0) {
@@ -159,7 +162,8 @@ const void *kurir_service_find(const char *kind, const char *name, struct kurir_
 {
 	for (struct kurir_self *s = instance_list; s; s = s->next) {
 		for (const struct kurir_service *p = s->module->m.services; p && p->kind; p++) {
-			if (strcmp(p->kind, kind) == 0 && (!name || (p->name && strcmp(p->name, name) == 0))) {
+			if (strcmp(p->kind, kind) == 0 &&
+			    (!name || (p->name && strcmp(p->name, name) == 0))) {
 				if (ret_owner)
 					*ret_owner = s;
 				return p->ops;

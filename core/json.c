@@ -3,7 +3,8 @@
  *	value  = object / array / text / number / "true" / "false" / "null"
  *	object = "{" [ member *( "," member ) [ "," ] ] "}"	member = text ":" value
  *	array  = "[" [ value *( "," value ) [ "," ] ] "]"
- *	space  = SP / HT / CR / LF / "//" to the end of the line / between slash-star and star-slash
+ *	space  = SP / HT / CR / LF / "//" to the end of the line / between slash-star and
+ *	         star-slash
  *
  * A forgotten comma is reported and passed over; other broken syntax ends its file.  Depth and
  * size are bounded, so that the parser may recurse. */
@@ -15,16 +16,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct json *syntax(struct json_parser *p, const char *at, const struct json *in, const char *fmt, ...)
-    KURIR_FMT(4);
+static struct json *syntax(struct json_parser *p, const char *at, const struct json *in,
+    const char *fmt, ...) KURIR_FMT(4);
 
 static struct json here(const struct json_parser *p, const char *at, const struct json *in)
 {
-	return (struct json){ .file = p->file, .line = p->line, .column = (uint32_t)(at - p->line_start) + 1,
+	return (struct json){ .file = p->file,
+		.line = p->line,
+		.column = (uint32_t)(at - p->line_start) + 1,
 		.parent = (struct json *)in };
 }
 
-static struct json *syntax(struct json_parser *p, const char *at, const struct json *in, const char *fmt, ...)
+static struct json *syntax(
+    struct json_parser *p, const char *at, const struct json *in, const char *fmt, ...)
 {
 	char text[200];
 	struct json where = here(p, at, NULL);
@@ -139,16 +143,25 @@ static char *utf8_put(char *to, unsigned c)
 /* Bytes of the UTF-8 sequence (RFC 3629) at s, 0 when it is none. */
 static size_t utf8_length(const unsigned char *s, size_t room)
 {
-	static const struct { unsigned char from, to, low, high, len; } forms[] = {
-		{ 0x00, 0x7f, 0, 0, 1 },       { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 }, { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+	static const struct {
+		unsigned char from, to, low, high, len;
+	} forms[] = {
+		{ 0x00, 0x7f, 0, 0, 1 },
+		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
+		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
+		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
+		{ 0xed, 0xed, 0x80, 0x9f, 3 },
+		{ 0xee, 0xef, 0x80, 0xbf, 3 },
+		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
+		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
+		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
 	};
 
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		if (s[0] < forms[i].from || s[0] > forms[i].to)
 			continue;
-		if (forms[i].len > room || (forms[i].len > 1 && (s[1] < forms[i].low || s[1] > forms[i].high)))
+		if (forms[i].len > room ||
+		    (forms[i].len > 1 && (s[1] < forms[i].low || s[1] > forms[i].high)))
 			return 0;
 		for (size_t n = 2; n < forms[i].len; n++)
 			if (s[n] < 0x80 || s[n] > 0xbf)
@@ -174,8 +187,8 @@ static const char *escape(struct json_parser *p, char **to)
 	if (p->at == p->end || *p->at != 'u' || !hex4(p->at + 1, p->end, &c))
 		return "there is no such escape: \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uXXXX exist";
 	p->at += 5;
-	if (c >= 0xd800 && c < 0xdc00 && p->end - p->at > 1 && p->at[0] == '\\' && p->at[1] == 'u' &&
-	    hex4(p->at + 2, p->end, &low) && low >= 0xdc00 && low < 0xe000) {
+	if (c >= 0xd800 && c < 0xdc00 && p->end - p->at > 1 && p->at[0] == '\\' &&
+	    p->at[1] == 'u' && hex4(p->at + 2, p->end, &low) && low >= 0xdc00 && low < 0xe000) {
 		c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
 		p->at += 6;
 	}
@@ -210,7 +223,8 @@ static bool parse_text(struct json_parser *p, const struct json *in, struct kuri
 			continue;
 		}
 		if ((unsigned char)*p->at < 0x20)
-			return syntax(p, p->at, in, "a control character in a text: write it as \\u%04x",
+			return syntax(p, p->at, in,
+			    "a control character in a text: write it as \\u%04x",
 			    (unsigned char)*p->at);
 		n = utf8_length((const unsigned char *)p->at, (size_t)(quote - p->at));
 		if (n == 0)
@@ -233,39 +247,62 @@ static bool digits(struct json_parser *p)
 	return p->at > start;
 }
 
-/* number = [ "-" ] ( "0" / %x31-39 *DIGIT ) [ "." 1*DIGIT ] [ ( "e" / "E" ) [ "+" / "-" ] 1*DIGIT ] */
+/* Digits as a number of 63 bits; false when it has more. */
+static bool small(const char *from, const char *to, uint64_t *ret)
+{
+	uint64_t n = 0, most = UINT64_MAX >> 1;
+
+	for (; from < to; from++) {
+		uint64_t digit = (uint64_t)(*from - '0');
+
+		if (n > (most - digit) / 10)
+			return false;
+		n = n * 10 + digit;
+	}
+	*ret = n;
+	return true;
+}
+
+/* [ "." 1*DIGIT ] [ ( "e" / "E" ) [ "+" / "-" ] 1*DIGIT ]; *whole is false when there was any. */
+static bool fraction(struct json_parser *p, bool *whole)
+{
+	if (p->at < p->end && *p->at == '.') {
+		p->at++;
+		*whole = false;
+		if (!digits(p))
+			return false;
+	}
+	if (p->at < p->end && (*p->at == 'e' || *p->at == 'E')) {
+		p->at++;
+		*whole = false;
+		if (p->at < p->end && (*p->at == '+' || *p->at == '-'))
+			p->at++;
+		return digits(p);
+	}
+	return true;
+}
+
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* number = [ "-" ] ( "0" / %x31-39 *DIGIT ) fraction */
 static struct json *parse_number(struct json_parser *p, struct json *v)
 {
 	const char *start = p->at, *first;
-	bool good, whole = true, minus = *p->at == '-';
+	bool good, whole, minus = *p->at == '-';
 	uint64_t n = 0;
 
 	p->at += minus;
 	first = p->at;
 	good = digits(p) && (*first != '0' || p->at == first + 1);
-	for (const char *d = first; good && d < p->at; d++) {
-		if (n > (UINT64_MAX >> 1) / 10)
-			whole = false;
-		n = n * 10 + (uint64_t)(*d - '0');
-		if (n > (UINT64_MAX >> 1))
-			whole = false;
-	}
-	if (good && p->at < p->end && *p->at == '.') {
-		p->at++;
-		whole = false;
-		good = digits(p);
-	}
-	if (good && p->at < p->end && (*p->at | 0x20) == 'e') {
-		p->at++;
-		whole = false;
-		if (p->at < p->end && (*p->at == '+' || *p->at == '-'))
-			p->at++;
-		good = digits(p);
-	}
-	if (!good)
+	whole = good && small(first, p->at, &n);
+	if (!good || !fraction(p, &whole))
 		return syntax(p, start, v->parent, "this is not a number as JSON writes them");
-	if (p->at < p->end && ((*p->at | 0x20) >= 'a' && (*p->at | 0x20) <= 'z'))
-		return syntax(p, start, v->parent, "a number with a unit is a text: put it into double quotes");
+	if (p->at < p->end && is_letter(*p->at))
+		return syntax(p, start, v->parent,
+		    "a number with a unit is a text: put it into double quotes");
 	v->type = whole ? VALUE_INT : VALUE_REAL;
 	v->number = whole ? (minus ? -(int64_t)n : (int64_t)n) : 0;
 	v->text = kurir_copy(p->arena, (struct kurir_str){ start, (size_t)(p->at - start) });
@@ -274,12 +311,18 @@ static struct json *parse_number(struct json_parser *p, struct json *v)
 
 static struct json *parse_word(struct json_parser *p, struct json *v)
 {
-	static const struct { const char *word; enum value_type type; bool truth; } words[] = {
-		{ "true", VALUE_BOOL, true }, { "false", VALUE_BOOL, false }, { "null", VALUE_NULL, false },
+	static const struct {
+		const char *word;
+		enum value_type type;
+		bool truth;
+	} words[] = {
+		{ "true", VALUE_BOOL, true },
+		{ "false", VALUE_BOOL, false },
+		{ "null", VALUE_NULL, false },
 	};
 	const char *start = p->at, *end = start;
 
-	while (end < p->end && ((*end | 0x20) >= 'a' && (*end | 0x20) <= 'z'))
+	while (end < p->end && is_letter(*end))
 		end++;
 	for (size_t i = 0; i < 3; i++) {
 		size_t len = strlen(words[i].word);
@@ -294,7 +337,8 @@ static struct json *parse_word(struct json_parser *p, struct json *v)
 	if (*start == '\'')
 		return syntax(p, start, v->parent, "texts stand in double quotes");
 	if (end > start)
-		return syntax(p, start, v->parent, "%.*s is no value; texts stand in double quotes",
+		return syntax(p, start, v->parent,
+		    "%.*s is no value; texts stand in double quotes",
 		    (int)(end - start > 40 ? 40 : end - start), start);
 	return syntax(p, start, v->parent, "a value was expected here");
 }
@@ -313,7 +357,8 @@ void json_append(struct json *parent, struct json *child)
 
 static int by_key(const void *va, const void *vb)
 {
-	const struct json *a = *(const struct json *const *)va, *b = *(const struct json *const *)vb;
+	const struct json *a = *(const struct json *const *)va,
+			  *b = *(const struct json *const *)vb;
 	int r = kurir_str_compare(a->key, b->key);
 
 	return r ? r : (a->index > b->index) - (a->index < b->index);
@@ -336,8 +381,8 @@ static void report_duplicates(struct json_parser *p, const struct json *object)
 		const struct json *a = sorted[i - 1], *b = sorted[i];
 
 		if (kurir_str_equal(a->key, b->key))
-			report_key(p->report, b, "\"%.*s\" was already given at %s:%u:%u", KURIR_ARG(b->key), a->file,
-			    a->key_line, a->key_column);
+			report_key(p->report, b, "\"%.*s\" was already given at %s:%u:%u",
+			    KURIR_ARG(b->key), a->file, a->key_line, a->key_column);
 	}
 	kurir_rewind(p->arena, mark);
 }
@@ -360,7 +405,9 @@ static bool comma(struct json_parser *p, const struct json *in, char close)
 		p->report->broken = true;
 		return true;
 	}
-	syntax(p, p->at, in, c ? "a comma or %c was expected here" : "the file ends before this is closed by %c", close);
+	syntax(p, p->at, in,
+	    c ? "a comma or %c was expected here" : "the file ends before this is closed by %c",
+	    close);
 	return false;
 }
 
@@ -381,8 +428,8 @@ static void parse_member(struct json_parser *p, struct json *object)
 	v->parent = object;
 	if (next(p, object) != ':') {
 		if (!p->stop)
-			syntax(p, p->at, object, "a colon was expected after \"%.*s\"", v->key.len > 40 ? 40 : (int)v->key.len,
-			    v->key.ptr);
+			syntax(p, p->at, object, "a colon was expected after \"%.*s\"",
+			    v->key.len > 40 ? 40 : (int)v->key.len, v->key.ptr);
 		return;
 	}
 	p->at++;
@@ -400,7 +447,8 @@ static struct json *parse_children(struct json_parser *p, struct json *v, char c
 
 	v->type = close == '}' ? VALUE_OBJECT : VALUE_ARRAY;
 	if (p->depth >= JSON_DEPTH_MAX)
-		return syntax(p, p->at, v->parent, "more than %d arrays and objects within each other", JSON_DEPTH_MAX);
+		return syntax(p, p->at, v->parent,
+		    "more than %d arrays and objects within each other", JSON_DEPTH_MAX);
 	p->depth++;
 	p->at++;
 	while ((c = next(p, v)) != close && !p->stop) {
@@ -472,7 +520,8 @@ struct json *json_parse_with(struct json_parser *p, struct kurir_str text, struc
 	return v;
 }
 
-struct json *json_parse(struct kurir_arena *arena, const char *file, struct kurir_str text, struct report *report)
+struct json *json_parse(
+    struct kurir_arena *arena, const char *file, struct kurir_str text, struct report *report)
 {
 	struct json_parser p = { .arena = arena, .report = report, .file = file };
 
@@ -493,16 +542,16 @@ const struct json *json_get(const struct json *object, const char *key)
 
 const char *value_type_name(enum value_type type)
 {
-	static const char *const names[] = { "null", "true or false", "a number", "a number with a fraction", "a text",
-		"an array", "an object" };
+	static const char *const names[] = { "null", "true or false", "a number",
+		"a number with a fraction", "a text", "an array", "an object" };
 
 	return names[type];
 }
 
 const char *json_kind(const struct json *v)
 {
-	if (v->type == VALUE_REAL && !memchr(v->text.ptr, '.', v->text.len) && !memchr(v->text.ptr, 'e', v->text.len) &&
-	    !memchr(v->text.ptr, 'E', v->text.len))
+	if (v->type == VALUE_REAL && !memchr(v->text.ptr, '.', v->text.len) &&
+	    !memchr(v->text.ptr, 'e', v->text.len) && !memchr(v->text.ptr, 'E', v->text.len))
 		return "a number too large";
 	return value_type_name(v->type);
 }

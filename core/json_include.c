@@ -20,10 +20,11 @@ struct json_include {
 	ino_t ino;
 	struct json_totals {
 		size_t bytes, files;
-	} *totals;
+	} * totals;
 };
 
-static int slurp_fd(struct kurir_arena *arena, int fd, size_t max, struct kurir_str *ret, struct stat *st)
+static int slurp_fd(
+    struct kurir_arena *arena, int fd, size_t max, struct kurir_str *ret, struct stat *st)
 {
 	char *bytes;
 	size_t len = 0, room;
@@ -53,7 +54,8 @@ static int slurp_fd(struct kurir_arena *arena, int fd, size_t max, struct kurir_
 	return 0;
 }
 
-static int slurp(struct kurir_arena *arena, const char *path, size_t max, struct kurir_str *ret, struct stat *st)
+static int slurp(struct kurir_arena *arena, const char *path, size_t max, struct kurir_str *ret,
+    struct stat *st)
 {
 	int fd, r;
 
@@ -70,7 +72,8 @@ const char *json_slurp_why(int r)
 	return r == -ENOTSUP ? "it is not a file" : strerror(-r);
 }
 
-int json_slurp(struct kurir_arena *arena, const char *path, size_t max, struct kurir_str *ret, unsigned *ret_mode)
+int json_slurp(struct kurir_arena *arena, const char *path, size_t max, struct kurir_str *ret,
+    unsigned *ret_mode)
 {
 	struct stat st;
 	int r = slurp(arena, path, max, ret, &st);
@@ -81,11 +84,14 @@ int json_slurp(struct kurir_arena *arena, const char *path, size_t max, struct k
 }
 
 /* Reads one file; where is the "include" that names it, or NULL for the first. */
-static struct json *load(struct kurir_arena *arena, const char *path, const struct json *where, struct json *parent,
-    unsigned depth, struct json_include *outer, struct json_totals *totals, struct report *report)
+static struct json *load(struct kurir_arena *arena, const char *path, const struct json *where,
+    struct json *parent, unsigned depth, struct json_include *outer, struct json_totals *totals,
+    struct report *report)
 {
 	struct json_include me = { .outer = outer, .path = path, .totals = totals };
-	struct json_parser p = { .arena = arena, .report = report, .file = path, .depth = depth, .include = &me };
+	struct json_parser p = {
+		.arena = arena, .report = report, .file = path, .depth = depth, .include = &me
+	};
 	struct kurir_str text;
 	struct stat st;
 	int r;
@@ -108,8 +114,8 @@ static struct json *load(struct kurir_arena *arena, const char *path, const stru
 	}
 	totals->bytes += text.len;
 	if (++totals->files > JSON_FILES_MAX || totals->bytes > JSON_TOTAL_MAX) {
-		report_at(report, where, "too much is included: at most %u files and %u bytes", JSON_FILES_MAX,
-		    JSON_TOTAL_MAX);
+		report_at(report, where, "too much is included: at most %u files and %u bytes",
+		    JSON_FILES_MAX, JSON_TOTAL_MAX);
 		report->broken = true;
 		return NULL;
 	}
@@ -118,12 +124,14 @@ static struct json *load(struct kurir_arena *arena, const char *path, const stru
 	return json_parse_with(&p, text, parent);
 }
 
-static void include_file(struct json_parser *p, struct json *object, const struct json *name, const char *path)
+static void include_file(
+    struct json_parser *p, struct json *object, const struct json *name, const char *path)
 {
 	const char *copy = kurir_copy(p->arena, kurir_str_of(path)).ptr;
 	struct json *top, *c, *after;
 
-	top = load(p->arena, copy, name, object, p->depth - 1, p->include, p->include->totals, p->report);
+	top = load(p->arena, copy, name, object, p->depth - 1, p->include, p->include->totals,
+	    p->report);
 	if (!top)
 		return;
 	if (top->type != VALUE_OBJECT) {
@@ -140,13 +148,15 @@ static void include_file(struct json_parser *p, struct json *object, const struc
 static void include_name(struct json_parser *p, struct json *object, const struct json *name)
 {
 	const char *slash = strrchr(p->file, '/');
-	struct kurir_str folder = slash ? (struct kurir_str){ p->file, (size_t)(slash - p->file) + 1 } : KURIR_STR("");
+	struct kurir_str folder =
+	    slash ? (struct kurir_str){ p->file, (size_t)(slash - p->file) + 1 } : KURIR_STR("");
 	const char *path;
 	glob_t found;
 	int r;
 
 	if (name->type != VALUE_TEXT || name->text.len == 0) {
-		report_at(p->report, name, "\"include\" takes the name of a file or an array of names");
+		report_at(
+		    p->report, name, "\"include\" takes the name of a file or an array of names");
 		return;
 	}
 	if (name->text.ptr[0] == '/')

@@ -45,7 +45,8 @@ struct kurir_str json_pointer(struct kurir_arena *arena, const struct json *v)
 	return ret;
 }
 
-static bool begin(struct report *r, const char *file, uint32_t line, uint32_t column, const struct json *in)
+static bool begin(
+    struct report *r, const char *file, uint32_t line, uint32_t column, const struct json *in)
 {
 	size_t before;
 
@@ -83,7 +84,8 @@ static void sentence(struct report *r, const char *fmt, va_list ap)
 	kurir_buf_add(&r->text, (struct kurir_str){ text, (size_t)n });
 }
 
-void json_report_in(struct report *r, const struct json *where, const struct json *in, const char *text)
+void json_report_in(
+    struct report *r, const struct json *where, const struct json *in, const char *text)
 {
 	if (begin(r, where->file, where->line, where->column, in)) {
 		kurir_buf_add(&r->text, kurir_str_of(text));

@@ -1,8 +1,8 @@
 /* modload.c - from a name to a checked descriptor.  The only file that knows libltdl.
  *
- * libltdl binds lazily and hides why it failed, so the object is first bound at once by dlopen(3): a missing function is
- * found here, with the system's words, and not in the middle of a session.  Each refusal is
- * one sentence that says what to do. */
+ * libltdl binds lazily and hides why it failed, so the object is first bound at once by dlopen(3): a
+ * missing function is found here, with the system's words, and not in the middle of a session.
+ * Each refusal is one sentence that says what to do. */
 #include "modload.h"
 
 #include <dirent.h>
@@ -36,7 +36,8 @@ bool modload_good_name(struct kurir_str name)
 }
 
 /* The file by the true name of its folder, or empty. */
-static struct kurir_str in_folder(struct kurir_arena *arena, struct kurir_str folder, struct kurir_str name)
+static struct kurir_str in_folder(
+    struct kurir_arena *arena, struct kurir_str folder, struct kurir_str name)
 {
 	char *real = realpath(folder.ptr, NULL);
 	struct kurir_str file = KURIR_STR("");
@@ -47,7 +48,8 @@ static struct kurir_str in_folder(struct kurir_arena *arena, struct kurir_str fo
 	return file.len && access(file.ptr, F_OK) == 0 ? file : KURIR_STR("");
 }
 
-static struct kurir_str search_folder(struct kurir_arena *arena, struct kurir_str folder, struct kurir_str name)
+static struct kurir_str search_folder(
+    struct kurir_arena *arena, struct kurir_str folder, struct kurir_str name)
 {
 	struct kurir_str file = KURIR_STR("");
 
@@ -55,14 +57,19 @@ static struct kurir_str search_folder(struct kurir_arena *arena, struct kurir_st
 		return file;
 	file = in_folder(arena, kurir_copy(arena, folder), name);
 	if (file.len == 0)
-		file = in_folder(arena, kurir_format(arena, "%.*s/.libs", KURIR_ARG(folder)), name);
+		file =
+		    in_folder(arena, kurir_format(arena, "%.*s/.libs", KURIR_ARG(folder)), name);
 	if (file.len == 0)
-		file = in_folder(arena, kurir_format(arena, "%.*s/%.*s/.libs", KURIR_ARG(folder), KURIR_ARG(name)), name);
+		file = in_folder(arena,
+		    kurir_format(arena, "%.*s/%.*s/.libs", KURIR_ARG(folder), KURIR_ARG(name)),
+		    name);
 	return file;
 }
 
-/* Calls fn for the folders of the environment (not for a privileged program), then those of path. */
-static bool each_folder(const struct kurir_texts *path, bool (*fn)(void *, struct kurir_str), void *arg)
+/* Calls fn for the folders of the environment (not for a privileged program), then those of
+ * path. */
+static bool each_folder(
+    const struct kurir_texts *path, bool (*fn)(void *, struct kurir_str), void *arg)
 {
 	const char *env = secure_getenv("KURIR_MODULE_PATH");
 	size_t len;
@@ -91,7 +98,8 @@ static bool search_step(void *arg, struct kurir_str folder)
 	return s->found.len > 0;
 }
 
-struct kurir_str modload_search(struct kurir_arena *arena, struct kurir_str name, const struct kurir_texts *path)
+struct kurir_str modload_search(
+    struct kurir_arena *arena, struct kurir_str name, const struct kurir_texts *path)
 {
 	struct search s = { arena, name, KURIR_STR("") };
 
@@ -178,63 +186,77 @@ static int check_owner(struct kurir_arena *arena, const char *path, struct kurir
 		return 0;
 	if (stat("/proc/self/exe", &own) < 0)
 		own.st_uid = 0;
-	if ((st.st_uid != 0 && st.st_uid != own.st_uid) || (st.st_mode & 02) || ((st.st_mode & 020) && st.st_gid != 0)) {
-		*error = kurir_format(arena, "others than root may change %s: chown root and chmod go-w it", path);
+	if ((st.st_uid != 0 && st.st_uid != own.st_uid) || (st.st_mode & 02) ||
+	    ((st.st_mode & 020) && st.st_gid != 0)) {
+		*error = kurir_format(
+		    arena, "others than root may change %s: chown root and chmod go-w it", path);
 		return -EPERM;
 	}
 	return 0;
 }
 
-static int check_file(struct kurir_arena *arena, struct kurir_str name, const char *file, struct kurir_str *error)
+static int check_file(
+    struct kurir_arena *arena, struct kurir_str name, const char *file, struct kurir_str *error)
 {
 	const char *slash = strrchr(file, '/');
 	const char *folder;
 	int r;
 
 	if (!modload_good_name(name)) {
-		*error = kurir_format(arena, "\"%.*s\" is not the name of a module: a-z, 0-9 and _ only",
+		*error = kurir_format(arena,
+		    "\"%.*s\" is not the name of a module: a-z, 0-9 and _ only",
 		    name.len > 80 ? 80 : (int)name.len, name.ptr);
 		return -EINVAL;
 	}
 	if (file[0] != '/' || strstr(file, "/../")) {
-		*error = kurir_format(arena, "%s is not an absolute path: modules are loaded by such only", file);
+		*error = kurir_format(
+		    arena, "%s is not an absolute path: modules are loaded by such only", file);
 		return -EINVAL;
 	}
-	folder = kurir_copy(arena, (struct kurir_str){ file, slash == file ? 1 : (size_t)(slash - file) }).ptr;
+	folder = kurir_copy(
+	    arena, (struct kurir_str){ file, slash == file ? 1 : (size_t)(slash - file) })
+		     .ptr;
 	r = check_owner(arena, file, error);
 	return r < 0 ? r : check_owner(arena, folder, error);
 }
 
 /* Our size, whatever theirs is: zero-extended, or cut where they have nothing but zeros. */
-static int take_descriptor(struct kurir_arena *arena, const struct kurir_module *theirs, struct kurir_str name,
-    struct kurir_module *ours, struct kurir_str *error)
+static int take_descriptor(struct kurir_arena *arena, const struct kurir_module *theirs,
+    struct kurir_str name, struct kurir_module *ours, struct kurir_str *error)
 {
 	const char *tail = (const char *)theirs;
 	size_t size = theirs->size;
 
 	if (size < SIZE_LEAST || size > SIZE_MOST) {
-		*error = kurir_format(arena, "%.*s has a descriptor of %zu bytes, which cannot be one: build it again "
-		    "with the headers of this version", KURIR_ARG(name), size);
+		*error = kurir_format(arena,
+		    "%.*s has a descriptor of %zu bytes, which cannot be one: build it again "
+		    "with the headers of this version",
+		    KURIR_ARG(name), size);
 		return -EINVAL;
 	}
 	if (theirs->abi_major != KURIR_ABI_MAJOR || theirs->abi_minor > KURIR_ABI_MINOR) {
-		*error = kurir_format(arena, "%.*s was built for ABI %u.%u, this is %u.%u: %s", KURIR_ARG(name),
-		    theirs->abi_major, theirs->abi_minor, KURIR_ABI_MAJOR, KURIR_ABI_MINOR,
-		    theirs->abi_major < KURIR_ABI_MAJOR ? "build it again with the headers of this version" :
-							  "upgrade kurird, or build it with the headers of this version");
+		*error = kurir_format(arena, "%.*s was built for ABI %u.%u, this is %u.%u: %s",
+		    KURIR_ARG(name), theirs->abi_major, theirs->abi_minor, KURIR_ABI_MAJOR,
+		    KURIR_ABI_MINOR,
+		    theirs->abi_major < KURIR_ABI_MAJOR
+			? "build it again with the headers of this version"
+			: "upgrade kurird, or build it with the headers of this version");
 		return -EPROTONOSUPPORT;
 	}
 	for (size_t i = sizeof(*ours); i < size; i++) {
 		if (tail[i]) {
-			*error = kurir_format(arena, "%.*s uses members of its descriptor that this version does not know: "
-			    "upgrade kurird", KURIR_ARG(name));
+			*error = kurir_format(arena,
+			    "%.*s uses members of its descriptor that this version does not know: "
+			    "upgrade kurird",
+			    KURIR_ARG(name));
 			return -E2BIG;
 		}
 	}
 	memset(ours, 0, sizeof(*ours));
 	memcpy(ours, theirs, size < sizeof(*ours) ? size : sizeof(*ours));
 	if (!ours->name || !kurir_str_equal(kurir_str_of(ours->name), name)) {
-		*error = kurir_format(arena, "%.*s calls itself \"%s\": name the file as the module, or the module as the file",
+		*error = kurir_format(arena,
+		    "%.*s calls itself \"%s\": name the file as the module, or the module as the file",
 		    KURIR_ARG(name), ours->name ? ours->name : "");
 		return -EINVAL;
 	}
@@ -252,7 +274,8 @@ static lt_dlhandle open_ltdl(const char *file)
 	begun = true;
 	if (lt_dladvise_init(&advise) != 0)
 		return NULL;
-	if (lt_dladvise_ext(&advise) == 0 && lt_dladvise_local(&advise) == 0 && lt_dladvise_resident(&advise) == 0)
+	if (lt_dladvise_ext(&advise) == 0 && lt_dladvise_local(&advise) == 0 &&
+	    lt_dladvise_resident(&advise) == 0)
 		handle = lt_dlopenadvise(file, advise);
 	lt_dladvise_destroy(&advise);
 	return handle;
@@ -268,18 +291,22 @@ static int open_object(struct kurir_arena *arena, struct kurir_str name, const c
 
 	if (!dlopen(file, RTLD_NOW | RTLD_LOCAL)) {
 		why = dlerror();
-		*error = kurir_format(arena, "%.*s cannot be loaded: %s", KURIR_ARG(name), why ? why : "no reason was given");
+		*error = kurir_format(arena, "%.*s cannot be loaded: %s", KURIR_ARG(name),
+		    why ? why : "no reason was given");
 		return -ENOEXEC;
 	}
 	handle = open_ltdl(file);
 	if (!handle) {
 		why = lt_dlerror();
-		*error = kurir_format(arena, "%.*s cannot be loaded: %s", KURIR_ARG(name), why ? why : "no reason was given");
+		*error = kurir_format(arena, "%.*s cannot be loaded: %s", KURIR_ARG(name),
+		    why ? why : "no reason was given");
 		return -ENOEXEC;
 	}
 	symbol = lt_dlsym(handle, "kurir_module");
 	if (!symbol) {
-		*error = kurir_format(arena, "%s is not a Kurir module: it has no KURIR_MODULE(%.*s, ...)", file, KURIR_ARG(name));
+		*error = kurir_format(arena,
+		    "%s is not a Kurir module: it has no KURIR_MODULE(%.*s, ...)", file,
+		    KURIR_ARG(name));
 		return -ENOEXEC;
 	}
 	memcpy(&entry, &symbol, sizeof(entry));
@@ -291,8 +318,8 @@ static int open_object(struct kurir_arena *arena, struct kurir_str name, const c
 	return 0;
 }
 
-int modload_open(struct kurir_arena *arena, struct kurir_str name, const char *file, struct module **ret,
-    struct kurir_str *ret_error)
+int modload_open(struct kurir_arena *arena, struct kurir_str name, const char *file,
+    struct module **ret, struct kurir_str *ret_error)
 {
 	const struct kurir_module *theirs;
 	struct kurir_module ours;

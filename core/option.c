@@ -1,4 +1,5 @@
-/* option.c - reads values into the structs of their owners.  Every mistake is reported where it stands; reading goes on. */
+/* option.c - reads values into the structs of their owners.  Every mistake is
+ * reported where it stands; reading goes on. */
 #include "option.h"
 
 #include <errno.h>
@@ -41,7 +42,8 @@ size_t option_size_of(enum kurir_type type)
 	return 0;
 }
 
-static bool expect(struct option_reader *rd, const struct json *v, enum value_type type, const char *wanted)
+static bool expect(
+    struct option_reader *rd, const struct json *v, enum value_type type, const char *wanted)
 {
 	if (v->type == type)
 		return true;
@@ -50,14 +52,16 @@ static bool expect(struct option_reader *rd, const struct json *v, enum value_ty
 }
 
 /* min and max apply to what is measured in bytes or milliseconds as well. */
-static bool in_bounds(struct option_reader *rd, const struct kurir_option *o, const struct json *v, int64_t n)
+static bool in_bounds(
+    struct option_reader *rd, const struct kurir_option *o, const struct json *v, int64_t n)
 {
 	struct kurir_str low, high;
 
 	if ((o->min == 0 && o->max == 0) || (n >= o->min && n <= o->max))
 		return true;
 	if (o->min == o->max) {
-		report_at(rd->report, v, "%lld is not possible, only %lld", (long long)n, (long long)o->min);
+		report_at(rd->report, v, "%lld is not possible, only %lld", (long long)n,
+		    (long long)o->min);
 		return false;
 	}
 	if (o->type == KURIR_SPAN) {
@@ -70,24 +74,28 @@ static bool in_bounds(struct option_reader *rd, const struct kurir_option *o, co
 		low = kurir_format(rd->arena, "%lld", (long long)o->min);
 		high = kurir_format(rd->arena, "%lld", (long long)o->max);
 	}
-	report_at(rd->report, v, "%.*s is out of bounds: from %.*s to %.*s", v->text.len > 40 ? 40 : (int)v->text.len,
-	    v->text.ptr, KURIR_ARG(low), KURIR_ARG(high));
+	report_at(rd->report, v, "%.*s is out of bounds: from %.*s to %.*s",
+	    v->text.len > 40 ? 40 : (int)v->text.len, v->text.ptr, KURIR_ARG(low),
+	    KURIR_ARG(high));
 	return false;
 }
 
-static void read_int(struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
+static void read_int(
+    struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
 {
 	if (expect(rd, v, VALUE_INT, "a whole number") && in_bounds(rd, o, v, v->number))
 		*(int64_t *)to = v->number;
 }
 
-static void read_span(struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
+static void read_span(
+    struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
 {
 	kurir_time span;
 	int r;
 
 	if (v->type == VALUE_INT && v->number != 0) {
-		report_at(rd->report, v, "a time needs a unit: \"%lldms\", \"%llds\", \"%lldm\", h, d or w",
+		report_at(rd->report, v,
+		    "a time needs a unit: \"%lldms\", \"%llds\", \"%lldm\", h, d or w",
 		    (long long)v->number, (long long)v->number, (long long)v->number);
 		return;
 	}
@@ -97,12 +105,14 @@ static void read_span(struct option_reader *rd, const struct kurir_option *o, co
 	if (r == -ERANGE)
 		report_at(rd->report, v, "this time is too long");
 	else if (r < 0)
-		report_at(rd->report, v, "a time is a number and ms, s, m, h, d or w, as in \"5m\" or \"1h30m\"");
+		report_at(rd->report, v,
+		    "a time is a number and ms, s, m, h, d or w, as in \"5m\" or \"1h30m\"");
 	else if (in_bounds(rd, o, v, span))
 		*(kurir_time *)to = span;
 }
 
-static void read_size(struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
+static void read_size(
+    struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
 {
 	uint64_t size;
 	int r;
@@ -113,31 +123,36 @@ static void read_size(struct option_reader *rd, const struct kurir_option *o, co
 	if (r == -ERANGE)
 		report_at(rd->report, v, "this size is too large");
 	else if (r < 0)
-		report_at(rd->report, v, "a size is a number of bytes, or with K, M, G or T as in \"20M\"");
+		report_at(rd->report, v,
+		    "a size is a number of bytes, or with K, M, G or T as in \"20M\"");
 	else if (in_bounds(rd, o, v, (int64_t)size))
 		*(uint64_t *)to = size;
 }
 
-static void read_choice(struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
+static void read_choice(
+    struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
 {
 	struct kurir_str hint, all = KURIR_STR("");
 	int count = 0;
 
 	for (; o->choices[count]; count++) {
-		if (v->type == VALUE_TEXT && kurir_str_equal(v->text, kurir_str_of(o->choices[count]))) {
+		if (v->type == VALUE_TEXT &&
+		    kurir_str_equal(v->text, kurir_str_of(o->choices[count]))) {
 			*(int *)to = count;
 			return;
 		}
-		all = kurir_format(rd->arena, "%.*s%s\"%s\"", KURIR_ARG(all), count ? ", " : "", o->choices[count]);
+		all = kurir_format(rd->arena, "%.*s%s\"%s\"", KURIR_ARG(all), count ? ", " : "",
+		    o->choices[count]);
 	}
 	if (v->type != VALUE_TEXT) {
-		report_at(rd->report, v, "one of %.*s is expected here, this is %s", KURIR_ARG(all),
-		    json_kind(v));
+		report_at(rd->report, v, "one of %.*s is expected here, this is %s",
+		    KURIR_ARG(all), json_kind(v));
 		return;
 	}
 	hint = option_hint(rd->arena, v->text, o->choices, (size_t)count);
-	report_at(rd->report, v, "\"%.*s\" is not one of %.*s%.*s", v->text.len > 40 ? 40 : (int)v->text.len, v->text.ptr,
-	    KURIR_ARG(all), KURIR_ARG(hint));
+	report_at(rd->report, v, "\"%.*s\" is not one of %.*s%.*s",
+	    v->text.len > 40 ? 40 : (int)v->text.len, v->text.ptr, KURIR_ARG(all),
+	    KURIR_ARG(hint));
 }
 
 static bool read_texts(struct option_reader *rd, const struct json *v, struct kurir_texts *ret)
@@ -184,11 +199,13 @@ struct kurir_str option_absolute(struct option_reader *rd, struct kurir_str path
 		return frozen_copy(rd->memory, path);
 	if (kurir_str_starts(path, KURIR_STR("./")))
 		path = kurir_str_part(path, 2, path.len);
-	return frozen_copy(rd->memory, kurir_format(rd->arena, "%.*s/%.*s", KURIR_ARG(rd->folder), KURIR_ARG(path)));
+	return frozen_copy(rd->memory,
+	    kurir_format(rd->arena, "%.*s/%.*s", KURIR_ARG(rd->folder), KURIR_ARG(path)));
 }
 
 /* A secret's bytes must survive the plan, which is JSON. */
-static void take_secret(struct option_reader *rd, const struct json *v, struct kurir_str text, struct kurir_str *ret)
+static void take_secret(
+    struct option_reader *rd, const struct json *v, struct kurir_str text, struct kurir_str *ret)
 {
 	json_t *probe = memchr(text.ptr, 0, text.len) ? NULL : json_stringn(text.ptr, text.len);
 
@@ -209,7 +226,8 @@ static void secret_file(struct option_reader *rd, const struct json *v, struct k
 	if (r < 0) {
 		report_at(rd->report, v, "cannot read %s: %s", path, json_slurp_why(r));
 	} else if (mode & 07) {
-		report_at(rd->report, v, "%s is a secret that everyone may read or change: chmod o= %s", path, path);
+		report_at(rd->report, v,
+		    "%s is a secret that everyone may read or change: chmod o= %s", path, path);
 	} else {
 		if (text.len && text.ptr[text.len - 1] == '\n')
 			text.len--;
@@ -228,10 +246,13 @@ static void read_secret(struct option_reader *rd, const struct json *v, struct k
 	unsigned mode = 0;
 
 	if (v->type == VALUE_TEXT) {
-		if (!rd->resolved && v->text.len && (json_slurp(rd->arena, v->file, JSON_FILE_MAX, &ignored, &mode) < 0 ||
-		    (mode & 07)))
-			report_at(rd->report, v, "a secret stands in a file that everyone may read: "
-			    "chmod o= %s, or write {\"file\": ...}", v->file);
+		if (!rd->resolved && v->text.len &&
+		    (json_slurp(rd->arena, v->file, JSON_FILE_MAX, &ignored, &mode) < 0 ||
+			(mode & 07)))
+			report_at(rd->report, v,
+			    "a secret stands in a file that everyone may read: "
+			    "chmod o= %s, or write {\"file\": ...}",
+			    v->file);
 		else
 			*ret = frozen_copy(rd->memory, v->text);
 	} else if (c && kurir_str_equal(c->key, KURIR_STR("file"))) {
@@ -244,13 +265,16 @@ static void read_secret(struct option_reader *rd, const struct json *v, struct k
 		if (text)
 			take_secret(rd, c, kurir_str_of(text), ret);
 		else
-			report_at(rd->report, c, "the environment has no %.*s", KURIR_ARG(c->text));
+			report_at(
+			    rd->report, c, "the environment has no %.*s", KURIR_ARG(c->text));
 	} else {
-		report_at(rd->report, v, "a secret is {\"file\": \"path\"} or {\"env\": \"NAME\"}");
+		report_at(
+		    rd->report, v, "a secret is {\"file\": \"path\"} or {\"env\": \"NAME\"}");
 	}
 }
 
-void option_value(struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *conf)
+void option_value(
+    struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *conf)
 {
 	void *to = (char *)conf + o->offset;
 
@@ -295,7 +319,8 @@ void option_value(struct option_reader *rd, const struct kurir_option *o, const 
 			*(struct kurir_str *)to = frozen_copy(rd->memory, v->text);
 		break;
 	default:
-		report_at(rd->report, v, "the option \"%s\" has a type this version does not know", o->name);
+		report_at(rd->report, v,
+		    "the option \"%s\" has a type this version does not know", o->name);
 	}
 }
 
@@ -314,12 +339,18 @@ static void set_empty(const struct kurir_option *o, void *conf)
 }
 
 /* A preset is what an administrator would write, without the quotes. */
-static void read_preset(struct option_reader *rd, const struct kurir_option *o, const struct json *object, void *conf)
+static void read_preset(
+    struct option_reader *rd, const struct kurir_option *o, const struct json *object, void *conf)
 {
-	struct json v = { .type = VALUE_TEXT, .text = kurir_str_of(o->preset), .key = kurir_str_of(o->name),
-		.file = object ? object->file : "preset", .line = object ? object->line : 0,
-		.column = object ? object->column : 0, .parent = (struct json *)object };
-	bool bare = o->type == KURIR_BOOL || o->type == KURIR_INT || o->type == KURIR_MAP || o->preset[0] == '[';
+	struct json v = { .type = VALUE_TEXT,
+		.text = kurir_str_of(o->preset),
+		.key = kurir_str_of(o->name),
+		.file = object ? object->file : "preset",
+		.line = object ? object->line : 0,
+		.column = object ? object->column : 0,
+		.parent = (struct json *)object };
+	bool bare = o->type == KURIR_BOOL || o->type == KURIR_INT || o->type == KURIR_MAP ||
+	    o->preset[0] == '[';
 	struct json *parsed;
 
 	if (o->preset[0] == '\0')
@@ -338,24 +369,26 @@ static void read_preset(struct option_reader *rd, const struct kurir_option *o, 
 	option_value(rd, o, &v, conf);
 }
 
-void option_fill(struct option_reader *rd, const struct kurir_option *options, const struct json *object, void *conf)
+void option_fill(struct option_reader *rd, const struct kurir_option *options,
+    const struct json *object, void *conf)
 {
 	for (const struct kurir_option *o = options; o && o->name; o++) {
 		const struct json *v = json_get(object, o->name);
 
 		set_empty(o, conf);
-		/* What is wrong leaves the preset, so that later checks see something sensible. */
+		/* What is wrong leaves the preset: later checks see something sensible. */
 		if (o->preset)
 			read_preset(rd, o, object, conf);
 		if (v)
 			option_value(rd, o, v, conf);
 		else if (!o->preset && object)
-			report_at(rd->report, object, "\"%s\" is missing: %s", o->name, o->help ? o->help : "it is required");
+			report_at(rd->report, object, "\"%s\" is missing: %s", o->name,
+			    o->help ? o->help : "it is required");
 	}
 }
 
-void option_unknown(struct option_reader *rd, const struct kurir_option *const *tables, size_t count,
-    const char *const *names, const struct json *object)
+void option_unknown(struct option_reader *rd, const struct kurir_option *const *tables,
+    size_t count, const char *const *names, const struct json *object)
 {
 	const char *known[256];
 	size_t n = 0, i;
@@ -373,7 +406,7 @@ void option_unknown(struct option_reader *rd, const struct kurir_option *const *
 		if (i < n)
 			continue;
 		hint = option_hint(rd->arena, c->key, known, n);
-		report_key(rd->report, c, "there is no option \"%.*s\"%.*s", c->key.len > 60 ? 60 : (int)c->key.len, c->key.ptr,
-		    KURIR_ARG(hint));
+		report_key(rd->report, c, "there is no option \"%.*s\"%.*s",
+		    c->key.len > 60 ? 60 : (int)c->key.len, c->key.ptr, KURIR_ARG(hint));
 	}
 }

@@ -26,12 +26,14 @@ static json_t *map(const struct kurir_map *m)
 	return object;
 }
 
-static json_t *shown(struct kurir_arena *arena, struct kurir_str (*show)(struct kurir_arena *, kurir_time), kurir_time n)
+static json_t *shown(struct kurir_arena *arena,
+    struct kurir_str (*show)(struct kurir_arena *, kurir_time), kurir_time n)
 {
 	return text(show(arena, n));
 }
 
-static json_t *write_one(struct kurir_arena *arena, const struct kurir_option *o, const void *from)
+static json_t *write_one(
+    struct kurir_arena *arena, const struct kurir_option *o, const void *from)
 {
 	switch ((unsigned)o->type) {
 	case KURIR_BOOL:
@@ -59,8 +61,10 @@ json_t *option_write(const struct kurir_option *options, const void *conf, bool 
 	json_t *object = json_object();
 
 	for (const struct kurir_option *o = options; o && o->name; o++)
-		json_object_set_new(object, o->name, o->type == KURIR_SECRET && !secrets ? json_string("(hidden)") :
-		    write_one(arena, o, (const char *)conf + o->offset));
+		json_object_set_new(object, o->name,
+		    o->type == KURIR_SECRET && !secrets
+			? json_string("(hidden)")
+			: write_one(arena, o, (const char *)conf + o->offset));
 	kurir_arena_free(arena);
 	return object;
 }
@@ -76,7 +80,8 @@ static json_t *list_of_names(const char *const *names)
 
 static json_t *text_or_texts(void)
 {
-	return json_pack("{s:[{s:s},{s:s,s:{s:s}}]}", "anyOf", "type", "string", "type", "array", "items", "type", "string");
+	return json_pack("{s:[{s:s},{s:s,s:{s:s}}]}", "anyOf", "type", "string", "type", "array",
+	    "items", "type", "string");
 }
 
 static json_t *schema_of(const struct kurir_option *o)
@@ -94,23 +99,26 @@ static json_t *schema_of(const struct kurir_option *o)
 		}
 		return s;
 	case KURIR_SIZE:
-		return json_pack("{s:[{s:s,s:i},{s:s,s:s}]}", "anyOf", "type", "integer", "minimum", 0, "type", "string",
-		    "pattern", "^[0-9]+[KMGT]?$");
+		return json_pack("{s:[{s:s,s:i},{s:s,s:s}]}", "anyOf", "type", "integer",
+		    "minimum", 0, "type", "string", "pattern", "^[0-9]+[KMGT]?$");
 	case KURIR_SPAN:
-		return json_pack("{s:[{s:i},{s:s,s:s}]}", "anyOf", "const", 0, "type", "string", "pattern",
-		    "^(0|([0-9]+(ms|s|m|h|d|w))+)$");
+		return json_pack("{s:[{s:i},{s:s,s:s}]}", "anyOf", "const", 0, "type", "string",
+		    "pattern", "^(0|([0-9]+(ms|s|m|h|d|w))+)$");
 	case KURIR_CHOICE:
 		return json_pack("{s:o}", "enum", list_of_names(o->choices));
 	case KURIR_TEXTS:
 		return text_or_texts();
 	case KURIR_MAP:
-		return json_pack("{s:s,s:o}", "type", "object", "additionalProperties", text_or_texts());
+		return json_pack(
+		    "{s:s,s:o}", "type", "object", "additionalProperties", text_or_texts());
 	case KURIR_SECRET:
-		return json_pack("{s:[{s:s},{s:s,s:{s:{s:s},s:{s:s}},s:b,s:i,s:i}]}", "anyOf", "type", "string", "type",
-		    "object", "properties", "file", "type", "string", "env", "type", "string", "additionalProperties", 0,
-		    "minProperties", 1, "maxProperties", 1);
+		return json_pack("{s:[{s:s},{s:s,s:{s:{s:s},s:{s:s}},s:b,s:i,s:i}]}", "anyOf",
+		    "type", "string", "type", "object", "properties", "file", "type", "string",
+		    "env", "type", "string", "additionalProperties", 0, "minProperties", 1,
+		    "maxProperties", 1);
 	case OPTION_USER:
-		return json_pack("{s:[{s:s},{s:s,s:i}]}", "anyOf", "type", "string", "type", "integer", "minimum", 0);
+		return json_pack("{s:[{s:s},{s:s,s:i}]}", "anyOf", "type", "string", "type",
+		    "integer", "minimum", 0);
 	default:
 		return json_pack("{s:s}", "type", "string");
 	}
@@ -126,15 +134,17 @@ json_t *option_schema(const struct kurir_option *options)
 		if (o->help)
 			json_object_set_new(one, "description", json_string(o->help));
 		if (o->preset && o->preset[0] && o->type != KURIR_SECRET)
-			json_object_set_new(one, "default", o->type == KURIR_BOOL || o->type == KURIR_INT ||
-			    o->preset[0] == '[' || o->preset[0] == '{' ?
-			    json_loads(o->preset, JSON_DECODE_ANY, NULL) : json_string(o->preset));
+			json_object_set_new(one, "default",
+			    o->type == KURIR_BOOL || o->type == KURIR_INT ||
+				    o->preset[0] == '[' || o->preset[0] == '{'
+				? json_loads(o->preset, JSON_DECODE_ANY, NULL)
+				: json_string(o->preset));
 		json_object_set_new(properties, o->name, one);
 		if (!o->preset)
 			json_array_append_new(required, json_string(o->name));
 	}
-	return json_pack("{s:s,s:o,s:o,s:b}", "type", "object", "properties", properties, "required", required,
-	    "additionalProperties", 0);
+	return json_pack("{s:s,s:o,s:o,s:b}", "type", "object", "properties", properties,
+	    "required", required, "additionalProperties", 0);
 }
 
 void option_describe(struct kurir_buf *out, const struct kurir_option *o)
@@ -157,8 +167,10 @@ void option_describe(struct kurir_buf *out, const struct kurir_option *o)
 		kurir_buf_printf(out, "%.*s", KURIR_ARG(option_show_span(arena, o->max)));
 	}
 	if (o->type == KURIR_SIZE && (o->min || o->max)) {
-		kurir_buf_printf(out, ", %.*s to ", KURIR_ARG(option_show_size(arena, (uint64_t)o->min)));
-		kurir_buf_printf(out, "%.*s", KURIR_ARG(option_show_size(arena, (uint64_t)o->max)));
+		kurir_buf_printf(
+		    out, ", %.*s to ", KURIR_ARG(option_show_size(arena, (uint64_t)o->min)));
+		kurir_buf_printf(
+		    out, "%.*s", KURIR_ARG(option_show_size(arena, (uint64_t)o->max)));
 	}
 	kurir_buf_printf(out, "\n      %s\n", o->help ? o->help : "");
 	kurir_arena_free(arena);

@@ -7,8 +7,16 @@
 #include <errno.h>
 #include <string.h>
 
-static const struct { const char *name; int64_t ms; } units[] = {
-	{ "w", 604800000 }, { "d", 86400000 }, { "h", 3600000 }, { "m", 60000 }, { "s", 1000 }, { "ms", 1 },
+static const struct {
+	const char *name;
+	int64_t ms;
+} units[] = {
+	{ "w", 604800000 },
+	{ "d", 86400000 },
+	{ "h", 3600000 },
+	{ "m", 60000 },
+	{ "s", 1000 },
+	{ "ms", 1 },
 };
 #define UNITS (sizeof(units) / sizeof(units[0]))
 
@@ -99,7 +107,8 @@ struct kurir_str option_show_span(struct kurir_arena *arena, kurir_time span)
 		return KURIR_STR("0");
 	for (size_t i = 0; i < UNITS; i++)
 		if (span % units[i].ms == 0)
-			return kurir_format(arena, "%lld%s", (long long)(span / units[i].ms), units[i].name);
+			return kurir_format(
+			    arena, "%lld%s", (long long)(span / units[i].ms), units[i].name);
 	return KURIR_STR("0");
 }
 
@@ -134,8 +143,8 @@ static unsigned distance(struct kurir_str a, struct kurir_str b)
 				least = last[j] + 1;
 			if (now[j - 1] + 1 < least)
 				least = now[j - 1] + 1;
-			if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1] &&
-			    before[j - 2] + 1 < least)
+			if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] &&
+			    a.ptr[i - 2] == b.ptr[j - 1] && before[j - 2] + 1 < least)
 				least = before[j - 2] + 1;
 			now[j] = least;
 		}
@@ -178,8 +187,8 @@ const char *option_nearest(struct kurir_str name, const char *const *candidates,
 	return best;
 }
 
-struct kurir_str option_hint(struct kurir_arena *arena, struct kurir_str name, const char *const *candidates,
-    size_t count)
+struct kurir_str option_hint(
+    struct kurir_arena *arena, struct kurir_str name, const char *const *candidates, size_t count)
 {
 	const char *near = option_nearest(name, candidates, count);
 

@@ -13,7 +13,9 @@
 struct kurir_str plan_folder(struct kurir_arena *arena, const char *file)
 {
 	const char *slash = strrchr(file, '/');
-	const char *folder = slash ? kurir_copy(arena, (struct kurir_str){ file, (size_t)(slash - file) + 1 }).ptr : ".";
+	const char *folder = slash
+	    ? kurir_copy(arena, (struct kurir_str){ file, (size_t)(slash - file) + 1 }).ptr
+	    : ".";
 	char *real = realpath(folder, NULL);
 	struct kurir_str ret;
 
@@ -43,13 +45,17 @@ struct plan *plan_make(const char *file, bool secrets, struct report *report)
 	struct plan *plan = NULL;
 	const char *base = strrchr(file, '/');
 
-	p.rd = (struct option_reader){ .report = report, .memory = frozen_new(), .arena = p.arena,
+	p.rd = (struct option_reader){ .report = report,
+		.memory = frozen_new(),
+		.arena = p.arena,
 		.folder = plan_folder(p.arena, file) };
-	p.file = kurir_format(p.arena, "%.*s/%s", KURIR_ARG(p.rd.folder), base ? base + 1 : file).ptr;
+	p.file =
+	    kurir_format(p.arena, "%.*s/%s", KURIR_ARG(p.rd.folder), base ? base + 1 : file).ptr;
 	p.warnings = json_array();
 	p.top = json_load(p.arena, file, report);
 	if (p.top && !report->broken && p.top->type != VALUE_OBJECT)
-		report_at(report, p.top, "a configuration is an object, this is %s", value_type_name(p.top->type));
+		report_at(report, p.top, "a configuration is an object, this is %s",
+		    value_type_name(p.top->type));
 	else if (p.top && !report->broken) {
 		conf_read(&p.rd, p.top, &p.conf);
 		plan_modules(&p);
@@ -63,8 +69,8 @@ struct plan *plan_make(const char *file, bool secrets, struct report *report)
 	return plan;
 }
 
-static int apply_one(struct plan *plan, const struct plan_instance *it, struct option_reader *rd, struct kurir_arena *arena,
-    struct kurir_str *ret_error)
+static int apply_one(struct plan *plan, const struct plan_instance *it, struct option_reader *rd,
+    struct kurir_arena *arena, struct kurir_str *ret_error)
 {
 	struct module *m, *granted;
 	struct kurir_self *self;
@@ -73,7 +79,8 @@ static int apply_one(struct plan *plan, const struct plan_instance *it, struct o
 	int r;
 
 	name = kurir_copy(plan->arena, it->module).ptr;
-	r = modload_open(arena, kurir_str_of(name), kurir_copy(plan->arena, it->file).ptr, &m, ret_error);
+	r = modload_open(
+	    arena, kurir_str_of(name), kurir_copy(plan->arena, it->file).ptr, &m, ret_error);
 	if (r < 0)
 		return r;
 	conf = frozen_alloc(plan->memory, m->m.conf_size + 1);
@@ -99,17 +106,22 @@ static void apply_pipelines(const struct conf *c)
 		const struct kurir_pair *pair = &c->pipelines.items[i];
 
 		n = 0;
-		for (size_t j = 0; j < pair->values.count && n < sizeof(names) / sizeof(*names); j++)
+		for (size_t j = 0; j < pair->values.count && n < sizeof(names) / sizeof(*names);
+		     j++)
 			if (instance_find(pair->values.items[j]))
 				names[n++] = pair->values.items[j];
 		chain_add(pair->key, names, n, &lost);
 	}
 }
 
-int plan_apply(struct plan *plan, uint32_t roles, struct kurir_arena *arena, struct kurir_str *ret_error)
+int plan_apply(
+    struct plan *plan, uint32_t roles, struct kurir_arena *arena, struct kurir_str *ret_error)
 {
 	struct report report = REPORT();
-	struct option_reader rd = { .report = &report, .memory = plan->memory, .arena = plan->arena, .folder = KURIR_STR("/"),
+	struct option_reader rd = { .report = &report,
+		.memory = plan->memory,
+		.arena = plan->arena,
+		.folder = KURIR_STR("/"),
 		.resolved = true };
 	struct conf *conf = frozen_alloc(plan->memory, sizeof(*conf));
 	int r = 0;

@@ -10,8 +10,10 @@
 
 static bool provides(const struct planned *it, const char *kind, const char *name)
 {
-	for (const struct kurir_service *s = it->module ? it->module->m.services : NULL; s && s->kind; s++)
-		if (strcmp(s->kind, kind) == 0 && (!name || (s->name && strcmp(s->name, name) == 0)))
+	for (const struct kurir_service *s = it->module ? it->module->m.services : NULL;
+	     s && s->kind; s++)
+		if (strcmp(s->kind, kind) == 0 &&
+		    (!name || (s->name && strcmp(s->name, name) == 0)))
 			return true;
 	return false;
 }
@@ -34,15 +36,19 @@ static void check_needs(struct planner *p, const struct planned *it)
 		if (other || lost)
 			continue;
 		if (self)
-			report_key(p->report, it->block, "%.*s needs a \"%s\" service other than its own: no other module "
-			    "provides one", KURIR_ARG(it->base), *need);
+			report_key(p->report, it->block,
+			    "%.*s needs a \"%s\" service other than its own: no other module "
+			    "provides one",
+			    KURIR_ARG(it->base), *need);
 		else
-			report_key(p->report, it->block, "%.*s needs a \"%s\" service: no module provides one",
+			report_key(p->report, it->block,
+			    "%.*s needs a \"%s\" service: no module provides one",
 			    KURIR_ARG(it->base), *need);
 	}
 }
 
-static void check_protocol(struct planner *p, const struct conf_listener *l, const struct json *block)
+static void check_protocol(
+    struct planner *p, const struct conf_listener *l, const struct json *block)
 {
 	const struct json *v = json_get(block, "protocol");
 	const char *names[64];
@@ -56,11 +62,13 @@ static void check_protocol(struct planner *p, const struct conf_listener *l, con
 
 		if (provides(it, "protocol", l->protocol.ptr)) {
 			if (!(it->module->m.roles & KURIR_ROLE_EDGE))
-				report_at(p->report, v, "%.*s does not run in the edge role", KURIR_ARG(it->base));
+				report_at(p->report, v, "%.*s does not run in the edge role",
+				    KURIR_ARG(it->base));
 			return;
 		}
 		lost = lost || !it->module;
-		for (const struct kurir_service *s = it->module ? it->module->m.services : NULL; s && s->kind && n < 64; s++)
+		for (const struct kurir_service *s = it->module ? it->module->m.services : NULL;
+		     s && s->kind && n < 64; s++)
 			if (strcmp(s->kind, "protocol") == 0 && s->name)
 				names[n++] = s->name;
 	}
@@ -70,7 +78,8 @@ static void check_protocol(struct planner *p, const struct conf_listener *l, con
 		    KURIR_ARG(option_hint(p->arena, l->protocol, names, n)));
 }
 
-static void check_pipeline(struct planner *p, const struct conf_listener *l, const struct json *block)
+static void check_pipeline(
+    struct planner *p, const struct conf_listener *l, const struct json *block)
 {
 	const struct json *v = json_get(block, "pipeline");
 	const struct kurir_map *map = &p->conf.pipelines;
@@ -83,8 +92,9 @@ static void check_pipeline(struct planner *p, const struct conf_listener *l, con
 		if (kurir_str_equal(map->items[i].key, l->pipeline))
 			return;
 	}
-	report_at(p->report, v, "there is no pipeline \"%.*s\"%.*s", l->pipeline.len > 60 ? 60 : (int)l->pipeline.len,
-	    l->pipeline.ptr, KURIR_ARG(option_hint(p->arena, l->pipeline, names, map->count)));
+	report_at(p->report, v, "there is no pipeline \"%.*s\"%.*s",
+	    l->pipeline.len > 60 ? 60 : (int)l->pipeline.len, l->pipeline.ptr,
+	    KURIR_ARG(option_hint(p->arena, l->pipeline, names, map->count)));
 }
 
 struct address {
@@ -94,34 +104,20 @@ struct address {
 	unsigned char ip[16];
 };
 
-/* "ip:port", "[ip6]:port" or "unix:/path"; a sentence when it is none. */
-static const char *parse_address(struct kurir_str s, struct address *ret)
+static const char *parse_unix(struct kurir_str s)
+{
+	if (s.len < 7 || s.ptr[5] != '/')
+		return "the path of a Unix socket is absolute: \"unix:/path\"";
+	if (s.len - 5 >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return "the path of a Unix socket has at most 107 bytes";
+	return NULL;
+}
+
+static const char *parse_ip(struct kurir_str host, struct address *ret)
 {
 	static const unsigned char zero[16];
 	char ip[INET6_ADDRSTRLEN + 1] = "";
-	ssize_t colon = kurir_str_find_last(s, ':');
-	struct kurir_str host;
-	uint64_t port;
 
-	ret->text = s;
-	if (kurir_str_starts(s, KURIR_STR("unix:"))) {
-		if (s.len < 7 || s.ptr[5] != '/')
-			return "the path of a Unix socket is absolute: \"unix:/path\"";
-		if (s.len - 5 >= sizeof(((struct sockaddr_un *)0)->sun_path))
-			return "the path of a Unix socket has at most 107 bytes";
-		return NULL;
-	}
-	if (colon < 0 || (s.ptr[0] == '[' && s.ptr[s.len - 1] == ']'))
-		return "the port is missing: \"192.0.2.1:25\", \"[::]:25\" or \"unix:/path\"";
-	host = kurir_str_part(s, 0, (size_t)colon);
-	if (kurir_str_number(kurir_str_part(s, (size_t)colon + 1, s.len), 65535, &port) < 0 || port == 0)
-		return "a port is a number from 1 to 65535";
-	ret->port = (uint16_t)port;
-	ret->six = host.len > 1 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
-	if (!ret->six && kurir_str_find(host, ':') >= 0)
-		return "an IPv6 address stands in brackets: \"[2001:db8::1]:25\"";
-	if (ret->six)
-		host = kurir_str_part(host, 1, host.len - 2);
 	if (host.len == 0 || kurir_str_equal(host, KURIR_STR("*")))
 		return "all addresses are \"0.0.0.0:PORT\" (IPv4) and \"[::]:PORT\" (IPv6)";
 	if (host.len < sizeof(ip))
@@ -137,16 +133,41 @@ static const char *parse_address(struct kurir_str s, struct address *ret)
 	return "a listener takes addresses, not names: \"192.0.2.1:25\", \"[::]:25\" or \"unix:/path\"";
 }
 
+/* "ip:port", "[ip6]:port" or "unix:/path"; a sentence when it is none. */
+static const char *parse_address(struct kurir_str s, struct address *ret)
+{
+	ssize_t colon = kurir_str_find_last(s, ':');
+	struct kurir_str host;
+	uint64_t port;
+
+	ret->text = s;
+	if (kurir_str_starts(s, KURIR_STR("unix:")))
+		return parse_unix(s);
+	if (colon < 0 || (s.ptr[0] == '[' && s.ptr[s.len - 1] == ']'))
+		return "the port is missing: \"192.0.2.1:25\", \"[::]:25\" or \"unix:/path\"";
+	host = kurir_str_part(s, 0, (size_t)colon);
+	if (kurir_str_number(kurir_str_part(s, (size_t)colon + 1, s.len), 65535, &port) < 0 ||
+	    port == 0)
+		return "a port is a number from 1 to 65535";
+	ret->port = (uint16_t)port;
+	ret->six = host.len > 1 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']';
+	if (!ret->six && kurir_str_find(host, ':') >= 0)
+		return "an IPv6 address stands in brackets: \"[2001:db8::1]:25\"";
+	return parse_ip(ret->six ? kurir_str_part(host, 1, host.len - 2) : host, ret);
+}
+
 static bool same_place(const struct address *a, const struct address *b)
 {
 	if (a->port == 0 || b->port == 0)
 		return a->port == b->port && kurir_str_equal(a->text, b->text);
-	return a->port == b->port && a->six == b->six && (a->any || b->any || memcmp(a->ip, b->ip, 16) == 0);
+	return a->port == b->port && a->six == b->six &&
+	    (a->any || b->any || memcmp(a->ip, b->ip, 16) == 0);
 }
 
 #define ADDRESSES_MAX 1024
 
-static void check_address(struct planner *p, const struct json *v, struct address *all, size_t *count)
+static void check_address(
+    struct planner *p, const struct json *v, struct address *all, size_t *count)
 {
 	struct address a = { .listener = KURIR_STR("") };
 	const char *wrong;
@@ -159,11 +180,12 @@ static void check_address(struct planner *p, const struct json *v, struct addres
 		return;
 	}
 	for (const struct json *up = v; up && up->parent; up = up->parent)
-		a.listener = up->parent->parent && !up->parent->parent->parent ? up->key : a.listener;
+		a.listener =
+		    up->parent->parent && !up->parent->parent->parent ? up->key : a.listener;
 	for (size_t i = 0; i < *count; i++) {
 		if (same_place(&all[i], &a)) {
-			report_at(p->report, v, "the listener \"%.*s\" already has %.*s", KURIR_ARG(all[i].listener),
-			    KURIR_ARG(all[i].text));
+			report_at(p->report, v, "the listener \"%.*s\" already has %.*s",
+			    KURIR_ARG(all[i].listener), KURIR_ARG(all[i].text));
 			return;
 		}
 	}
@@ -175,7 +197,8 @@ static void check_address(struct planner *p, const struct json *v, struct addres
 
 static void check_tls(struct planner *p, const struct conf_listener *l, const struct json *block)
 {
-	const struct json *v = json_get(block, "tls"), *list = json_get(json_get(p->top, "tls"), "certificates");
+	const struct json *v = json_get(block, "tls"),
+			  *list = json_get(json_get(p->top, "tls"), "certificates");
 
 	if (v && l->tls != KURIR_TLS_NONE && (!list || list->count == 0))
 		report_at(p->report, v, "TLS needs a certificate: see \"tls\", \"certificates\"");
@@ -188,7 +211,8 @@ static void check_listeners(struct planner *p)
 	const struct conf_listener *l = p->conf.listeners;
 	size_t count = 0;
 
-	for (const struct json *v = list && list->type == VALUE_OBJECT ? list->first : NULL; v; v = v->next) {
+	for (const struct json *v = list && list->type == VALUE_OBJECT ? list->first : NULL; v;
+	     v = v->next) {
 		const struct json *a = json_get(v, "address");
 
 		if (v->type != VALUE_OBJECT)
@@ -209,9 +233,11 @@ static void check_link(struct planner *p, const struct json *v)
 {
 	const char **names = kurir_alloc(p->arena, (p->count + 1) * sizeof(*names));
 
-	for (const struct json *c = v->parent->type == VALUE_ARRAY ? v->parent->first : v; c != v; c = c->next) {
+	for (const struct json *c = v->parent->type == VALUE_ARRAY ? v->parent->first : v; c != v;
+	     c = c->next) {
 		if (c->type == VALUE_TEXT && kurir_str_equal(c->text, v->text)) {
-			report_at(p->report, v, "\"%.*s\" is in this pipeline already", KURIR_ARG(v->text));
+			report_at(p->report, v, "\"%.*s\" is in this pipeline already",
+			    KURIR_ARG(v->text));
 			return;
 		}
 	}
@@ -222,12 +248,17 @@ static void check_link(struct planner *p, const struct json *v)
 		if (!kurir_str_equal(it->name, v->text))
 			continue;
 		if (it->module && !it->module->m.smtp)
-			report_at(p->report, v, "%.*s has no hooks: it has nothing to say in a pipeline", KURIR_ARG(it->base));
+			report_at(p->report, v,
+			    "%.*s has no hooks: it has nothing to say in a pipeline",
+			    KURIR_ARG(it->base));
 		else if (it->module && !(it->module->m.roles & KURIR_ROLE_EDGE))
-			report_at(p->report, v, "%.*s does not run in the edge role, where pipelines are", KURIR_ARG(it->base));
+			report_at(p->report, v,
+			    "%.*s does not run in the edge role, where pipelines are",
+			    KURIR_ARG(it->base));
 		return;
 	}
-	report_at(p->report, v, "there is no \"%.*s\" in \"modules\"%.*s", v->text.len > 80 ? 80 : (int)v->text.len, v->text.ptr,
+	report_at(p->report, v, "there is no \"%.*s\" in \"modules\"%.*s",
+	    v->text.len > 80 ? 80 : (int)v->text.len, v->text.ptr,
 	    KURIR_ARG(option_hint(p->arena, v->text, names, p->count)));
 }
 
@@ -235,10 +266,12 @@ static void check_pipelines(struct planner *p)
 {
 	const struct json *map = json_get(p->top, "pipelines");
 
-	for (const struct json *v = map && map->type == VALUE_OBJECT ? map->first : NULL; v; v = v->next) {
+	for (const struct json *v = map && map->type == VALUE_OBJECT ? map->first : NULL; v;
+	     v = v->next) {
 		if (v->type == VALUE_TEXT)
 			check_link(p, v);
-		for (const struct json *c = v->type == VALUE_ARRAY ? v->first : NULL; c; c = c->next)
+		for (const struct json *c = v->type == VALUE_ARRAY ? v->first : NULL; c;
+		     c = c->next)
 			if (c->type == VALUE_TEXT)
 				check_link(p, c);
 	}

@@ -8,8 +8,8 @@ static bool good_instance(struct kurir_str s)
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-		      c == '.'))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'))
 			return false;
 	}
 	return s.len > 0 && s.len <= 64;
@@ -22,13 +22,16 @@ static bool split_name(struct planner *p, struct planned *it)
 
 	it->base = slash < 0 ? it->name : kurir_str_part(it->name, 0, (size_t)slash);
 	if (!modload_good_name(it->base)) {
-		report_key(p->report, it->block, "\"%.*s\" is not the name of a module: a-z, 0-9 and _ only",
+		report_key(p->report, it->block,
+		    "\"%.*s\" is not the name of a module: a-z, 0-9 and _ only",
 		    it->base.len > 80 ? 80 : (int)it->base.len, it->base.ptr);
 		return false;
 	}
 	it->base = kurir_copy(p->arena, it->base);
-	if (slash >= 0 && !good_instance(kurir_str_part(it->name, (size_t)slash + 1, it->name.len))) {
-		report_key(p->report, it->block, "what follows the slash is the instance's name: letters, digits, \".\", \"-\" and \"_\"");
+	if (slash >= 0 &&
+	    !good_instance(kurir_str_part(it->name, (size_t)slash + 1, it->name.len))) {
+		report_key(p->report, it->block,
+		    "what follows the slash is the instance's name: letters, digits, \".\", \"-\" and \"_\"");
 		return false;
 	}
 	return true;
@@ -41,8 +44,8 @@ static struct kurir_str not_found(struct planner *p, const struct planned *it)
 
 	for (size_t i = 0; i < all.count; i++)
 		names[i] = all.items[i].ptr;
-	return kurir_format(p->arena, "there is no module \"%.*s\" in the module path%.*s", KURIR_ARG(it->base),
-	    KURIR_ARG(option_hint(p->arena, it->base, names, all.count)));
+	return kurir_format(p->arena, "there is no module \"%.*s\" in the module path%.*s",
+	    KURIR_ARG(it->base), KURIR_ARG(option_hint(p->arena, it->base, names, all.count)));
 }
 
 /* An optional module that is missing leaves the server up, and says so. */
@@ -78,10 +81,12 @@ static bool options_fit(struct planner *p, const struct planned *it)
 	for (const struct kurir_option *o = m->options; o && o->name; o++) {
 		size_t size = option_size_of(o->type);
 
-		if (size == 0 || o->type >= (enum kurir_type)OPTION_USER || o->offset + size > m->conf_size ||
-		    (o->type == KURIR_CHOICE && !o->choices)) {
-			report_key(p->report, it->block, "the module's own option \"%s\" does not fit its structure: "
-			    "this is a mistake in the module", o->name);
+		if (size == 0 || o->type >= (enum kurir_type)OPTION_USER ||
+		    o->offset + size > m->conf_size || (o->type == KURIR_CHOICE && !o->choices)) {
+			report_key(p->report, it->block,
+			    "the module's own option \"%s\" does not fit its structure: "
+			    "this is a mistake in the module",
+			    o->name);
 			return false;
 		}
 	}
@@ -93,7 +98,8 @@ static void grant(struct planned *it)
 	it->caps = it->module->m.caps;
 	for (size_t i = 0; i < it->core.withhold.count; i++)
 		for (uint32_t bit = 0; conf_cap_names[bit]; bit++)
-			if (kurir_str_equal(it->core.withhold.items[i], kurir_str_of(conf_cap_names[bit])))
+			if (kurir_str_equal(
+				it->core.withhold.items[i], kurir_str_of(conf_cap_names[bit])))
 				it->caps &= ~(1u << bit);
 }
 
@@ -114,7 +120,8 @@ static void read_block(struct planner *p, struct planned *it)
 	grant(it);
 	if (p->report->errors == before && it->module->m.check &&
 	    it->module->m.check(it->conf, p->arena, &error) < 0)
-		report_at(p->report, it->block, "%.*s", KURIR_ARG(error.len ? error : KURIR_STR("the module refuses this")));
+		report_at(p->report, it->block, "%.*s",
+		    KURIR_ARG(error.len ? error : KURIR_STR("the module refuses this")));
 }
 
 void plan_modules(struct planner *p)
@@ -124,7 +131,8 @@ void plan_modules(struct planner *p)
 	if (!list)
 		return;
 	if (list->type != VALUE_OBJECT) {
-		report_at(p->report, list, "an object is expected here, this is %s", value_type_name(list->type));
+		report_at(p->report, list, "an object is expected here, this is %s",
+		    value_type_name(list->type));
 		return;
 	}
 	p->items = kurir_alloc(p->arena, (list->count + 1) * sizeof(*p->items));
@@ -139,6 +147,8 @@ void plan_modules(struct planner *p)
 		if (v->type == VALUE_OBJECT)
 			read_block(p, it);
 		else
-			report_at(p->report, v, "the options of a module are an object, this is %s", value_type_name(v->type));
+			report_at(p->report, v,
+			    "the options of a module are an object, this is %s",
+			    value_type_name(v->type));
 	}
 }

@@ -19,7 +19,8 @@ static uint32_t roles_read(const struct json *array)
 {
 	uint32_t roles = 0;
 
-	for (const struct json *v = array && array->type == VALUE_ARRAY ? array->first : NULL; v; v = v->next)
+	for (const struct json *v = array && array->type == VALUE_ARRAY ? array->first : NULL; v;
+	     v = v->next)
 		if (v->type == VALUE_TEXT)
 			roles |= conf_role_bit(v->text);
 	return roles;
@@ -34,10 +35,12 @@ static json_t *write_instances(struct planner *p, bool secrets)
 
 		if (!it->module)
 			continue;
-		json_array_append_new(array, json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o}", "name", it->name.ptr, "module",
-		    it->base.ptr, "file", it->module->path, "roles", roles_write(it->module->m.roles), "caps",
-		    (json_int_t)it->caps, "core", option_write(conf_module_options, &it->core, true), "options",
-		    option_write(it->module->m.options, it->conf, secrets)));
+		json_array_append_new(array,
+		    json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o}", "name", it->name.ptr, "module",
+			it->base.ptr, "file", it->module->path, "roles",
+			roles_write(it->module->m.roles), "caps", (json_int_t)it->caps, "core",
+			option_write(conf_module_options, &it->core, true), "options",
+			option_write(it->module->m.options, it->conf, secrets)));
 	}
 	return array;
 }
@@ -50,9 +53,12 @@ static json_t *write_endpoints(struct planner *p)
 	for (size_t i = 0; i < p->count; i++) {
 		const struct planned *it = &p->items[i];
 
-		for (const struct kurir_service *s = it->module ? it->module->m.services : NULL; s && s->kind; s++)
-			if (strcmp(s->kind, "endpoint") == 0 && s->name && !json_object_get(object, s->name))
-				json_object_set_new(object, s->name, roles_write(s->roles ? s->roles : it->module->m.roles));
+		for (const struct kurir_service *s = it->module ? it->module->m.services : NULL;
+		     s && s->kind; s++)
+			if (strcmp(s->kind, "endpoint") == 0 && s->name &&
+			    !json_object_get(object, s->name))
+				json_object_set_new(object, s->name,
+				    roles_write(s->roles ? s->roles : it->module->m.roles));
 	}
 	return object;
 }
@@ -60,14 +66,16 @@ static json_t *write_endpoints(struct planner *p)
 static struct kurir_str option_text(const struct planned *it, const char *name)
 {
 	for (const struct kurir_option *o = it->module->m.options; o && o->name; o++)
-		if (strcmp(o->name, name) == 0 && (o->type == KURIR_PATH || o->type == KURIR_TEXT))
+		if (strcmp(o->name, name) == 0 &&
+		    (o->type == KURIR_PATH || o->type == KURIR_TEXT))
 			return *(const struct kurir_str *)((const char *)it->conf + o->offset);
 	return KURIR_STR("");
 }
 
 static bool below(struct kurir_str path, struct kurir_str folder)
 {
-	return kurir_str_starts(path, folder) && path.len > folder.len && path.ptr[folder.len] == '/';
+	return kurir_str_starts(path, folder) && path.len > folder.len &&
+	    path.ptr[folder.len] == '/';
 }
 
 static json_t *write_paths(struct planner *p)
@@ -77,15 +85,20 @@ static json_t *write_paths(struct planner *p)
 	for (size_t i = 0; i < p->count; i++) {
 		const struct planned *it = &p->items[i];
 
-		for (const struct kurir_path *f = it->module ? it->module->m.paths : NULL; f && (f->option || f->state); f++) {
-			struct kurir_str path = f->option ? option_text(it, f->option) :
-			    kurir_format(p->arena, "%.*s/%s", KURIR_ARG(p->conf.state), f->state);
+		for (const struct kurir_path *f = it->module ? it->module->m.paths : NULL;
+		     f && (f->option || f->state); f++) {
+			struct kurir_str path = f->option
+			    ? option_text(it, f->option)
+			    : kurir_format(
+				  p->arena, "%.*s/%s", KURIR_ARG(p->conf.state), f->state);
 			bool make = !f->option || (f->write && below(path, p->conf.state));
 
 			if (path.len)
-				json_array_append_new(array, json_pack("{s:o,s:o,s:o,s:b}", "path",
-				    json_stringn(path.ptr, path.len), "read", roles_write(f->read), "write",
-				    roles_write(f->write), "make", make));
+				json_array_append_new(array,
+				    json_pack("{s:o,s:o,s:o,s:b}", "path",
+					json_stringn(path.ptr, path.len), "read",
+					roles_write(f->read), "write", roles_write(f->write),
+					"make", make));
 		}
 	}
 	return array;
@@ -100,9 +113,10 @@ char *plan_write(struct planner *p, bool secrets)
 	for (size_t i = 0; i < p->count; i++)
 		if (p->items[i].module)
 			roles |= p->items[i].module->m.roles & KURIR_ROLE_ALL;
-	plan = json_pack("{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:O}", "plan", CONF_VERSION, "file", p->file, "roles",
-	    roles_write(roles), "core", conf_write(&p->conf), "instances", write_instances(p, secrets), "endpoints",
-	    write_endpoints(p), "paths", write_paths(p), "warnings", p->warnings);
+	plan = json_pack("{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:O}", "plan", CONF_VERSION, "file",
+	    p->file, "roles", roles_write(roles), "core", conf_write(&p->conf), "instances",
+	    write_instances(p, secrets), "endpoints", write_endpoints(p), "paths", write_paths(p),
+	    "warnings", p->warnings);
 	text = json_dumps(plan, JSON_INDENT(1));
 	json_decref(plan);
 	if (!text)
@@ -150,14 +164,16 @@ static void read_lists(struct plan *plan, const struct json *top)
 
 	plan->endpoints = children(plan, list, VALUE_OBJECT, sizeof(*plan->endpoints));
 	for (v = plan->endpoints ? list->first : NULL; v; v = v->next)
-		plan->endpoints[plan->endpoint_count++] = (struct plan_endpoint){ v->key, roles_read(v) };
+		plan->endpoints[plan->endpoint_count++] =
+		    (struct plan_endpoint){ v->key, roles_read(v) };
 	list = json_get(top, "paths");
 	plan->paths = children(plan, list, VALUE_ARRAY, sizeof(*plan->paths));
 	for (v = plan->paths ? list->first : NULL; v; v = v->next) {
 		const struct json *make = json_get(v, "make");
 
-		plan->paths[plan->path_count++] = (struct plan_path){ member(v, "path"), roles_read(json_get(v, "read")),
-			roles_read(json_get(v, "write")), make && make->truth };
+		plan->paths[plan->path_count++] =
+		    (struct plan_path){ member(v, "path"), roles_read(json_get(v, "read")),
+			    roles_read(json_get(v, "write")), make && make->truth };
 	}
 	list = json_get(top, "warnings");
 	items = children(plan, list, VALUE_ARRAY, sizeof(*items));
@@ -176,11 +192,14 @@ static bool is_json(struct kurir_str text)
 	return probe != NULL;
 }
 
-int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **ret, struct kurir_str *ret_error)
+int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **ret,
+    struct kurir_str *ret_error)
 {
 	struct report report = REPORT();
 	struct plan *plan = calloc(1, sizeof(*plan));
-	struct option_reader rd = { .report = &report, .folder = KURIR_STR("/"), .resolved = true };
+	struct option_reader rd = {
+		.report = &report, .folder = KURIR_STR("/"), .resolved = true
+	};
 	const struct json *top, *core, *version;
 
 	if (!plan)
@@ -193,7 +212,9 @@ int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **re
 	top = report.errors ? NULL : json_parse(plan->arena, "plan", plan->text, &report);
 	core = json_get(top, "core");
 	version = json_get(top, "plan");
-	if (report.errors == 0 && (!core || core->type != VALUE_OBJECT || !version || version->type != VALUE_INT || version->number != CONF_VERSION))
+	if (report.errors == 0 &&
+	    (!core || core->type != VALUE_OBJECT || !version || version->type != VALUE_INT ||
+		version->number != CONF_VERSION))
 		report_line(&report, "this is not a plan of this version");
 	if (report.errors == 0) {
 		plan->file = member(top, "file");
@@ -225,7 +246,8 @@ void plan_free(struct plan *plan)
 
 struct kurir_str plan_for_role(const struct plan *plan, struct kurir_arena *arena, uint32_t roles)
 {
-	json_t *whole = json_loadb(plan->text.ptr, plan->text.len, 0, NULL), *list = json_object_get(whole, "instances"), *kept;
+	json_t *whole = json_loadb(plan->text.ptr, plan->text.len, 0, NULL),
+	       *list = json_object_get(whole, "instances"), *kept;
 	struct kurir_str ret;
 	char *text;
 

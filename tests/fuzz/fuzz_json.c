@@ -23,7 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (top && !report.broken && top->type == VALUE_OBJECT) {
 		struct frozen *memory = frozen_new();
 		struct conf *conf = frozen_alloc(memory, sizeof(*conf));
-		struct option_reader rd = { .report = &report, .memory = memory, .arena = arena, .folder = KURIR_STR("/"),
+		struct option_reader rd = { .report = &report,
+			.memory = memory,
+			.arena = arena,
+			.folder = KURIR_STR("/"),
 			.resolved = true };
 
 		conf_read(&rd, top, conf);

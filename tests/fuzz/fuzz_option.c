@@ -15,17 +15,14 @@ struct all {
 	struct kurir_map m;
 };
 static const char *const choices[] = { "red", "green", NULL };
-static const struct kurir_option all[] = {
-	KURIR_OPT_RANGE("i", KURIR_INT, int64_t, struct all, i, "5", -100, 100, "."),
+static const struct kurir_option all[] = { KURIR_OPT_RANGE("i", KURIR_INT, int64_t, struct all, i,
+					       "5", -100, 100, "."),
 	KURIR_OPT_SIZE("s", struct all, s, "20M", "."),
 	KURIR_OPT_SPAN("t", struct all, t, "90s", "."),
-	KURIR_OPT_TEXT("x", struct all, x, "", "."),
-	KURIR_OPT_PATH("p", struct all, p, "", "."),
+	KURIR_OPT_TEXT("x", struct all, x, "", "."), KURIR_OPT_PATH("p", struct all, p, "", "."),
 	KURIR_OPT_CHOICE("c", struct all, c, choices, "green", "."),
-	KURIR_OPT_TEXTS("l", struct all, l, "", "."),
-	KURIR_OPT_MAP("m", struct all, m, "", "."),
-	{ 0 }
-};
+	KURIR_OPT_TEXTS("l", struct all, l, "", "."), KURIR_OPT_MAP("m", struct all, m, "", "."),
+	{ 0 } };
 
 static void again(struct option_reader *rd, struct all *conf)
 {
@@ -34,8 +31,10 @@ static void again(struct option_reader *rd, struct all *conf)
 	struct all second = { 0 };
 
 	rd->report->errors = 0;
-	option_fill(rd, all, json_parse(rd->arena, "again", kurir_str_of(text), rd->report), &second);
-	if (rd->report->errors || second.s != conf->s || second.t != conf->t || second.l.count != conf->l.count)
+	option_fill(
+	    rd, all, json_parse(rd->arena, "again", kurir_str_of(text), rd->report), &second);
+	if (rd->report->errors || second.s != conf->s || second.t != conf->t ||
+	    second.l.count != conf->l.count)
 		abort();
 	free(text);
 	json_decref(written);
@@ -46,8 +45,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kurir_arena *arena = kurir_arena_new("fuzz");
 	struct report report = REPORT();
 	struct frozen *memory = frozen_new();
-	struct option_reader rd = { .report = &report, .memory = memory, .arena = arena, .folder = KURIR_STR("/etc") };
-	struct json *top = json_parse(arena, "fuzz", (struct kurir_str){ (const char *)data, size }, &report);
+	struct option_reader rd = {
+		.report = &report, .memory = memory, .arena = arena, .folder = KURIR_STR("/etc")
+	};
+	struct json *top =
+	    json_parse(arena, "fuzz", (struct kurir_str){ (const char *)data, size }, &report);
 	struct all conf = { 0 };
 
 	if (top && !report.broken) {

@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kurir_str error;
 	struct plan *plan;
 
-	if (plan_read((struct kurir_str){ (const char *)data, size }, arena, &plan, &error) == 0) {
+	if (plan_read((struct kurir_str){ (const char *)data, size }, arena, &plan, &error) ==
+	    0) {
 		plan_for_role(plan, arena, KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE);
 		plan_free(plan);
 	}

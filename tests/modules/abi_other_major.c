@@ -5,7 +5,10 @@ KURIR_API const struct kurir_module *abi_other_major_LTX_kurir_module(void);
 
 const struct kurir_module *abi_other_major_LTX_kurir_module(void)
 {
-	static const struct kurir_module m = { .size = sizeof(m), .abi_major = KURIR_ABI_MAJOR + 1, .abi_minor = 0, .name = "abi_other_major" };
+	static const struct kurir_module m = { .size = sizeof(m),
+		.abi_major = KURIR_ABI_MAJOR + 1,
+		.abi_minor = 0,
+		.name = "abi_other_major" };
 
 	return &m;
 }

@@ -14,8 +14,8 @@ static const struct kurir_option options[] = {
 	{ 0 },
 };
 
-static int check(struct kurir_self *self, const struct kurir_credentials *c, struct kurir_arena *arena,
-                 struct kurir_str *ret_account)
+static int check(struct kurir_self *self, const struct kurir_credentials *c,
+    struct kurir_arena *arena, struct kurir_str *ret_account)
 {
 	const struct conf *conf = kurir_conf(self);
 	size_t i;
@@ -36,10 +36,6 @@ static int check(struct kurir_self *self, const struct kurir_credentials *c, str
 static const struct kurir_auth_ops auth = { .size = sizeof(auth), .check = check };
 static const struct kurir_service services[] = { { "auth", "fixed", &auth, 0 }, { 0 } };
 
-KURIR_MODULE(auth_fixed,
-	.version = "0",
-	.summary = "users from the configuration, for tests",
-	.roles = KURIR_ROLE_AUTH,
-	.conf_size = sizeof(struct conf),
-	.options = options,
-	.services = services);
+KURIR_MODULE(auth_fixed, .version = "0", .summary = "users from the configuration, for tests",
+    .roles = KURIR_ROLE_AUTH, .conf_size = sizeof(struct conf), .options = options,
+    .services = services);

@@ -25,7 +25,8 @@ struct kurir_spool {
 };
 
 static const struct kurir_option options[] = {
-	KURIR_OPT_INT("fail-after", struct conf, fail_after, "-1", "Messages after which the disk is full."),
+	KURIR_OPT_INT("fail-after", struct conf, fail_after, "-1",
+	    "Messages after which the disk is full."),
 	{ 0 },
 };
 
@@ -90,7 +91,8 @@ static int commit(struct kurir_spool *s, const struct kurir_envelope *e, kurir_t
 	size_t i;
 
 	(void)until;
-	if (st->count == MESSAGES_MAX || (c->fail_after >= 0 && st->count >= (size_t)c->fail_after)) {
+	if (st->count == MESSAGES_MAX ||
+	    (c->fail_after >= 0 && st->count >= (size_t)c->fail_after)) {
 		drop(s);
 		return -ENOSPC;
 	}
@@ -100,8 +102,8 @@ static int commit(struct kurir_spool *s, const struct kurir_envelope *e, kurir_t
 		(void)kurir_buf_printf(m, "rcpt: <%.*s> notify=%u orcpt=%.*s\n",
 		    KURIR_ARG(e->recipients[i].address), e->recipients[i].notify,
 		    KURIR_ARG(e->recipients[i].orcpt));
-	(void)kurir_buf_printf(m, "flags: %u envid=%.*s account=%.*s\n\n", e->flags, KURIR_ARG(e->envid),
-	    KURIR_ARG(e->account));
+	(void)kurir_buf_printf(m, "flags: %u envid=%.*s account=%.*s\n\n", e->flags,
+	    KURIR_ARG(e->envid), KURIR_ARG(e->account));
 	(void)kurir_buf_add(m, kurir_buf_str(&s->body));
 	st->count++;
 	drop(s);
@@ -141,8 +143,13 @@ static void stop(struct kurir_self *self)
 	st->count = 0;
 }
 
-static const struct kurir_queue_ops queue = { .size = sizeof(queue), .begin = begin, .write = put,
-	.read = read_back, .commit = commit, .abort = drop, .open = open_body };
+static const struct kurir_queue_ops queue = { .size = sizeof(queue),
+	.begin = begin,
+	.write = put,
+	.read = read_back,
+	.commit = commit,
+	.abort = drop,
+	.open = open_body };
 static const struct spool_ops spool = { .size = sizeof(spool), .count = count, .text = text };
 static const struct kurir_service services[] = {
 	{ "queue", "memory", &queue, 0 },
@@ -150,13 +157,7 @@ static const struct kurir_service services[] = {
 	{ 0 },
 };
 
-KURIR_MODULE(queue_memory,
-	.version = "0",
-	.summary = "keeps messages in memory, for tests",
-	.caps = KURIR_CAP_SPAWN,
-	.roles = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE,
-	.conf_size = sizeof(struct conf),
-	.self_size = sizeof(struct state),
-	.options = options,
-	.services = services,
-	.stop = stop);
+KURIR_MODULE(queue_memory, .version = "0", .summary = "keeps messages in memory, for tests",
+    .caps = KURIR_CAP_SPAWN, .roles = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE,
+    .conf_size = sizeof(struct conf), .self_size = sizeof(struct state), .options = options,
+    .services = services, .stop = stop);

@@ -6,13 +6,11 @@ struct conf {
 	struct kurir_str password;
 	int64_t level;
 };
-static const struct kurir_option options[] = {
-	KURIR_OPT_TEXT("must", struct conf, must, NULL, "What must be said."),
+static const struct kurir_option options[] = { KURIR_OPT_TEXT("must", struct conf, must, NULL,
+						   "What must be said."),
 	KURIR_OPT_SECRET("password", struct conf, password, NULL, "The password."),
-	KURIR_OPT_INT("level", struct conf, level, "1", "How much."),
-	{ 0 }
-};
+	KURIR_OPT_INT("level", struct conf, level, "1", "How much."), { 0 } };
 static const struct kurir_service services[] = { { "protocol", "backstage", options, 0 }, { 0 } };
 
-KURIR_MODULE(strict, .version = "1.0", .roles = KURIR_ROLE_QUEUE, .conf_size = sizeof(struct conf), .options = options,
-	.services = services);
+KURIR_MODULE(strict, .version = "1.0", .roles = KURIR_ROLE_QUEUE,
+    .conf_size = sizeof(struct conf), .options = options, .services = services);

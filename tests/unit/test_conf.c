@@ -6,9 +6,13 @@
 
 static struct kurir_arena *arena;
 
-static void read_conf(const char *text, struct conf *c, struct frozen *memory, struct report *report)
+static void read_conf(
+    const char *text, struct conf *c, struct frozen *memory, struct report *report)
 {
-	struct option_reader rd = { .report = report, .memory = memory, .arena = arena, .folder = KURIR_STR("/etc/kurir") };
+	struct option_reader rd = { .report = report,
+		.memory = memory,
+		.arena = arena,
+		.folder = KURIR_STR("/etc/kurir") };
 	const struct json *top = json_parse(arena, "f", kurir_str_of(text), report);
 
 	assert_non_null(top);
@@ -43,7 +47,8 @@ static void there_and_back(void **state)
 	    "{\"version\": 1, \"hostname\": \"mx.example\", \"state\": \"s\", \"module-path\": [\"m\", \"/n\"],"
 	    "\"users\": {\"edge\": 64100, \"default\": \"kurir\"}, \"processes\": {\"edge\": 4, \"access\": 2},"
 	    "\"tls\": {\"minimum\": \"1.3\", \"certificates\": [{\"certificate\": \"c\", \"key\": \"k\"}]},"
-	    "\"listeners\": {\"mx\": {\"protocol\": \"p\", \"address\": \"[::]:25\", \"tls\": \"implicit\", \"pipeline\": \"in\"},"
+	    "\"listeners\": {\"mx\": {\"protocol\": \"p\", \"address\": \"[::]:25\", \"tls\": \"implicit\","
+	    "\"pipeline\": \"in\"},"
 	    "\"b\": {\"protocol\": \"p\", \"address\": [\"127.0.0.1:1\", \"unix:/x\"]}},"
 	    "\"pipelines\": {\"in\": [\"a\", \"b/c\"], \"out\": []}, \"limits\": {\"memory\": \"2G\"}}";
 	struct report report = REPORT();
@@ -96,7 +101,8 @@ static void tables(void **state)
 	for (const struct conf_group *g = conf_groups; g->name; g++) {
 		for (const struct kurir_option *o = g->options; o->name; o++) {
 			assert_non_null(o->help);
-			assert_true(strlen(o->help) > 5 && strchr(".", o->help[strlen(o->help) - 1]));
+			assert_true(
+			    strlen(o->help) > 5 && strchr(".", o->help[strlen(o->help) - 1]));
 		}
 	}
 	describe_core(&text);
@@ -123,7 +129,10 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(presets), cmocka_unit_test(there_and_back), cmocka_unit_test(roles), cmocka_unit_test(tables),
+		cmocka_unit_test(presets),
+		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(roles),
+		cmocka_unit_test(tables),
 	};
 
 	return cmocka_run_group_tests_name("conf", tests, set_up, tear_down);

@@ -16,7 +16,10 @@ static struct json *parse(const char *text)
 
 static void values(void **state)
 {
-	const struct json *v = parse("{\"a\": [true, false, null, -12, 1.5e3, \"\\u00e9\\n\\ud83d\\ude00\"], \"b\": {}}"), *c;
+	const struct json *
+	    v = parse(
+	       "{\"a\": [true, false, null, -12, 1.5e3, \"\\u00e9\\n\\ud83d\\ude00\"], \"b\": {}}"),
+	   *c;
 
 	(void)state;
 	assert_int_equal(report.errors, 0);
@@ -40,7 +43,8 @@ static void values(void **state)
 
 static void places(void **state)
 {
-	const struct json *v = parse("\xef\xbb\xbf// one\r\n{ /* a\n b */ \"k\" : [ 1,\n\t2 ,], }");
+	const struct json *v =
+	    parse("\xef\xbb\xbf// one\r\n{ /* a\n b */ \"k\" : [ 1,\n\t2 ,], }");
 	const struct json *k = json_get(v, "k");
 
 	(void)state;
@@ -125,7 +129,8 @@ static void many_duplicates(void **state)
 /* No part of a good text is good, and none does harm. */
 static void cut_off(void **state)
 {
-	static const char whole[] = "{\"a\": [1, -2.5e+7, \"x\\u00e9\\ud83d\\ude00\", /* c */ true, null], // d\n\"b\": {}}";
+	static const char whole[] =
+	    "{\"a\": [1, -2.5e+7, \"x\\u00e9\\ud83d\\ude00\", /* c */ true, null], // d\n\"b\": {}}";
 	char *part;
 
 	(void)state;
@@ -158,8 +163,13 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(values), cmocka_unit_test(places), cmocka_unit_test(pointers), cmocka_unit_test(numbers),
-		cmocka_unit_test(recovery), cmocka_unit_test(deep), cmocka_unit_test(many_duplicates),
+		cmocka_unit_test(values),
+		cmocka_unit_test(places),
+		cmocka_unit_test(pointers),
+		cmocka_unit_test(numbers),
+		cmocka_unit_test(recovery),
+		cmocka_unit_test(deep),
+		cmocka_unit_test(many_duplicates),
 		cmocka_unit_test(cut_off),
 	};
 

@@ -70,7 +70,7 @@ static void lists(void **state)
 	struct maildir_list l;
 
 	(void)state;
-	assert_int_equal(maildir_list_parse(arena, KURIR_STR(good), &l), 0);
+	assert_int_equal(maildir_list_parse(arena, kurir_str_of(good), &l), 0);
 	assert_int_equal(l.count, 2);
 	assert_int_equal(l.validity, 7);
 	assert_int_equal(l.modseq, 33);

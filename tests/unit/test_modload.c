@@ -36,7 +36,11 @@ static void good(void **state)
 
 static void refused(void **state)
 {
-	static const struct { const char *name; int r; const char *part; } cases[] = {
+	static const struct {
+		const char *name;
+		int r;
+		const char *part;
+	} cases[] = {
 		{ "abi_newer", -EPROTONOSUPPORT, "was built for ABI 1.1, this is 1.0" },
 		{ "abi_other_major", -EPROTONOSUPPORT, "was built for ABI 2.0, this is 1.0" },
 		{ "abi_older_major", -EPROTONOSUPPORT, "build it again" },
@@ -83,7 +87,8 @@ static void long_zero_tail(void **state)
 
 static void names(void **state)
 {
-	static const char *const bad[] = { "", "Good", "go-od", "../good", "good.so", "go/od", "g\xc3\xb6" };
+	static const char *const bad[] = { "", "Good", "go-od", "../good", "good.so", "go/od",
+		"g\xc3\xb6" };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -100,9 +105,12 @@ static void paths(void **state)
 	(void)state;
 	assert_int_equal(modload_open(arena, KURIR_STR("abc"), "abc.so", &m, &error), -EINVAL);
 	assert_non_null(strstr(error.ptr, "absolute"));
-	assert_int_equal(modload_open(arena, KURIR_STR("abc"), "/usr/../abc.so", &m, &error), -EINVAL);
-	assert_int_equal(modload_open(arena, KURIR_STR("../abc"), "/abc.so", &m, &error), -EINVAL);
-	assert_int_equal(modload_open(arena, KURIR_STR("abc"), "/nonexistent/abc.so", &m, &error), -ENOENT);
+	assert_int_equal(
+	    modload_open(arena, KURIR_STR("abc"), "/usr/../abc.so", &m, &error), -EINVAL);
+	assert_int_equal(
+	    modload_open(arena, KURIR_STR("../abc"), "/abc.so", &m, &error), -EINVAL);
+	assert_int_equal(
+	    modload_open(arena, KURIR_STR("abc"), "/nonexistent/abc.so", &m, &error), -ENOENT);
 	assert_int_equal(modload_search(arena, KURIR_STR("good"), &relative).len, 0);
 	assert_int_equal(modload_search(arena, KURIR_STR("good"), &missing).len, 0);
 }
@@ -156,8 +164,13 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(good), cmocka_unit_test(refused), cmocka_unit_test(short_struct),
-		cmocka_unit_test(long_zero_tail), cmocka_unit_test(names), cmocka_unit_test(paths), cmocka_unit_test(owners),
+		cmocka_unit_test(good),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(short_struct),
+		cmocka_unit_test(long_zero_tail),
+		cmocka_unit_test(names),
+		cmocka_unit_test(paths),
+		cmocka_unit_test(owners),
 		cmocka_unit_test(listing),
 	};
 

@@ -9,11 +9,21 @@ static struct kurir_arena *arena;
 
 static void spans(void **state)
 {
-	static const struct { const char *text; int64_t ms; } good[] = {
-		{ "0", 0 }, { "1ms", 1 }, { "90s", 90000 }, { "5m", 300000 }, { "1h30m", 5400000 }, { "1d", 86400000 },
-		{ "2w", 1209600000 }, { "1s500ms", 1500 },
+	static const struct {
+		const char *text;
+		int64_t ms;
+	} good[] = {
+		{ "0", 0 },
+		{ "1ms", 1 },
+		{ "90s", 90000 },
+		{ "5m", 300000 },
+		{ "1h30m", 5400000 },
+		{ "1d", 86400000 },
+		{ "2w", 1209600000 },
+		{ "1s500ms", 1500 },
 	};
-	static const char *const bad[] = { "", "5", "m", "5 m", "-5m", "5M", "1h30", "h1", "1.5h", "5mm", "00" };
+	static const char *const bad[] = { "", "5", "m", "5 m", "-5m", "5M", "1h30", "h1", "1.5h",
+		"5mm", "00" };
 	kurir_time span;
 
 	(void)state;
@@ -32,8 +42,16 @@ static void spans(void **state)
 
 static void sizes(void **state)
 {
-	static const struct { const char *text; uint64_t bytes; } good[] = {
-		{ "0", 0 }, { "512", 512 }, { "1K", 1024 }, { "20M", 20971520 }, { "3G", 3221225472 }, { "1T", 1099511627776 },
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+	} good[] = {
+		{ "0", 0 },
+		{ "512", 512 },
+		{ "1K", 1024 },
+		{ "20M", 20971520 },
+		{ "3G", 3221225472 },
+		{ "1T", 1099511627776 },
 		{ "9223372036854775807", INT64_MAX },
 	};
 	static const char *const bad[] = { "", "K", "1k", "1KB", "1 K", "-1", "1.5M", "0x10" };
@@ -53,10 +71,19 @@ static void sizes(void **state)
 
 static void nearest(void **state)
 {
-	static const char *const names[] = { "listeners", "limits", "log", "hostname", "connections-per-peer", "tls" };
-	static const struct { const char *name, *near; } pairs[] = {
-		{ "listener", "listeners" }, { "lsiteners", "listeners" }, { "Limits", "limits" }, { "host", "hostname" },
-		{ "connections_per_peer", "connections-per-peer" }, { "lgo", "log" }, { "frobnicate", NULL }, { "x", NULL },
+	static const char *const names[] = { "listeners", "limits", "log", "hostname",
+		"connections-per-peer", "tls" };
+	static const struct {
+		const char *name, *near;
+	} pairs[] = {
+		{ "listener", "listeners" },
+		{ "lsiteners", "listeners" },
+		{ "Limits", "limits" },
+		{ "host", "hostname" },
+		{ "connections_per_peer", "connections-per-peer" },
+		{ "lgo", "log" },
+		{ "frobnicate", NULL },
+		{ "x", NULL },
 		{ "", NULL },
 	};
 
@@ -82,8 +109,7 @@ struct all {
 	struct kurir_map m;
 };
 static const char *const colours[] = { "red", "green", NULL };
-static const struct kurir_option all[] = {
-	KURIR_OPT_BOOL("b", struct all, b, "true", "."),
+static const struct kurir_option all[] = { KURIR_OPT_BOOL("b", struct all, b, "true", "."),
 	KURIR_OPT_INT("i", struct all, i, "-7", "."),
 	KURIR_OPT_SIZE("s", struct all, s, "20M", "."),
 	KURIR_OPT_SPAN("t", struct all, t, "90s", "."),
@@ -92,13 +118,15 @@ static const struct kurir_option all[] = {
 	KURIR_OPT_SECRET("k", struct all, k, "", "."),
 	KURIR_OPT_CHOICE("c", struct all, c, colours, "green", "."),
 	KURIR_OPT_TEXTS("l", struct all, l, "[\"a\", \"b\"]", "."),
-	KURIR_OPT_MAP("m", struct all, m, "{\"k\": \"v\"}", "."),
-	{ 0 }
-};
+	KURIR_OPT_MAP("m", struct all, m, "{\"k\": \"v\"}", "."), { 0 } };
 
-static void fill(const struct json *object, struct all *conf, struct frozen *memory, struct report *report)
+static void fill(
+    const struct json *object, struct all *conf, struct frozen *memory, struct report *report)
 {
-	struct option_reader rd = { .report = report, .memory = memory, .arena = arena, .folder = KURIR_STR("/etc/kurir"),
+	struct option_reader rd = { .report = report,
+		.memory = memory,
+		.arena = arena,
+		.folder = KURIR_STR("/etc/kurir"),
 		.resolved = true };
 
 	option_fill(&rd, all, object, conf);
@@ -131,8 +159,9 @@ static void presets(void **state)
 
 static void there_and_back(void **state)
 {
-	static const char text[] = "{\"b\":false,\"i\":-9223372036854775807,\"s\":\"3G\",\"t\":\"1h\",\"x\":\"\xc3\xa9\\\"\\n\","
-				   "\"p\":\"/x\",\"k\":\"hush\",\"c\":\"red\",\"l\":[\"x\"],\"m\":{\"a\":[],\"b\":[\"1\",\"2\"]}}";
+	static const char text[] =
+	    "{\"b\":false,\"i\":-9223372036854775807,\"s\":\"3G\",\"t\":\"1h\",\"x\":\"\xc3\xa9\\\"\\n\","
+	    "\"p\":\"/x\",\"k\":\"hush\",\"c\":\"red\",\"l\":[\"x\"],\"m\":{\"a\":[],\"b\":[\"1\",\"2\"]}}";
 	struct report report = REPORT();
 	struct frozen *memory = frozen_new();
 	struct all conf = { 0 };
@@ -184,8 +213,12 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(spans), cmocka_unit_test(sizes), cmocka_unit_test(nearest), cmocka_unit_test(presets),
-		cmocka_unit_test(there_and_back), cmocka_unit_test(sealed),
+		cmocka_unit_test(spans),
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(nearest),
+		cmocka_unit_test(presets),
+		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(sealed),
 	};
 
 	return cmocka_run_group_tests_name("option", tests, set_up, tear_down);

@@ -42,7 +42,8 @@ static void whole(void **state)
 	assert_int_equal(plan->instances[0].caps, KURIR_CAP_NET | KURIR_CAP_BODY);
 	assert_int_equal(plan->instances[2].caps, KURIR_CAP_BODY);
 	assert_int_equal(plan->instances[1].roles, KURIR_ROLE_QUEUE);
-	assert_int_equal(plan->roles, KURIR_ROLE_EDGE | KURIR_ROLE_RELAY | KURIR_ROLE_QUEUE | KURIR_ROLE_CONTROL);
+	assert_int_equal(plan->roles,
+	    KURIR_ROLE_EDGE | KURIR_ROLE_RELAY | KURIR_ROLE_QUEUE | KURIR_ROLE_CONTROL);
 	assert_int_equal(plan->endpoint_count, 1);
 	assert_str(plan->endpoints[0].name, "transport.good");
 	assert_int_equal(plan->endpoints[0].role, KURIR_ROLE_RELAY);
@@ -89,15 +90,18 @@ static void for_role(void **state)
 
 static void broken(void **state)
 {
-	static const char *const texts[] = { "", "{", "{}", "[]", "{\"plan\": 1}", "{\"plan\": 2, \"core\": {}}",
+	static const char *const texts[] = {
+		"", "{", "{}", "[]", "{\"plan\": 1}", "{\"plan\": 2, \"core\": {}}",
 		"{\"plan\": 1, \"core\": []}", "{\"plan\": 1, \"core\": {}}",
-		"{\"plan\": 1, \"core\": {\"version\": 1, \"hostname\": \"a\"}, \"instances\": [5]}" };
+		"{\"plan\": 1, \"core\": {\"version\": 1, \"hostname\": \"a\"}, \"instances\": [5]}"
+	};
 	struct kurir_str error;
 	struct plan *plan;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		assert_int_equal(plan_read(kurir_str_of(texts[i]), arena, &plan, &error), -EINVAL);
+		assert_int_equal(
+		    plan_read(kurir_str_of(texts[i]), arena, &plan, &error), -EINVAL);
 		assert_true(error.len > 0);
 	}
 }
@@ -110,7 +114,8 @@ static void apply(void **state)
 	struct kurir_str error;
 
 	(void)state;
-	assert_int_equal(plan_read(plan_for_role(plan, arena, KURIR_ROLE_EDGE), arena, &part, &error), 0);
+	assert_int_equal(
+	    plan_read(plan_for_role(plan, arena, KURIR_ROLE_EDGE), arena, &part, &error), 0);
 	plan_free(plan);
 	assert_int_equal(plan_apply(part, KURIR_ROLE_EDGE, arena, &error), 0);
 	assert_int_equal(instance_count, 2);
@@ -158,7 +163,10 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whole), cmocka_unit_test(hidden), cmocka_unit_test(for_role), cmocka_unit_test(broken),
+		cmocka_unit_test(whole),
+		cmocka_unit_test(hidden),
+		cmocka_unit_test(for_role),
+		cmocka_unit_test(broken),
 		cmocka_unit_test(apply),
 	};
 
