@@ -1,0 +1,148 @@
+/* compact.c - gives the disk back: segments without a living message go, those with few are rewritten.
+ *
+ * A living message is written again as a record that says where it was (kind MOVED); the
+ * old place is given up only when that record and the log's note of it are durable. */
+#include "queue_role.h"
+
+#include "crc32c.h"
+#include "spool_io.h"
+#include "spool_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#define PERIOD	 1000
+#define AT_ONCE	 32	      /* messages that move in one group commit */
+#define WORTH	 (1u << 20)   /* smaller segments are left alone */
+
+/* Transition: segment without living messages -> nothing. */
+static int drop_dead(struct queue *q)
+{
+	int dropped = 0;
+	for (struct segment *s = q->segments, *next; s != NULL; s = next) {
+		next = s->next;
+		if (!s->sealed || !s->seen || s->live > 0 || s->users > 0)
+			continue;
+		char name[SEGMENT_NAME_MAX];
+		segment_name(name, s->id, ".seg");
+		int r = spool_io->unlink(q->dir, name);
+		if (r < 0 && r != -ENOENT)
+			continue;
+		state_segment_gone(q, s->id);
+		kurir_count(q->self, QUEUE_SEGMENTS_DROPPED, 1);
+		table_segment_free(q, s);
+		dropped++;
+	}
+	return dropped;
+}
+
+struct move {
+	struct queue *q;
+	struct segment *from;
+	uint64_t offset;
+	int result;
+};
+
+/* One message to a new segment.  The record's notice makes the table point there. */
+KURIR_PARKS static int move_message(struct move *v)
+{
+	struct queue *q = v->q;
+	struct message *m = table_find(q, v->from, v->offset);
+	if (m == NULL || m->dead)
+		return 0;
+	struct kurir_arena *arena = kurir_arena_new("queue-move");
+	struct spool_moved moved = { .segment = v->from->id, .offset = v->offset };
+	struct kurir_spool *s = NULL;
+	int r = queue_read_record(q, m, arena, &moved.record, &moved.envelope);
+	if (r == 0)
+		r = spool_begin(q->self, 0, &s);
+	if (r == 0 && moved.record.body_file == 0) {
+		size_t n = (size_t)moved.record.body_length, got = 0;
+		char name[SEGMENT_NAME_MAX];
+		segment_name(name, v->from->id, ".seg");
+		char *body = kurir_alloc(arena, n + 1);
+		int fd = spool_io->open(q->dir, name, O_RDONLY, 0);
+		if (fd >= 0) {
+			r = spool_read_full(fd, body, n, v->offset + SEGMENT_HEAD + moved.record.envelope_length);
+			spool_io->close(fd);
+			got = n;
+		} else {
+			r = fd;
+		}
+		/* A body that rotted is moved as it is, with the checksum that tells. */
+		if (r == 0)
+			r = spool_write_inline(s, (struct kurir_str){ body, got });
+	}
+	if (r == 0)
+		r = spool_commit_moved(s, &moved, kurir_now() + 60000);
+	else if (s != NULL)
+		spool_abort(s);
+	kurir_arena_free(arena);
+	if (r == 0)
+		kurir_count(q->self, QUEUE_MOVED, 1);
+	return r;
+}
+
+KURIR_PARKS static void move_fiber(void *arg)
+{
+	struct move *v = arg;
+	v->result = move_message(v);
+}
+
+KURIR_PARKS static int move_some(struct queue *q, struct segment *from)
+{
+	struct move moves[AT_ONCE];
+	uint32_t bucket = 0;
+	unsigned n = 0;
+	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL && n < AT_ONCE;
+	     m = table_walk(q, &bucket, m))
+		if (m->segment == from && !m->dead)
+			moves[n++] = (struct move){ .q = q, .from = from, .offset = m->offset };
+	if (n == 0)
+		return 0;
+	struct kurir_group *g = kurir_group_begin(q->self);
+	int r = 0;
+	for (unsigned i = 0; i < n; i++)
+		if (kurir_group_go(g, "queue-move", move_fiber, &moves[i]) < 0)
+			moves[i].result = -ENOMEM;
+	kurir_group_wait(g, KURIR_FOREVER);
+	kurir_group_end(g);
+	for (unsigned i = 0; i < n; i++)
+		if (moves[i].result < 0)
+			r = moves[i].result;
+	return r < 0 ? r : (int)n;
+}
+
+KURIR_PARKS static int compact_one(struct queue *q)
+{
+	for (struct segment *s = q->segments; s != NULL; s = s->next) {
+		if (!s->sealed || !s->seen || s->live == 0 || s->known < WORTH || s->live_bytes * 4 > s->known)
+			continue;
+		s->users++;
+		int r;
+		do
+			r = move_some(q, s);
+		while (r > 0);
+		s->users--;
+		if (r == 0)
+			r = state_wait(q, KURIR_FOREVER);
+		return r;
+	}
+	return -ENOENT;
+}
+
+void compact_run(void *arg)
+{
+	struct queue *q = arg;
+	int r = 0;
+	while (r != -ECANCELED) {
+		r = kurir_sleep(kurir_now() + PERIOD);
+		if (r == -ECANCELED)
+			return;
+		drop_dead(q);
+		r = compact_one(q);
+		if (r < 0 && r != -ENOENT && r != -ECANCELED)
+			kurir_log(q->self, KURIR_WARN, r, "cannot rewrite a segment, trying again");
+	}
+}
