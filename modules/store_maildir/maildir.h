@@ -12,7 +12,7 @@
 #include <kurir/store.h>
 
 #define MAILDIR_NAME_MAX 255 /* of a file */
-#define MAILDIR_PATH_MAX 1024
+#define MAILDIR_PATH_MAX 768
 #define MAILDIR_DEPTH	 16 /* levels of mailboxes */
 
 struct maildir_conf {

@@ -82,25 +82,24 @@ int maildir_fsync_dir(const char *path)
 	return r;
 }
 
-/* One level, durable in its parent.  1: made, 0: was there. */
+/* One level, durable in its parent, also when an earlier try did not get so far. */
 static int make_level(char *path)
 {
 	char *slash = strrchr(path, '/');
 	int r = maildir_io.mkdir(path, 0770);
 
-	if (r == -EEXIST)
-		return 0;
-	if (r < 0)
+	if (r < 0 && r != -EEXIST)
 		return r;
 	*slash = '\0';
 	r = maildir_fsync_dir(path);
 	*slash = '/';
-	return r < 0 ? r : 1;
+	return r;
 }
 
 int maildir_make(const char *root, const char *path)
 {
-	static const char *const parts[] = { "/tmp", "/new", "/cur" };
+	/* tmp comes last: where it is, the others are. */
+	static const char *const parts[] = { "/cur", "/new", "/tmp" };
 	char p[MAILDIR_PATH_MAX + 8];
 	size_t skip = strlen(root), len = strlen(path);
 	int r = 0;
@@ -119,5 +118,5 @@ int maildir_make(const char *root, const char *path)
 		memcpy(p + len, parts[i], 5);
 		r = make_level(p);
 	}
-	return r < 0 ? r : 0;
+	return r;
 }

@@ -223,7 +223,7 @@ static int rename_all(const char *account_path, const char *from, const char *to
 {
 	const char *old = from + strlen(account_path) + 1, *new = to + strlen(account_path) + 1;
 	size_t len = strlen(old);
-	char a[MAILDIR_PATH_MAX + 300], b[2 * MAILDIR_PATH_MAX + 300];
+	char a[MAILDIR_PATH_MAX + 300], b[MAILDIR_PATH_MAX + 600];
 	DIR *d = opendir(account_path);
 	struct dirent *e;
 	int r = 0;
@@ -245,7 +245,9 @@ static int rename_all(const char *account_path, const char *from, const char *to
 int maildir_manage(const struct maildir_conf *conf, struct kurir_str account,
     enum kurir_manage_kind kind, struct kurir_str mailbox, struct kurir_str new_name)
 {
-	char account_path[MAILDIR_PATH_MAX], path[MAILDIR_PATH_MAX], to[MAILDIR_PATH_MAX];
+	char *account_path = kurir_alloc(kurir_scratch(), MAILDIR_PATH_MAX);
+	char *path = kurir_alloc(kurir_scratch(), MAILDIR_PATH_MAX);
+	char *to = kurir_alloc(kurir_scratch(), MAILDIR_PATH_MAX);
 	int r = maildir_account_path(conf->root, account, account_path);
 
 	if (r >= 0)
