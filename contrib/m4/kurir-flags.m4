@@ -42,9 +42,11 @@ AC_DEFUN([KURIR_WARNINGS], [
 	    -Wvla -Wformat=2; do
 		KURIR_FLAG([WARN_CFLAGS], [$kurir_flag])
 	done
-	dnl Red zones of a sanitizer make every frame larger than what was written.
+	dnl Red zones of a sanitizer make every frame larger than what was written, and its calls
+	dnl hide from the compiler what was initialized.
 	AS_IF([test -z "$kurir_sanitizers"],
-		[KURIR_FLAG([WARN_CFLAGS], [-Wframe-larger-than=4096])])
+		[KURIR_FLAG([WARN_CFLAGS], [-Wframe-larger-than=4096])],
+		[KURIR_FLAG([WARN_CFLAGS], [-Wno-maybe-uninitialized])])
 	dnl A fiber that waits is in lists by what stands on its stack; it leaves them before it returns.
 	KURIR_FLAG([WARN_CFLAGS], [-Wno-dangling-pointer])
 	dnl A stack of a fiber is small: the frames of what was called are given back.
