@@ -170,7 +170,7 @@ static int injected_failure(struct fiber *f)
 	return fail_with;
 }
 
-int fiber_park(kurir_time until)
+KURIR_PARKS int fiber_park(kurir_time until)
 {
 	struct fiber *f = current;
 	kurir_assert(f);
@@ -183,7 +183,7 @@ int fiber_park(kurir_time until)
 	return park(f);
 }
 
-int fiber_park_shielded(void)
+KURIR_PARKS int fiber_park_shielded(void)
 {
 	struct fiber *f = current;
 	kurir_assert(f);
@@ -193,13 +193,13 @@ int fiber_park_shielded(void)
 	return r;
 }
 
-int kurir_sleep(kurir_time until)
+KURIR_PARKS int kurir_sleep(kurir_time until)
 {
 	int r = fiber_park(until);
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
-int kurir_yield(void)
+KURIR_PARKS int kurir_yield(void)
 {
 	struct fiber *f = current;
 	kurir_assert(f);
@@ -304,17 +304,27 @@ void fiber_trim(void)
 	}
 }
 
-int fiber_waiters_park(struct fiber_waiters *list, kurir_time until)
+KURIR_PARKS static int waiters_park(struct fiber_waiters *list, kurir_time until, bool shielded)
 {
 	struct fiber_waiter w = { .fiber = current, .prev = list->last };
 	*(w.prev ? &w.prev->next : &list->first) = &w;
 	list->last = &w;
-	int r = fiber_park(until);
+	int r = shielded ? fiber_park_shielded() : fiber_park(until);
 	if (!w.fiber)
 		return r;
 	*(w.next ? &w.next->prev : &list->last) = w.prev;
 	*(w.prev ? &w.prev->next : &list->first) = w.next;
 	return r;
+}
+
+KURIR_PARKS int fiber_waiters_park(struct fiber_waiters *list, kurir_time until)
+{
+	return waiters_park(list, until, false);
+}
+
+KURIR_PARKS int fiber_waiters_park_shielded(struct fiber_waiters *list)
+{
+	return waiters_park(list, KURIR_FOREVER, true);
 }
 
 void fiber_waiters_wake(struct fiber_waiters *list, int result)

@@ -67,6 +67,7 @@ struct fiber_waiters {
 /* Parks in the list. Returns what fiber_park does; the list may be gone by then when it was
  * woken. */
 int fiber_waiters_park(struct fiber_waiters *, kurir_time until) KURIR_PARKS;
+int fiber_waiters_park_shielded(struct fiber_waiters *) KURIR_PARKS;
 void fiber_waiters_wake(struct fiber_waiters *, int result); /* all of them */
 
 /* Faults for the tests: the n-th parking call from now returns err (0: off). */

@@ -81,7 +81,7 @@ void group_left(struct fiber_link *link)
 		fiber_waiters_wake(&g->waiters, 0);
 }
 
-int kurir_group_wait(struct kurir_group *g, kurir_time until)
+KURIR_PARKS int kurir_group_wait(struct kurir_group *g, kurir_time until)
 {
 	kurir_assert(g->magic == GROUP_MAGIC);
 	while (g->fibers) {
@@ -99,11 +99,7 @@ KURIR_PARKS static void group_wait_shielded(struct kurir_group *g)
 		loop_turn(KURIR_FOREVER);
 		return;
 	}
-	struct fiber_waiter w = { .fiber = fiber_self(), .prev = g->waiters.last };
-	*(w.prev ? &w.prev->next : &g->waiters.first) = &w;
-	g->waiters.last = &w;
-	while (w.fiber)
-		(void)fiber_park_shielded();
+	(void)fiber_waiters_park_shielded(&g->waiters);
 }
 
 static void group_unlink(struct kurir_group *g)
@@ -116,7 +112,7 @@ static void group_unlink(struct kurir_group *g)
 		fiber_waiters_wake(&parent->waiters, 0);
 }
 
-void kurir_group_end(struct kurir_group *g)
+KURIR_PARKS void kurir_group_end(struct kurir_group *g)
 {
 	if (!g)
 		return;

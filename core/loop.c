@@ -130,7 +130,7 @@ static void waiting_fd_ready(struct loop_fd *f, uint32_t events)
 	fiber_wake(((struct waiting_fd *)f)->fiber, 1);
 }
 
-int loop_wait(int fd, short poll_events, kurir_time until)
+KURIR_PARKS int loop_wait(int fd, short poll_events, kurir_time until)
 {
 	struct waiting_fd w = { .fd = { .fd = fd, .ready = waiting_fd_ready },
 		                .fiber = fiber_self() };

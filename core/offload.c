@@ -128,7 +128,7 @@ static bool thread_start(void)
 	return r == 0;
 }
 
-int kurir_offload(int (*fn)(void *), void *arg, kurir_time until)
+KURIR_PARKS int kurir_offload(int (*fn)(void *), void *arg, kurir_time until)
 {
 	if (!fiber_self())
 		return fn(arg);

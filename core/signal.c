@@ -29,7 +29,7 @@ struct kurir_signal *kurir_signal_new(struct kurir_arena *a)
 	return s;
 }
 
-int kurir_signal_wait(struct kurir_signal *s, kurir_time until)
+KURIR_PARKS int kurir_signal_wait(struct kurir_signal *s, kurir_time until)
 {
 	kurir_assert(s->magic == SIGNAL_MAGIC);
 	return fiber_waiters_park(&s->waiters, until);
