@@ -57,8 +57,7 @@ static uint64_t auth_key(struct kurir_arena *arena, struct kurir_str user)
 }
 
 KURIR_PARKS int kurir_authenticate(struct kurir_self *self, const struct kurir_credentials *c,
-                                   kurir_time until, struct kurir_arena *arena,
-                                   struct kurir_identity *ret)
+    kurir_time until, struct kurir_arena *arena, struct kurir_identity *ret)
 {
 	struct kurir_buf body = KURIR_BUF(CREDENTIALS_MAX);
 	struct kurir_request rq = { .endpoint = "auth", .fd = -1 };
@@ -96,7 +95,7 @@ out:
 /* Asks each provider; a provider in trouble does not let a wrong password through, and its trouble is
  * what is told when nobody else knows the user. */
 KURIR_PARKS static int auth_ask(const struct kurir_credentials *c, struct kurir_arena *arena,
-                                struct kurir_str *ret_account, struct kurir_self **ret_who)
+    struct kurir_str *ret_account, struct kurir_self **ret_who)
 {
 	const struct kurir_auth_ops *ops;
 	struct kurir_self *owner = NULL;
@@ -148,8 +147,8 @@ KURIR_PARKS static int auth_called(const struct kurir_incoming *in, struct kurir
 		r = -EACCES;
 	auth_wipe(c.password);
 	KURIR_EMIT(who, r == 0 ? KURIR_INFO : KURIR_NOTICE, "auth", { "user", c.user },
-	           { "account", account }, { "protocol", c.protocol }, { "peer", c.peer },
-	           { "result", kurir_str_of(auth_result(r)) });
+	    { "account", account }, { "protocol", c.protocol }, { "peer", c.peer },
+	    { "result", kurir_str_of(auth_result(r)) });
 	if (r < 0)
 		return r;
 	r = ticket_issue(arena, auth_key(arena, c.user), account, c.protocol, &ticket);

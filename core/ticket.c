@@ -21,7 +21,7 @@
 /* Only the digest is kept, so that looking it up tells nothing by its time. */
 struct ticket {
 	unsigned char digest[SHA256_DIGEST_LENGTH];
-	kurir_time until;	 /* 0: free */
+	kurir_time until;	  /* 0: free */
 	char *account, *protocol; /* owned */
 };
 static struct ticket tickets[TICKET_SLOTS];
@@ -54,7 +54,7 @@ static char *duplicate(struct kurir_str s)
 }
 
 int ticket_issue(struct kurir_arena *arena, uint64_t key, struct kurir_str account,
-                 struct kurir_str protocol, struct kurir_str *ret)
+    struct kurir_str protocol, struct kurir_str *ret)
 {
 	unsigned char secret[TICKET_BYTES], place[8];
 	struct ticket *t = &tickets[ticket_next++ % TICKET_SLOTS];
@@ -84,7 +84,7 @@ int ticket_issue(struct kurir_arena *arena, uint64_t key, struct kurir_str accou
 }
 
 int ticket_take(struct kurir_arena *arena, struct kurir_str text, struct kurir_str protocol,
-                struct kurir_str *ret_account)
+    struct kurir_str *ret_account)
 {
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	int r = -EACCES;
@@ -97,7 +97,8 @@ int ticket_take(struct kurir_arena *arena, struct kurir_str text, struct kurir_s
 
 		if (t->until == 0 || memcmp(t->digest, digest, sizeof(digest)) != 0)
 			continue;
-		if (t->until >= kurir_now() && kurir_str_equal(kurir_str_of(t->protocol), protocol)) {
+		if (t->until >= kurir_now() &&
+		    kurir_str_equal(kurir_str_of(t->protocol), protocol)) {
 			*ret_account = kurir_copy(arena, kurir_str_of(t->account));
 			r = 0;
 		}
@@ -129,18 +130,21 @@ static uint64_t ticket_key(struct kurir_str text)
 	for (size_t i = 2 * TICKET_BYTES + 1; i < text.len && i < TICKET_TEXT; i++) {
 		char c = text.ptr[i];
 
-		key = key << 4 | (uint64_t)(c >= '0' && c <= '9'   ? c - '0'
-		                            : c >= 'a' && c <= 'f' ? c - 'a' + 10
-		                                                   : 0);
+		key = key << 4 |
+		    (uint64_t)(c >= '0' && c <= '9' ? c - '0'
+			    : c >= 'a' && c <= 'f'  ? c - 'a' + 10
+						    : 0);
 	}
 	return key;
 }
 
-KURIR_PARKS int ticket_redeem(struct kurir_str ticket, struct kurir_str protocol, kurir_time until,
-                              struct kurir_arena *arena, struct kurir_str *ret_account)
+KURIR_PARKS int ticket_redeem(struct kurir_str ticket, struct kurir_str protocol,
+    kurir_time until, struct kurir_arena *arena, struct kurir_str *ret_account)
 {
 	struct kurir_buf body = KURIR_BUF(4096);
-	struct kurir_request rq = { .endpoint = "ticket.redeem", .key = ticket_key(ticket), .fd = -1 };
+	struct kurir_request rq = {
+		.endpoint = "ticket.redeem", .key = ticket_key(ticket), .fd = -1
+	};
 	struct kurir_str reply, account;
 	struct kurir_reader rd;
 	int r = kurir_put_text(&body, ticket);

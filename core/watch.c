@@ -36,7 +36,8 @@ static uint32_t watch_epoll_events(short events)
 
 static void watch_ready(struct loop_fd *f, uint32_t got)
 {
-	struct kurir_watch *w = (struct kurir_watch *)((char *)f - offsetof(struct kurir_watch, fd));
+	struct kurir_watch *w =
+	    (struct kurir_watch *)((char *)f - offsetof(struct kurir_watch, fd));
 	short events = 0;
 	bool gone = false;
 
@@ -68,8 +69,8 @@ static void watch_fire(struct loop_timer *t)
 		w->gone = NULL;
 }
 
-int kurir_watch_new(struct kurir_self *self, int fd, void (*ready)(void *arg, short events), void *arg,
-                    struct kurir_watch **ret)
+int kurir_watch_new(struct kurir_self *self, int fd, void (*ready)(void *arg, short events),
+    void *arg, struct kurir_watch **ret)
 {
 	struct kurir_watch *w = calloc(1, sizeof(*w));
 
@@ -102,7 +103,7 @@ int kurir_watch_set(struct kurir_watch *w, short poll_events, kurir_time until)
 		return 0;
 	}
 	r = w->added ? loop_fd_change(&w->fd, watch_epoll_events(poll_events))
-	             : loop_fd_add(&w->fd, watch_epoll_events(poll_events));
+		     : loop_fd_add(&w->fd, watch_epoll_events(poll_events));
 	if (r >= 0)
 		w->added = true;
 	return r;

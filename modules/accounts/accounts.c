@@ -12,8 +12,8 @@
 #define FILE_MAX (64u << 20)
 
 enum { COUNT_MAILBOX, COUNT_ALIAS, COUNT_UNKNOWN, COUNT_FOREIGN, COUNT_RELOADS };
-static const char *const accounts_counters[] = { "mailbox", "alias", "unknown", "foreign", "reloads",
-	                                         NULL };
+static const char *const accounts_counters[] = { "mailbox", "alias", "unknown", "foreign",
+	"reloads", NULL };
 
 struct accounts {
 	struct kurir_arena *arena; /* of the table in use */
@@ -24,22 +24,22 @@ struct accounts {
 	kurir_time look; /* when to look at the file again */
 };
 
-static const struct kurir_option accounts_options[] = {
-	KURIR_OPT_TEXTS("domains", struct accounts_conf, domains, NULL, "The domains that are ours."),
+static const struct kurir_option accounts_options[] = { KURIR_OPT_TEXTS("domains",
+							    struct accounts_conf, domains, NULL,
+							    "The domains that are ours."),
 	KURIR_OPT_TEXTS("mailboxes", struct accounts_conf, mailboxes, "",
-	                "The addresses that are mailboxes."),
+	    "The addresses that are mailboxes."),
 	KURIR_OPT_MAP("aliases", struct accounts_conf, aliases, "",
-	              "Addresses that stand for one or more other addresses, here or elsewhere."),
+	    "Addresses that stand for one or more other addresses, here or elsewhere."),
 	KURIR_OPT_MAP("catch-all", struct accounts_conf, catch_all, "",
-	              "For a domain: the address that takes mail to all unknown names."),
+	    "For a domain: the address that takes mail to all unknown names."),
 	KURIR_OPT_TEXT("delimiter", struct accounts_conf, delimiter, "+",
-	               "Characters that begin a detail in the local part; empty: none."),
+	    "Characters that begin a detail in the local part; empty: none."),
 	KURIR_OPT_TEXT("postmaster", struct accounts_conf, postmaster, "",
-	               "The address that takes mail to postmaster in every domain without one."),
+	    "The address that takes mail to postmaster in every domain without one."),
 	KURIR_OPT_PATH("mailboxes-file", struct accounts_conf, file, "",
-	               "A file with more mailboxes, one address a line, read again when it changes."),
-	{ 0 }
-};
+	    "A file with more mailboxes, one address a line, read again when it changes."),
+	{ 0 } };
 
 /* A file that is being replaced is read whole or not at all: -EIO when it changed meanwhile. */
 static int accounts_read(const char *path, struct stat *ret_st, char **ret, size_t *ret_len)
@@ -88,7 +88,7 @@ out:
 static bool accounts_same_file(const struct accounts *a, const struct stat *st)
 {
 	return st->st_ino == a->inode && st->st_size == a->size &&
-	       st->st_mtim.tv_sec == a->changed.tv_sec && st->st_mtim.tv_nsec == a->changed.tv_nsec;
+	    st->st_mtim.tv_sec == a->changed.tv_sec && st->st_mtim.tv_nsec == a->changed.tv_nsec;
 }
 
 /* Builds the table; keeps the old one when the file cannot be read. */
@@ -109,7 +109,7 @@ static int accounts_load(struct kurir_self *self)
 	if (r < 0) {
 		kurir_arena_free(arena);
 		return kurir_log(self, KURIR_ERROR, r, "cannot read %.*s%s", KURIR_ARG(c->file),
-		                 a->table != NULL ? ", going on with what was read before" : "");
+		    a->table != NULL ? ", going on with what was read before" : "");
 	}
 	if (text != NULL)
 		more.ptr = text;
@@ -121,8 +121,9 @@ static int accounts_load(struct kurir_self *self)
 		return r;
 	}
 	if (bad > 0)
-		(void)kurir_log(self, KURIR_WARN, 0, "%zu lines of %.*s are not addresses of ours, leaving them out",
-		                bad, KURIR_ARG(c->file));
+		(void)kurir_log(self, KURIR_WARN, 0,
+		    "%zu lines of %.*s are not addresses of ours, leaving them out", bad,
+		    KURIR_ARG(c->file));
 	kurir_arena_free(a->arena);
 	a->arena = arena;
 	a->table = t;
@@ -148,8 +149,8 @@ static void accounts_refresh(struct kurir_self *self)
 }
 
 /* The match's texts are copied: the table may be replaced while the caller parks. */
-static int accounts_find(struct kurir_self *self, struct kurir_str address, struct kurir_arena *arena,
-                         struct kurir_account_match *ret)
+static int accounts_find(struct kurir_self *self, struct kurir_str address,
+    struct kurir_arena *arena, struct kurir_account_match *ret)
 {
 	struct accounts *a = kurir_state(self);
 	struct kurir_str *items;
@@ -182,7 +183,8 @@ static int accounts_rcpt(struct kurir_self *self, struct kurir_tx *tx, struct ku
 		return KURIR_ACCEPT;
 	case KURIR_ACCOUNT_UNKNOWN:
 		kurir_count(self, COUNT_UNKNOWN, 1);
-		(void)kurir_reply(kurir_tx_conn(tx), 550, "5.1.1", "no mailbox of that name here");
+		(void)kurir_reply(
+		    kurir_tx_conn(tx), 550, "5.1.1", "no mailbox of that name here");
 		return KURIR_REJECT;
 	case KURIR_ACCOUNT_FOREIGN:
 		break;
@@ -195,7 +197,8 @@ static int accounts_check(const void *conf, struct kurir_arena *arena, struct ku
 {
 	size_t bad;
 
-	return accounts_table_build(arena, conf, KURIR_STR(""), &bad, error) != NULL ? 0 : -EINVAL;
+	return accounts_table_build(arena, conf, KURIR_STR(""), &bad, error) != NULL ? 0
+										     : -EINVAL;
 }
 
 static int accounts_start(struct kurir_self *self)
@@ -213,21 +216,22 @@ static void accounts_stop(struct kurir_self *self)
 }
 
 static const struct kurir_smtp_hooks accounts_smtp = { .size = sizeof(accounts_smtp),
-	                                               .rcpt = accounts_rcpt };
+	.rcpt = accounts_rcpt };
 static const struct kurir_accounts_ops accounts_ops = { sizeof(accounts_ops), accounts_find };
 static const struct kurir_service accounts_services[] = {
 	{ .kind = "accounts", .name = "accounts", .ops = &accounts_ops }, { 0 }
 };
 static const struct kurir_path accounts_paths[] = {
 	{ .option = "mailboxes-file",
-	  .read = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_STORE | KURIR_ROLE_ACCESS },
+	    .read = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_STORE | KURIR_ROLE_ACCESS },
 	{ 0 }
 };
 
-KURIR_MODULE(accounts, .version = "1", .summary = "Which addresses are ours: domains, mailboxes, aliases",
-             .roles = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_STORE | KURIR_ROLE_ACCESS,
-             .caps = KURIR_CAP_FILES, .conf_size = sizeof(struct accounts_conf),
-             .self_size = sizeof(struct accounts), .options = accounts_options,
-             .counters = accounts_counters, .services = accounts_services, .paths = accounts_paths,
-             .check = accounts_check, .start = accounts_start, .stop = accounts_stop,
-             .smtp = &accounts_smtp);
+KURIR_MODULE(accounts, .version = "1",
+    .summary = "Which addresses are ours: domains, mailboxes, aliases",
+    .roles = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_STORE | KURIR_ROLE_ACCESS,
+    .caps = KURIR_CAP_FILES, .conf_size = sizeof(struct accounts_conf),
+    .self_size = sizeof(struct accounts), .options = accounts_options,
+    .counters = accounts_counters, .services = accounts_services, .paths = accounts_paths,
+    .check = accounts_check, .start = accounts_start, .stop = accounts_stop,
+    .smtp = &accounts_smtp);

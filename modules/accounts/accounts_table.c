@@ -53,7 +53,7 @@ static struct kurir_str unquote(struct kurir_arena *arena, struct kurir_str loca
 }
 
 int accounts_address(struct kurir_arena *arena, struct kurir_str address,
-                     struct kurir_str *ret_local, struct kurir_str *ret_domain)
+    struct kurir_str *ret_local, struct kurir_str *ret_domain)
 {
 	ssize_t at = kurir_str_find_last(address, '@');
 	struct kurir_str local = address, domain = KURIR_STR("");
@@ -99,11 +99,12 @@ static void complain(struct accounts_build *b, struct kurir_str sentence)
 	if (b->errors == 1)
 		b->error = sentence;
 	else
-		b->error = kurir_format(b->arena, "%.*s; %.*s", KURIR_ARG(b->error),
-		                        KURIR_ARG(sentence));
+		b->error = kurir_format(
+		    b->arena, "%.*s; %.*s", KURIR_ARG(b->error), KURIR_ARG(sentence));
 }
 
-static struct kurir_str join(struct kurir_arena *arena, struct kurir_str local, struct kurir_str domain)
+static struct kurir_str join(
+    struct kurir_arena *arena, struct kurir_str local, struct kurir_str domain)
 {
 	char *p = kurir_alloc(arena, local.len + domain.len + 2);
 
@@ -114,31 +115,35 @@ static struct kurir_str join(struct kurir_arena *arena, struct kurir_str local, 
 }
 
 /* The key of an address as written in the configuration; empty after a complaint. */
-static struct kurir_str own_key(struct accounts_build *b, struct kurir_str address, const char *what)
+static struct kurir_str own_key(
+    struct accounts_build *b, struct kurir_str address, const char *what)
 {
 	struct kurir_str local, domain;
 
 	if (accounts_address(b->arena, address, &local, &domain) < 0 || domain.len == 0) {
-		complain(b, kurir_format(b->arena, "%s \"%.*s\" is not an address: write name@domain", what,
-		                         KURIR_ARG(address)));
+		complain(b,
+		    kurir_format(b->arena, "%s \"%.*s\" is not an address: write name@domain",
+			what, KURIR_ARG(address)));
 		return KURIR_STR("");
 	}
 	if (lookup(b->table, domain) == NULL) {
-		complain(b, kurir_format(b->arena, "%s \"%.*s\" is outside of \"domains\"", what,
-		                         KURIR_ARG(address)));
+		complain(b,
+		    kurir_format(b->arena, "%s \"%.*s\" is outside of \"domains\"", what,
+			KURIR_ARG(address)));
 		return KURIR_STR("");
 	}
 	return join(b->arena, local, domain);
 }
 
 static void add(struct accounts_build *b, struct kurir_str key, enum kurir_account_kind kind,
-                struct kurir_texts targets)
+    struct kurir_texts targets)
 {
 	struct accounts_entry *e = slot(b->table, key);
 
 	if (e->kind != KURIR_ACCOUNT_FOREIGN) {
-		complain(b, kurir_format(b->arena, "\"%.*s\" stands there twice%s", KURIR_ARG(key),
-		                         e->kind != kind ? ", as a mailbox and as an alias" : ""));
+		complain(b,
+		    kurir_format(b->arena, "\"%.*s\" stands there twice%s", KURIR_ARG(key),
+			e->kind != kind ? ", as a mailbox and as an alias" : ""));
 		return;
 	}
 	e->address = key;
@@ -153,7 +158,8 @@ static void add_domains(struct accounts_build *b, const struct accounts_conf *c)
 		struct kurir_str d = kurir_lower(b->arena, c->domains.items[i]);
 
 		if (d.len == 0 || d.len > 255 || kurir_str_find(d, '@') >= 0)
-			complain(b, kurir_format(b->arena, "\"%.*s\" is not a domain", KURIR_ARG(d)));
+			complain(
+			    b, kurir_format(b->arena, "\"%.*s\" is not a domain", KURIR_ARG(d)));
 		else
 			add(b, d, KURIR_ACCOUNT_UNKNOWN, (struct kurir_texts){ 0 });
 	}
@@ -163,10 +169,13 @@ static void add_domains(struct accounts_build *b, const struct accounts_conf *c)
 		struct accounts_entry *e = slot(b->table, d);
 
 		if (e->kind == KURIR_ACCOUNT_FOREIGN)
-			complain(b, kurir_format(b->arena, "catch-all of \"%.*s\", which is not in \"domains\"",
-			                         KURIR_ARG(d)));
+			complain(b,
+			    kurir_format(b->arena,
+				"catch-all of \"%.*s\", which is not in \"domains\"",
+				KURIR_ARG(d)));
 		else if (e->targets.count > 0)
-			complain(b, kurir_format(b->arena, "two catch-alls for \"%.*s\"", KURIR_ARG(d)));
+			complain(b,
+			    kurir_format(b->arena, "two catch-alls for \"%.*s\"", KURIR_ARG(d)));
 		else
 			e->targets = p->values;
 	}
@@ -186,7 +195,9 @@ static void add_addresses(struct accounts_build *b, const struct accounts_conf *
 
 		key = own_key(b, p->key, "alias");
 		if (key.len > 0 && p->values.count == 0)
-			complain(b, kurir_format(b->arena, "alias \"%.*s\" has no addresses", KURIR_ARG(key)));
+			complain(b,
+			    kurir_format(
+				b->arena, "alias \"%.*s\" has no addresses", KURIR_ARG(key)));
 		else if (key.len > 0)
 			add(b, key, KURIR_ACCOUNT_ALIAS, p->values);
 	}
@@ -223,9 +234,9 @@ static size_t add_file(struct accounts_build *b, struct kurir_str more)
 }
 
 /* What find() says of an address, without making anything. */
-static const struct accounts_entry *resolve(const struct accounts_table *t, struct kurir_str local,
-                                            struct kurir_str domain, struct kurir_arena *arena,
-                                            struct kurir_str *ret_detail)
+static const struct accounts_entry *resolve(const struct accounts_table *t,
+    struct kurir_str local, struct kurir_str domain, struct kurir_arena *arena,
+    struct kurir_str *ret_detail)
 {
 	const struct accounts_entry *e = lookup(t, join(arena, local, domain));
 
@@ -242,15 +253,16 @@ static const struct accounts_entry *resolve(const struct accounts_table *t, stru
 }
 
 /* One target of an alias or catch-all: the entry it leads to, NULL when it leaves us or is wrong. */
-static struct accounts_entry *target(struct accounts_build *b, struct kurir_str from,
-                                     struct kurir_str address)
+static struct accounts_entry *target(
+    struct accounts_build *b, struct kurir_str from, struct kurir_str address)
 {
 	struct kurir_str local, domain, detail;
 	const struct accounts_entry *e, *d;
 
 	if (accounts_address(b->arena, address, &local, &domain) < 0 || domain.len == 0) {
-		complain(b, kurir_format(b->arena, "\"%.*s\" leads to \"%.*s\", which is not an address",
-		                         KURIR_ARG(from), KURIR_ARG(address)));
+		complain(b,
+		    kurir_format(b->arena, "\"%.*s\" leads to \"%.*s\", which is not an address",
+			KURIR_ARG(from), KURIR_ARG(address)));
 		return NULL;
 	}
 	d = lookup(b->table, domain);
@@ -258,8 +270,9 @@ static struct accounts_entry *target(struct accounts_build *b, struct kurir_str 
 		return NULL;
 	e = resolve(b->table, local, domain, b->arena, &detail);
 	if (e == NULL && d->targets.count == 0 && !b->lenient && b->table->postmaster.len == 0)
-		complain(b, kurir_format(b->arena, "\"%.*s\" leads to \"%.*s\", which does not exist",
-		                         KURIR_ARG(from), KURIR_ARG(address)));
+		complain(b,
+		    kurir_format(b->arena, "\"%.*s\" leads to \"%.*s\", which does not exist",
+			KURIR_ARG(from), KURIR_ARG(address)));
 	return e == NULL ? NULL : &b->table->entries[e - b->table->entries];
 }
 
@@ -285,8 +298,9 @@ static void find_loops(struct accounts_build *b, struct accounts_entry *start)
 		if (to == NULL || to->kind != KURIR_ACCOUNT_ALIAS || to->walk == 2)
 			continue;
 		if (to->walk == 1) {
-			complain(b, kurir_format(b->arena, "alias loop: \"%.*s\" leads back to \"%.*s\"",
-			                         KURIR_ARG(e->address), KURIR_ARG(to->address)));
+			complain(b,
+			    kurir_format(b->arena, "alias loop: \"%.*s\" leads back to \"%.*s\"",
+				KURIR_ARG(e->address), KURIR_ARG(to->address)));
 			continue;
 		}
 		to->walk = 1;
@@ -304,9 +318,9 @@ static size_t lines(struct kurir_str s)
 	return n;
 }
 
-struct accounts_table *accounts_table_build(struct kurir_arena *arena, const struct accounts_conf *c,
-                                            struct kurir_str more, size_t *ret_bad,
-                                            struct kurir_str *error)
+struct accounts_table *accounts_table_build(struct kurir_arena *arena,
+    const struct accounts_conf *c, struct kurir_str more, size_t *ret_bad,
+    struct kurir_str *error)
 {
 	struct accounts_table *t = kurir_alloc(arena, sizeof(*t));
 	struct accounts_build b = { .table = t, .arena = arena, .lenient = c->file.len > 0 };
@@ -332,8 +346,8 @@ struct accounts_table *accounts_table_build(struct kurir_arena *arena, const str
 			(void)target(&b, e->address, e->targets.items[k]);
 	}
 	if (b.errors > ERRORS_SHOWN)
-		b.error = kurir_format(arena, "%.*s; and %zu more", KURIR_ARG(b.error),
-		                       b.errors - ERRORS_SHOWN);
+		b.error = kurir_format(
+		    arena, "%.*s; and %zu more", KURIR_ARG(b.error), b.errors - ERRORS_SHOWN);
 	if (b.errors == 0)
 		return t;
 	*error = b.error;
@@ -346,7 +360,7 @@ size_t accounts_table_count(const struct accounts_table *t)
 }
 
 void accounts_table_find(const struct accounts_table *t, struct kurir_str address,
-                         struct kurir_arena *arena, struct kurir_account_match *ret)
+    struct kurir_arena *arena, struct kurir_account_match *ret)
 {
 	struct kurir_account_match m = { .account = KURIR_STR(""), .detail = KURIR_STR("") };
 	struct kurir_str local, domain;
@@ -355,7 +369,8 @@ void accounts_table_find(const struct accounts_table *t, struct kurir_str addres
 	if (accounts_address(arena, address, &local, &domain) < 0)
 		goto out;
 	/* RFC 5321 4.5.1: "RCPT TO:<Postmaster>" without a domain is always ours. */
-	if (domain.len == 0 && kurir_str_equal(local, KURIR_STR("postmaster")) && t->postmaster.len > 0)
+	if (domain.len == 0 && kurir_str_equal(local, KURIR_STR("postmaster")) &&
+	    t->postmaster.len > 0)
 		goto postmaster;
 	d = lookup(t, domain);
 	if (domain.len == 0 || d == NULL || d->kind != KURIR_ACCOUNT_UNKNOWN)
@@ -364,7 +379,8 @@ void accounts_table_find(const struct accounts_table *t, struct kurir_str addres
 	e = resolve(t, local, domain, arena, &m.detail);
 	if (e != NULL) {
 		m.kind = e->kind;
-		m.account = e->kind == KURIR_ACCOUNT_MAILBOX ? kurir_copy(arena, e->address) : m.account;
+		m.account =
+		    e->kind == KURIR_ACCOUNT_MAILBOX ? kurir_copy(arena, e->address) : m.account;
 		m.addresses = e->targets;
 		goto out;
 	}

@@ -28,11 +28,16 @@ struct auth_file_conf {
 };
 
 enum {
-	COUNT_ACCEPTED, COUNT_CACHED, COUNT_WRONG, COUNT_UNKNOWN, COUNT_LOCKED, COUNT_BUSY, COUNT_RELOADS,
+	COUNT_ACCEPTED,
+	COUNT_CACHED,
+	COUNT_WRONG,
+	COUNT_UNKNOWN,
+	COUNT_LOCKED,
+	COUNT_BUSY,
+	COUNT_RELOADS,
 };
-static const char *const auth_file_counters[] = {
-	"accepted", "cached", "wrong", "unknown", "locked", "busy", "reloads", NULL
-};
+static const char *const auth_file_counters[] = { "accepted", "cached", "wrong", "unknown",
+	"locked", "busy", "reloads", NULL };
 
 struct cache_entry {
 	unsigned char digest[DIGEST];
@@ -57,23 +62,24 @@ struct auth_file {
 
 static const struct kurir_option auth_file_options[] = {
 	KURIR_OPT_PATH("users", struct auth_file_conf, users, NULL,
-	               "The file: lines of user:hash, see below; read again when it changes."),
+	    "The file: lines of user:hash, see below; read again when it changes."),
 	KURIR_OPT_TEXT("domain", struct auth_file_conf, domain, "",
-	               "Added with an @ to names without a domain, in the file and at login."),
-	KURIR_OPT_RANGE("failures", KURIR_INT, int64_t, struct auth_file_conf, failures, "5", 0, 1000,
-	                "Wrong passwords of a user that cost no waiting."),
-	KURIR_OPT_RANGE("failures-network", KURIR_INT, int64_t, struct auth_file_conf, failures_network,
-	                "20", 0, 100000, "The same for all users together, from one /24 or /64."),
-	KURIR_OPT_RANGE("back-off", KURIR_SPAN, kurir_time, struct auth_file_conf, back_off, "1s", 1,
-	                86400000, "How long the next failure locks; doubles with each further one."),
-	KURIR_OPT_RANGE("back-off-maximum", KURIR_SPAN, kurir_time, struct auth_file_conf, back_off_most,
-	                "5m", 1, 86400000, "The longest time a failure locks."),
+	    "Added with an @ to names without a domain, in the file and at login."),
+	KURIR_OPT_RANGE("failures", KURIR_INT, int64_t, struct auth_file_conf, failures, "5", 0,
+	    1000, "Wrong passwords of a user that cost no waiting."),
+	KURIR_OPT_RANGE("failures-network", KURIR_INT, int64_t, struct auth_file_conf,
+	    failures_network, "20", 0, 100000,
+	    "The same for all users together, from one /24 or /64."),
+	KURIR_OPT_RANGE("back-off", KURIR_SPAN, kurir_time, struct auth_file_conf, back_off, "1s",
+	    1, 86400000, "How long the next failure locks; doubles with each further one."),
+	KURIR_OPT_RANGE("back-off-maximum", KURIR_SPAN, kurir_time, struct auth_file_conf,
+	    back_off_most, "5m", 1, 86400000, "The longest time a failure locks."),
 	KURIR_OPT_SPAN("forget", struct auth_file_conf, forget, "15m",
-	               "Failures are forgotten after so long without one."),
-	KURIR_OPT_RANGE("cache", KURIR_SPAN, kurir_time, struct auth_file_conf, cache, "60s", 0, 3600000,
-	                "How long a right password is remembered, as a keyed digest; 0s: not."),
-	KURIR_OPT_RANGE("waiting", KURIR_INT, int64_t, struct auth_file_conf, waiting, "256", 1, 65536,
-	                "Checks that may wait at once; more are told to try later."),
+	    "Failures are forgotten after so long without one."),
+	KURIR_OPT_RANGE("cache", KURIR_SPAN, kurir_time, struct auth_file_conf, cache, "60s", 0,
+	    3600000, "How long a right password is remembered, as a keyed digest; 0s: not."),
+	KURIR_OPT_RANGE("waiting", KURIR_INT, int64_t, struct auth_file_conf, waiting, "256", 1,
+	    65536, "Checks that may wait at once; more are told to try later."),
 	{ 0 }
 };
 
@@ -139,8 +145,8 @@ static int auth_file_load(struct kurir_self *self)
 	free((void *)(uintptr_t)text.ptr);
 	if (bad > 0)
 		(void)kurir_log(self, KURIR_WARN, 0,
-		                "%.*s:%u: not user:hash, or a name for the second time, leaving it out",
-		                KURIR_ARG(c->users), bad);
+		    "%.*s:%u: not user:hash, or a name for the second time, leaving it out",
+		    KURIR_ARG(c->users), bad);
 	return 0;
 }
 
@@ -156,13 +162,14 @@ static void auth_file_refresh(struct kurir_self *self)
 	a->look = kurir_now() + 500;
 	if (stat(c->users.ptr, &st) < 0)
 		return; /* between two renames; the old users stay */
-	if (st.st_ino == a->inode && st.st_size == a->size && st.st_mtim.tv_sec == a->changed.tv_sec &&
-	    st.st_mtim.tv_nsec == a->changed.tv_nsec)
+	if (st.st_ino == a->inode && st.st_size == a->size &&
+	    st.st_mtim.tv_sec == a->changed.tv_sec && st.st_mtim.tv_nsec == a->changed.tv_nsec)
 		return;
 	r = auth_file_load(self);
 	if (r < 0)
-		(void)kurir_log(self, KURIR_ERROR, r, "cannot read %.*s again, going on with the users of before",
-		                KURIR_ARG(c->users));
+		(void)kurir_log(self, KURIR_ERROR, r,
+		    "cannot read %.*s again, going on with the users of before",
+		    KURIR_ARG(c->users));
 	else
 		kurir_count(self, COUNT_RELOADS, 1);
 }
@@ -185,8 +192,8 @@ static uint64_t keyed_number(const struct auth_file *a, struct kurir_str s)
 }
 
 /* HMAC(process key, user NUL password) */
-static void cache_digest(const struct auth_file *a, struct kurir_str user, struct kurir_str password,
-                         unsigned char ret[DIGEST])
+static void cache_digest(const struct auth_file *a, struct kurir_str user,
+    struct kurir_str password, unsigned char ret[DIGEST])
 {
 	char text[1024 + 1 + PASSWORD_MAX];
 	size_t n = user.len;
@@ -199,7 +206,8 @@ static void cache_digest(const struct auth_file *a, struct kurir_str user, struc
 	OPENSSL_cleanse(text, n);
 }
 
-static struct cache_entry *cache_slot(const struct auth_file *a, const unsigned char digest[DIGEST])
+static struct cache_entry *cache_slot(
+    const struct auth_file *a, const unsigned char digest[DIGEST])
 {
 	uint32_t n;
 
@@ -212,7 +220,7 @@ static bool cache_has(const struct auth_file *a, const unsigned char digest[DIGE
 	const struct cache_entry *e = cache_slot(a, digest);
 
 	return e->until > kurir_now() && e->generation == a->generation &&
-	       CRYPTO_memcmp(e->digest, digest, DIGEST) == 0;
+	    CRYPTO_memcmp(e->digest, digest, DIGEST) == 0;
 }
 
 static void cache_put(struct auth_file *a, const unsigned char digest[DIGEST], kurir_time until)
@@ -243,8 +251,8 @@ static int auth_hash_run(void *arg)
 }
 
 /* 1: right, 0: wrong, or -errno. */
-KURIR_PARKS static int auth_file_hash(struct kurir_self *self, struct kurir_str password,
-                                      struct kurir_str hash)
+KURIR_PARKS static int auth_file_hash(
+    struct kurir_self *self, struct kurir_str password, struct kurir_str hash)
 {
 	const struct auth_file_conf *c = kurir_conf(self);
 	struct auth_file *a = kurir_state(self);
@@ -274,15 +282,16 @@ struct auth_keys {
 	uint64_t user, network, pair;
 };
 
-static void auth_file_keys(const struct auth_file *a, struct kurir_str user, struct kurir_str peer,
-                           struct auth_keys *ret)
+static void auth_file_keys(const struct auth_file *a, struct kurir_str user,
+    struct kurir_str peer, struct auth_keys *ret)
 {
 	struct kurir_arena *arena = kurir_scratch();
 	struct kurir_str net = backoff_network(arena, peer);
 
 	ret->user = keyed_number(a, kurir_format(arena, "u %.*s", KURIR_ARG(user)));
 	ret->network = keyed_number(a, kurir_format(arena, "n %.*s", KURIR_ARG(net)));
-	ret->pair = keyed_number(a, kurir_format(arena, "p %.*s %.*s", KURIR_ARG(net), KURIR_ARG(user)));
+	ret->pair =
+	    keyed_number(a, kurir_format(arena, "p %.*s %.*s", KURIR_ARG(net), KURIR_ARG(user)));
 }
 
 /* Who logged in from this network before is not locked out by strangers elsewhere who guess. */
@@ -290,16 +299,18 @@ static bool auth_file_locked(const struct auth_file *a, const struct auth_keys *
 {
 	kurir_time now = kurir_now();
 
-	if (backoff_locked(a->backoff, k->network, now) || backoff_locked(a->backoff, k->pair, now))
+	if (backoff_locked(a->backoff, k->network, now) ||
+	    backoff_locked(a->backoff, k->pair, now))
 		return true;
 	return backoff_locked(a->backoff, k->user, now) &&
-	       !backoff_praised(a->backoff, k->pair, now, PRAISE);
+	    !backoff_praised(a->backoff, k->pair, now, PRAISE);
 }
 
-static void auth_file_count_failure(const struct auth_file_conf *c, struct auth_file *a,
-                                    const struct auth_keys *k)
+static void auth_file_count_failure(
+    const struct auth_file_conf *c, struct auth_file *a, const struct auth_keys *k)
 {
-	struct backoff_rule user = { (uint32_t)c->failures, c->back_off, c->back_off_most, c->forget };
+	struct backoff_rule user = { (uint32_t)c->failures, c->back_off, c->back_off_most,
+		c->forget };
 	struct backoff_rule net = user;
 	kurir_time now = kurir_now();
 
@@ -323,8 +334,8 @@ static void auth_file_forgive(struct auth_file *a, const struct auth_keys *k, bo
 	}
 }
 
-KURIR_PARKS static int auth_file_check(struct kurir_self *self, const struct kurir_credentials *cr,
-                                       struct kurir_arena *arena, struct kurir_str *ret_account)
+KURIR_PARKS static int auth_file_check(struct kurir_self *self,
+    const struct kurir_credentials *cr, struct kurir_arena *arena, struct kurir_str *ret_account)
 {
 	const struct auth_file_conf *c = kurir_conf(self);
 	struct auth_file *a = kurir_state(self);
@@ -360,10 +371,10 @@ KURIR_PARKS static int auth_file_check(struct kurir_self *self, const struct kur
 	r = auth_file_hash(self, cr->password, hash);
 	if (r < 0) {
 		auth_file_forgive(a, &keys, false);
-		return r == -EAGAIN || r == -ECANCELED ? r
-		                                       : kurir_log(self, KURIR_ERROR, r,
-		                                                   "cannot check the password of %.*s",
-		                                                   KURIR_ARG(name));
+		return r == -EAGAIN || r == -ECANCELED
+		    ? r
+		    : kurir_log(self, KURIR_ERROR, r, "cannot check the password of %.*s",
+			  KURIR_ARG(name));
 	}
 	if (r == 1 && usable) {
 		auth_file_forgive(a, &keys, true);
@@ -390,14 +401,15 @@ static int auth_file_start(struct kurir_self *self)
 	a->cache = kurir_alloc(kurir_self_arena(self), CACHE_SLOTS * sizeof(*a->cache));
 	a->backoff = kurir_alloc(kurir_self_arena(self), sizeof(*a->backoff));
 	data = calloc(1, sizeof(*data));
-	if (data != NULL && crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof(setting)) != NULL &&
+	if (data != NULL &&
+	    crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof(setting)) != NULL &&
 	    crypt_rn("", setting, data, sizeof(*data)) != NULL)
 		memcpy(a->decoy, data->output, sizeof(a->decoy));
 	free(data);
 	r = auth_file_load(self);
 	if (r < 0)
 		return kurir_log(self, KURIR_ERROR, r,
-		                 "cannot read %.*s: make it with \"kurirctl passwd\"", KURIR_ARG(c->users));
+		    "cannot read %.*s: make it with \"kurirctl passwd\"", KURIR_ARG(c->users));
 	return 0;
 }
 
@@ -414,12 +426,12 @@ static const struct kurir_auth_ops auth_file_ops = { sizeof(auth_file_ops), auth
 static const struct kurir_service auth_file_services[] = {
 	{ .kind = "auth", .name = "auth_file", .ops = &auth_file_ops }, { 0 }
 };
-static const struct kurir_path auth_file_paths[] = { { .option = "users", .read = KURIR_ROLE_AUTH },
-	                                             { 0 } };
+static const struct kurir_path auth_file_paths[] = {
+	{ .option = "users", .read = KURIR_ROLE_AUTH }, { 0 }
+};
 
 KURIR_MODULE(auth_file, .version = "1", .summary = "Users and password hashes in a file",
-             .roles = KURIR_ROLE_AUTH, .caps = KURIR_CAP_FILES | KURIR_CAP_SPAWN,
-             .conf_size = sizeof(struct auth_file_conf), .self_size = sizeof(struct auth_file),
-             .options = auth_file_options, .counters = auth_file_counters,
-             .services = auth_file_services, .paths = auth_file_paths, .start = auth_file_start,
-             .stop = auth_file_stop);
+    .roles = KURIR_ROLE_AUTH, .caps = KURIR_CAP_FILES | KURIR_CAP_SPAWN,
+    .conf_size = sizeof(struct auth_file_conf), .self_size = sizeof(struct auth_file),
+    .options = auth_file_options, .counters = auth_file_counters, .services = auth_file_services,
+    .paths = auth_file_paths, .start = auth_file_start, .stop = auth_file_stop);

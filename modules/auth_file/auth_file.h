@@ -17,8 +17,8 @@ struct users_line {
 int users_line(struct kurir_str line, struct users_line *ret);
 /* All of a file; domain is added to names without one.  Wrong lines are left out, the first one's number
  * in *ret_bad_line (0: none).  The first of two equal names counts. */
-struct users *users_parse(struct kurir_arena *, struct kurir_str text, struct kurir_str domain,
-                          unsigned *ret_bad_line);
+struct users *users_parse(
+    struct kurir_arena *, struct kurir_str text, struct kurir_str domain, unsigned *ret_bad_line);
 const struct users_user *users_find(const struct users *, struct kurir_str name);
 size_t users_count(const struct users *);
 /* A hash that a password for nobody is checked against: as slow as most in the file. */

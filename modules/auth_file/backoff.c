@@ -49,7 +49,8 @@ bool backoff_locked(const struct backoff *b, uint64_t key, kurir_time now)
 	return e != NULL && e->until > now;
 }
 
-void backoff_fail(struct backoff *b, uint64_t key, const struct backoff_rule *rule, kurir_time now)
+void backoff_fail(
+    struct backoff *b, uint64_t key, const struct backoff_rule *rule, kurir_time now)
 {
 	struct backoff_entry *e = make(b, key);
 	kurir_time span = rule->first;

@@ -47,7 +47,8 @@ int users_line(struct kurir_str line, struct users_line *ret)
 	return 1;
 }
 
-struct kurir_str users_name(struct kurir_arena *arena, struct kurir_str name, struct kurir_str domain)
+struct kurir_str users_name(
+    struct kurir_arena *arena, struct kurir_str name, struct kurir_str domain)
 {
 	char *p;
 
@@ -69,8 +70,8 @@ static struct users_user *slot(const struct users *u, struct kurir_str name)
 	return &u->table[i];
 }
 
-struct users *users_parse(struct kurir_arena *arena, struct kurir_str text, struct kurir_str domain,
-                          unsigned *ret_bad_line)
+struct users *users_parse(struct kurir_arena *arena, struct kurir_str text,
+    struct kurir_str domain, unsigned *ret_bad_line)
 {
 	struct users *u = kurir_alloc(arena, sizeof(*u));
 	size_t lines = 1;

@@ -4,10 +4,8 @@
 
 #include <errno.h>
 
-static const char *const dns_counters[] = {
-	"asked", "merged", "found", "nodata", "nxdomain", "servfail", "bogus", "secure", "timeout", "busy",
-	NULL
-};
+static const char *const dns_counters[] = { "asked", "merged", "found", "nodata", "nxdomain",
+	"servfail", "bogus", "secure", "timeout", "busy", NULL };
 
 struct dns {
 	struct dns_resolver *resolver;
@@ -15,33 +13,35 @@ struct dns {
 
 static const struct kurir_option dns_options[] = {
 	KURIR_OPT_TEXTS("forwarders", struct dns_conf, forwarders, "",
-	                "Servers that resolve for us, as address or address@port; none: from the root."),
+	    "Servers that resolve for us, as address or address@port; none: from the root."),
 	KURIR_OPT_MAP("stub-zones", struct dns_conf, stubs, "",
-	              "For a zone: the addresses of its own servers, as address or address@port."),
+	    "For a zone: the addresses of its own servers, as address or address@port."),
 	KURIR_OPT_PATH("root-hints", struct dns_conf, root_hints, "",
-	               "A file with the root servers, instead of the built-in list."),
+	    "A file with the root servers, instead of the built-in list."),
 	KURIR_OPT_TEXTS("trust-anchors", struct dns_conf, anchors, "",
-	                "DS or DNSKEY records, as in a zone file, that DNSSEC trusts."),
+	    "DS or DNSKEY records, as in a zone file, that DNSSEC trusts."),
 	KURIR_OPT_PATH("trust-anchor-file", struct dns_conf, anchor_file, "",
-	               "A file with such records; Debian's is /usr/share/dns/root.key."),
+	    "A file with such records; Debian's is /usr/share/dns/root.key."),
 	KURIR_OPT_TEXTS("insecure-zones", struct dns_conf, insecure, "",
-	                "Zones that are not validated though they lie below a trust anchor."),
+	    "Zones that are not validated though they lie below a trust anchor."),
 	KURIR_OPT_BOOL("local-zones", struct dns_conf, local_zones, "false",
-	               "Answer for private and test zones (RFC 6303, 6761) without asking anybody."),
-	KURIR_OPT_RANGE("timeout", KURIR_SPAN, kurir_time, struct dns_conf, timeout, "20s", 100, 300000,
-	                "A question that takes longer is a server failure."),
+	    "Answer for private and test zones (RFC 6303, 6761) without asking anybody."),
+	KURIR_OPT_RANGE("timeout", KURIR_SPAN, kurir_time, struct dns_conf, timeout, "20s", 100,
+	    300000, "A question that takes longer is a server failure."),
 	KURIR_OPT_RANGE("cache", KURIR_SIZE, uint64_t, struct dns_conf, cache, "16M", 65536,
-	                (int64_t)1 << 40, "Memory for answers."),
-	KURIR_OPT_RANGE("questions", KURIR_INT, int64_t, struct dns_conf, questions, "4096", 1, 1000000,
-	                "Different questions that may be under way at once."),
+	    (int64_t)1 << 40, "Memory for answers."),
+	KURIR_OPT_RANGE("questions", KURIR_INT, int64_t, struct dns_conf, questions, "4096", 1,
+	    1000000, "Different questions that may be under way at once."),
 	{ 0 }
 };
 
 static void dns_count(struct kurir_self *self, const struct kurir_dns_answer *a)
 {
 	static const unsigned counters[] = {
-		[KURIR_DNS_FOUND] = DNS_FOUND,	     [KURIR_DNS_NODATA] = DNS_NODATA,
-		[KURIR_DNS_NXDOMAIN] = DNS_NXDOMAIN, [KURIR_DNS_SERVFAIL] = DNS_SERVFAIL,
+		[KURIR_DNS_FOUND] = DNS_FOUND,
+		[KURIR_DNS_NODATA] = DNS_NODATA,
+		[KURIR_DNS_NXDOMAIN] = DNS_NXDOMAIN,
+		[KURIR_DNS_SERVFAIL] = DNS_SERVFAIL,
 		[KURIR_DNS_BOGUS] = DNS_BOGUS,
 	};
 
@@ -51,8 +51,8 @@ static void dns_count(struct kurir_self *self, const struct kurir_dns_answer *a)
 }
 
 /* dns.lookup: text name, u32 type, u64 milliseconds -> answer, see dns_pack.c */
-KURIR_PARKS static int dns_called(struct kurir_self *self, const struct kurir_incoming *in,
-                                  struct kurir_buf *reply)
+KURIR_PARKS static int dns_called(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	const struct dns_conf *c = kurir_conf(self);
 	struct dns *s = kurir_state(self);
@@ -74,12 +74,13 @@ KURIR_PARKS static int dns_called(struct kurir_self *self, const struct kurir_in
 	if (span > (uint64_t)c->timeout)
 		span = (uint64_t)c->timeout;
 	kurir_count(self, DNS_ASKED, 1);
-	r = dns_resolver_ask(s->resolver, name, type, kurir_now() + (kurir_time)span, arena, &raw);
+	r = dns_resolver_ask(
+	    s->resolver, name, type, kurir_now() + (kurir_time)span, arena, &raw);
 	if (r == -ETIMEDOUT) {
 		kurir_count(self, DNS_TIMEOUT, 1);
 		a = (struct kurir_dns_answer){ .status = KURIR_DNS_SERVFAIL, .canonical = name };
-		a.summary = kurir_format(arena, "%s %.*s: no answer in time", dns_type_name(type),
-		                         KURIR_ARG(name));
+		a.summary = kurir_format(
+		    arena, "%s %.*s: no answer in time", dns_type_name(type), KURIR_ARG(name));
 	} else if (r < 0) {
 		return r;
 	} else {
@@ -90,8 +91,8 @@ KURIR_PARKS static int dns_called(struct kurir_self *self, const struct kurir_in
 }
 
 KURIR_PARKS static int dns_lookup(struct kurir_self *self, struct kurir_str name,
-                                  enum kurir_dns_type type, kurir_time until, struct kurir_arena *arena,
-                                  struct kurir_dns_answer *ret)
+    enum kurir_dns_type type, kurir_time until, struct kurir_arena *arena,
+    struct kurir_dns_answer *ret)
 {
 	struct kurir_buf body = KURIR_BUF(1024);
 	struct kurir_request rq = { .endpoint = "dns.lookup", .fd = -1 };
@@ -138,17 +139,18 @@ static const struct kurir_dns_ops dns_ops = { sizeof(dns_ops), dns_lookup };
 static const struct kurir_endpoint_ops dns_endpoint = { sizeof(dns_endpoint), dns_called, NULL };
 static const struct kurir_service dns_services[] = {
 	{ .kind = "dns", .name = "dns", .ops = &dns_ops },
-	{ .kind = "endpoint", .name = "dns.lookup", .ops = &dns_endpoint, .roles = KURIR_ROLE_RESOLVER },
+	{ .kind = "endpoint",
+	    .name = "dns.lookup",
+	    .ops = &dns_endpoint,
+	    .roles = KURIR_ROLE_RESOLVER },
 	{ 0 }
 };
-static const struct kurir_path dns_paths[] = {
-	{ .option = "root-hints", .read = KURIR_ROLE_RESOLVER },
-	{ .option = "trust-anchor-file", .read = KURIR_ROLE_RESOLVER },
-	{ 0 }
-};
+static const struct kurir_path dns_paths[] = { { .option = "root-hints",
+						   .read = KURIR_ROLE_RESOLVER },
+	{ .option = "trust-anchor-file", .read = KURIR_ROLE_RESOLVER }, { 0 } };
 
 KURIR_MODULE(dns, .version = "1", .summary = "The DNS, by libunbound in the resolver role",
-             .roles = KURIR_ROLE_ALL, .caps = KURIR_CAP_NET | KURIR_CAP_FILES,
-             .conf_size = sizeof(struct dns_conf), .self_size = sizeof(struct dns),
-             .options = dns_options, .counters = dns_counters, .services = dns_services,
-             .paths = dns_paths, .start = dns_start, .stop = dns_stop);
+    .roles = KURIR_ROLE_ALL, .caps = KURIR_CAP_NET | KURIR_CAP_FILES,
+    .conf_size = sizeof(struct dns_conf), .self_size = sizeof(struct dns), .options = dns_options,
+    .counters = dns_counters, .services = dns_services, .paths = dns_paths, .start = dns_start,
+    .stop = dns_stop);

@@ -45,7 +45,8 @@ static int event_on(struct dns_event *e)
 		events |= POLLIN;
 	if (e->fd >= 0 && e->bits & BIT_WRITE)
 		events |= POLLOUT;
-	return kurir_watch_set(e->watch, events, e->span < 0 ? KURIR_FOREVER : kurir_now() + e->span);
+	return kurir_watch_set(
+	    e->watch, events, e->span < 0 ? KURIR_FOREVER : kurir_now() + e->span);
 }
 
 static void event_ready(void *arg, short events)
@@ -113,7 +114,7 @@ static int event_del(struct ub_event *u)
 }
 
 static int event_add_timer(struct ub_event *u, struct ub_event_base *base,
-                           void (*call)(int, short, void *), void *arg, struct timeval *tv)
+    void (*call)(int, short, void *), void *arg, struct timeval *tv)
 {
 	struct dns_event *e = (struct dns_event *)u;
 
@@ -149,8 +150,8 @@ static struct ub_event_vmt event_table = {
 	.del_signal = event_signal_del,
 };
 
-static struct ub_event *base_event(struct ub_event_base *u, int fd, short bits,
-                                   void (*call)(int, short, void *), void *arg)
+static struct ub_event *base_event(
+    struct ub_event_base *u, int fd, short bits, void (*call)(int, short, void *), void *arg)
 {
 	struct dns_event *e = calloc(1, sizeof(*e));
 
@@ -167,8 +168,8 @@ static struct ub_event *base_event(struct ub_event_base *u, int fd, short bits,
 	return &e->ub;
 }
 
-static struct ub_event *base_signal(struct ub_event_base *u, int fd, void (*call)(int, short, void *),
-                                    void *arg)
+static struct ub_event *base_signal(
+    struct ub_event_base *u, int fd, void (*call)(int, short, void *), void *arg)
 {
 	return base_event(u, -1, 0, call, ((void)fd, arg));
 }

@@ -27,7 +27,8 @@ int dns_put_answer(struct kurir_buf *b, const struct kurir_dns_answer *a)
 	return r;
 }
 
-int dns_get_answer(struct kurir_reader *rd, struct kurir_arena *arena, struct kurir_dns_answer *ret)
+int dns_get_answer(
+    struct kurir_reader *rd, struct kurir_arena *arena, struct kurir_dns_answer *ret)
 {
 	struct kurir_dns_answer a = { 0 };
 	struct kurir_dns_record *records;

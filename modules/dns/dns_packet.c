@@ -27,8 +27,12 @@ static const struct {
 	enum kurir_dns_type type;
 	const char *name;
 } types[] = {
-	{ KURIR_DNS_A, "A" },	    { KURIR_DNS_CNAME, "CNAME" }, { KURIR_DNS_PTR, "PTR" },
-	{ KURIR_DNS_MX, "MX" },	    { KURIR_DNS_TXT, "TXT" },	  { KURIR_DNS_AAAA, "AAAA" },
+	{ KURIR_DNS_A, "A" },
+	{ KURIR_DNS_CNAME, "CNAME" },
+	{ KURIR_DNS_PTR, "PTR" },
+	{ KURIR_DNS_MX, "MX" },
+	{ KURIR_DNS_TXT, "TXT" },
+	{ KURIR_DNS_AAAA, "AAAA" },
 	{ KURIR_DNS_TLSA, "TLSA" },
 };
 
@@ -51,7 +55,8 @@ int dns_name(struct kurir_arena *arena, struct kurir_str name, struct kurir_str 
 	for (size_t i = 0; i < name.len; i++) {
 		unsigned char c = (unsigned char)name.ptr[i];
 
-		if (c <= ' ' || c >= 127 || c == '\\' || c == '"' || c == '(' || c == ')' || c == ';')
+		if (c <= ' ' || c >= 127 || c == '\\' || c == '"' || c == '(' || c == ')' ||
+		    c == ';')
 			return -EINVAL;
 		if (c == '.' && label == 0)
 			return -EINVAL;
@@ -87,8 +92,8 @@ static size_t put_byte(char *to, unsigned char c)
 }
 
 /* RFC 1035 4.1.4.  *ret_after: behind the name in place.  The root is "". */
-static int get_name(const struct packet *k, size_t at, struct kurir_arena *arena, size_t *ret_after,
-                    struct kurir_str *ret)
+static int get_name(const struct packet *k, size_t at, struct kurir_arena *arena,
+    size_t *ret_after, struct kurir_str *ret)
 {
 	char text[4 * DNS_NAME_MAX + 1];
 	size_t n = 0, wire = 1, after = 0, bound = at + 1;
@@ -153,8 +158,8 @@ static int get_rr(const struct packet *k, size_t *at, struct kurir_arena *arena,
 }
 
 /* TXT-DATA = 1*( length-octet *OCTET ), joined. */
-static int get_txt(const struct packet *k, const struct rr *rr, struct kurir_arena *arena,
-                   struct kurir_str *ret)
+static int get_txt(
+    const struct packet *k, const struct rr *rr, struct kurir_arena *arena, struct kurir_str *ret)
 {
 	char *to = kurir_alloc(arena, rr->len + 1);
 	size_t n = 0;
@@ -173,7 +178,7 @@ static int get_txt(const struct packet *k, const struct rr *rr, struct kurir_are
 }
 
 static int get_record(const struct packet *k, const struct rr *rr, struct kurir_arena *arena,
-                      struct kurir_dns_record *ret)
+    struct kurir_dns_record *ret)
 {
 	char text[INET6_ADDRSTRLEN];
 	size_t after;
@@ -184,7 +189,7 @@ static int get_record(const struct packet *k, const struct rr *rr, struct kurir_
 		if (rr->len != (rr->type == KURIR_DNS_A ? 4u : 16u))
 			return -EBADMSG;
 		if (inet_ntop(rr->type == KURIR_DNS_A ? AF_INET : AF_INET6, k->p + rr->data, text,
-		              sizeof(text)) == NULL)
+			sizeof(text)) == NULL)
 			return -EBADMSG;
 		ret->text = kurir_copy(arena, kurir_str_of(text));
 		return 0;
@@ -199,13 +204,15 @@ static int get_record(const struct packet *k, const struct rr *rr, struct kurir_
 	case KURIR_DNS_TXT:
 		return get_txt(k, rr, arena, &ret->text);
 	default:
-		ret->text = kurir_copy(arena, (struct kurir_str){ (const char *)k->p + rr->data, rr->len });
+		ret->text = kurir_copy(
+		    arena, (struct kurir_str){ (const char *)k->p + rr->data, rr->len });
 		return 0;
 	}
 }
 
 /* All records of the answer section; NULL when the packet is broken. */
-static struct rr *get_answers(const struct packet *k, struct kurir_arena *arena, size_t *ret_count)
+static struct rr *get_answers(
+    const struct packet *k, struct kurir_arena *arena, size_t *ret_count)
 {
 	size_t at = 12, count, after;
 	struct kurir_str skip;
@@ -240,7 +247,7 @@ static int by_preference(const void *a, const void *b)
 
 /* Follows the CNAMEs from name, then takes the records of the type that was asked for. */
 static int collect(const struct packet *k, enum kurir_dns_type type, struct kurir_arena *arena,
-                   struct kurir_dns_answer *a)
+    struct kurir_dns_answer *a)
 {
 	size_t count = 0, hops = 0;
 	struct rr *rrs = get_answers(k, arena, &count);
@@ -251,7 +258,8 @@ static int collect(const struct packet *k, enum kurir_dns_type type, struct kuri
 	for (size_t i = 0; type != KURIR_DNS_CNAME && i < count;) {
 		struct kurir_dns_record to = { 0 };
 
-		if (rrs[i].type != KURIR_DNS_CNAME || !kurir_str_equal(rrs[i].owner, a->canonical)) {
+		if (rrs[i].type != KURIR_DNS_CNAME ||
+		    !kurir_str_equal(rrs[i].owner, a->canonical)) {
 			i++;
 			continue;
 		}
@@ -276,28 +284,28 @@ static int collect(const struct packet *k, enum kurir_dns_type type, struct kuri
 	return 0;
 }
 
-static void put_record(struct kurir_buf *b, enum kurir_dns_type type, const struct kurir_dns_record *r)
+static void put_record(
+    struct kurir_buf *b, enum kurir_dns_type type, const struct kurir_dns_record *r)
 {
 	const unsigned char *p = (const unsigned char *)r->text.ptr;
 
 	if (type == KURIR_DNS_MX)
 		(void)kurir_buf_printf(b, "%u %.*s", r->preference,
-		                       r->text.len > 0 ? (int)r->text.len : 1,
-		                       r->text.len > 0 ? r->text.ptr : ".");
+		    r->text.len > 0 ? (int)r->text.len : 1, r->text.len > 0 ? r->text.ptr : ".");
 	else if (type == KURIR_DNS_TLSA && r->text.len > 3)
 		(void)kurir_buf_printf(b, "%u %u %u %02x%02x...", p[0], p[1], p[2], p[3],
-		                       r->text.len > 4 ? p[4] : 0u);
+		    r->text.len > 4 ? p[4] : 0u);
 	else
-		(void)kurir_buf_printf(b, "%.*s", r->text.len > 80 ? 80 : (int)r->text.len, r->text.ptr);
+		(void)kurir_buf_printf(
+		    b, "%.*s", r->text.len > 80 ? 80 : (int)r->text.len, r->text.ptr);
 }
 
 /* "MX dua.example = 10 mx.dua.example (insecure, ttl 300)" */
 static struct kurir_str summary(const struct dns_raw *raw, struct kurir_str name,
-                                enum kurir_dns_type type, struct kurir_arena *arena,
-                                const struct kurir_dns_answer *a)
+    enum kurir_dns_type type, struct kurir_arena *arena, const struct kurir_dns_answer *a)
 {
-	static const char *const words[] = { "", "no such record", "no such name", "server failure",
-		                             "forged or broken (DNSSEC)" };
+	static const char *const words[] = { "", "no such record", "no such name",
+		"server failure", "forged or broken (DNSSEC)" };
 	struct kurir_buf b = KURIR_BUF(1000);
 	struct kurir_str s;
 
@@ -311,19 +319,20 @@ static struct kurir_str summary(const struct dns_raw *raw, struct kurir_str name
 		put_record(&b, type, &a->records[i]);
 	}
 	if (a->status == KURIR_DNS_BOGUS && raw->why.len > 0)
-		(void)kurir_buf_printf(&b, ": %.*s", raw->why.len > 200 ? 200 : (int)raw->why.len,
-		                       raw->why.ptr);
+		(void)kurir_buf_printf(
+		    &b, ": %.*s", raw->why.len > 200 ? 200 : (int)raw->why.len, raw->why.ptr);
 	else if (a->status == KURIR_DNS_SERVFAIL)
 		(void)kurir_buf_printf(&b, " (code %d)", raw->rcode);
 	else if (a->status != KURIR_DNS_BOGUS)
-		(void)kurir_buf_printf(&b, " (%s, ttl %u)", a->secure ? "secure" : "insecure", a->ttl);
+		(void)kurir_buf_printf(
+		    &b, " (%s, ttl %u)", a->secure ? "secure" : "insecure", a->ttl);
 	s = kurir_copy(arena, kurir_buf_str(&b));
 	kurir_buf_free(&b);
 	return s;
 }
 
 void dns_answer_of(const struct dns_raw *raw, struct kurir_str name, enum kurir_dns_type type,
-                   struct kurir_arena *arena, struct kurir_dns_answer *ret)
+    struct kurir_arena *arena, struct kurir_dns_answer *ret)
 {
 	struct packet k = { (const unsigned char *)raw->packet.ptr, raw->packet.len };
 	struct kurir_dns_answer a = { .canonical = name, .ttl = 86400 };

@@ -28,7 +28,7 @@ struct dns_raw {
 
 /* packet.c: no I/O, any bytes.  name as asked; texts of *ret are in arena. */
 void dns_answer_of(const struct dns_raw *, struct kurir_str name, enum kurir_dns_type,
-                   struct kurir_arena *, struct kurir_dns_answer *ret);
+    struct kurir_arena *, struct kurir_dns_answer *ret);
 /* "Mx.Dua.Example." -> "mx.dua.example"; -EINVAL: not a name that can be asked for. */
 int dns_name(struct kurir_arena *, struct kurir_str, struct kurir_str *ret);
 const char *dns_type_name(enum kurir_dns_type);
@@ -42,12 +42,20 @@ struct dns_resolver;
 int dns_resolver_start(struct kurir_self *, struct dns_resolver **ret) KURIR_PARKS;
 void dns_resolver_stop(struct dns_resolver *) KURIR_PARKS;
 /* 0 with *ret in arena; -ETIMEDOUT, -ECANCELED, -EAGAIN too many questions. */
-int dns_resolver_ask(struct dns_resolver *, struct kurir_str name, enum kurir_dns_type, kurir_time,
-                     struct kurir_arena *, struct dns_raw *ret) KURIR_PARKS;
+int dns_resolver_ask(struct dns_resolver *, struct kurir_str name, enum kurir_dns_type,
+    kurir_time, struct kurir_arena *, struct dns_raw *ret) KURIR_PARKS;
 
 enum dns_counter {
-	DNS_ASKED, DNS_MERGED, DNS_FOUND, DNS_NODATA, DNS_NXDOMAIN, DNS_SERVFAIL, DNS_BOGUS, DNS_SECURE,
-	DNS_TIMEOUT, DNS_BUSY,
+	DNS_ASKED,
+	DNS_MERGED,
+	DNS_FOUND,
+	DNS_NODATA,
+	DNS_NXDOMAIN,
+	DNS_SERVFAIL,
+	DNS_BOGUS,
+	DNS_SECURE,
+	DNS_TIMEOUT,
+	DNS_BUSY,
 };
 
 #endif

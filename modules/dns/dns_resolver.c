@@ -42,8 +42,8 @@ struct dns_resolver {
 	struct kurir_str what; /* went wrong at the beginning */
 };
 
-static struct dns_question **place(struct dns_resolver *d, struct kurir_str name,
-                                   enum kurir_dns_type type)
+static struct dns_question **place(
+    struct dns_resolver *d, struct kurir_str name, enum kurir_dns_type type)
 {
 	struct dns_question **q = &d->buckets[(kurir_str_hash(name) + (unsigned)type) % BUCKETS];
 
@@ -69,8 +69,8 @@ static void question_forget(struct dns_question *q)
 }
 
 /* Called by libunbound, now or later; why and packet are its own. */
-static void question_answered(void *arg, int rcode, void *packet, int len, int sec, char *why,
-                              int was_ratelimited)
+static void question_answered(
+    void *arg, int rcode, void *packet, int len, int sec, char *why, int was_ratelimited)
 {
 	struct dns_question *q = arg;
 
@@ -92,7 +92,8 @@ static void question_answered(void *arg, int rcode, void *packet, int len, int s
 
 static void question_begin(struct dns_resolver *d, struct dns_question *q)
 {
-	int id, r = ub_resolve_event(d->ctx, q->name.ptr, (int)q->type, 1, q, question_answered, &id);
+	int id,
+	    r = ub_resolve_event(d->ctx, q->name.ptr, (int)q->type, 1, q, question_answered, &id);
 
 	if (r != 0)
 		question_answered(q, 2, NULL, 0, 0, NULL, 0);
@@ -102,8 +103,8 @@ static int fault(struct dns_resolver *d, int ub, const char *what, struct kurir_
 {
 	if (ub == 0)
 		return 0;
-	d->what = kurir_format(kurir_self_arena(d->self), "%s \"%.*s\": %s", what, KURIR_ARG(value),
-	                       ub_strerror(ub));
+	d->what = kurir_format(kurir_self_arena(d->self), "%s \"%.*s\": %s", what,
+	    KURIR_ARG(value), ub_strerror(ub));
 	return -EINVAL;
 }
 
@@ -124,19 +125,19 @@ static int configure_zones(struct dns_resolver *d, const struct dns_conf *c)
 
 	for (size_t i = 0; r == 0 && i < c->forwarders.count; i++)
 		r = fault(d, ub_ctx_set_fwd(d->ctx, cstr(d, c->forwarders.items[i])), "forwarder",
-		          c->forwarders.items[i]);
+		    c->forwarders.items[i]);
 	for (size_t i = 0; r == 0 && i < c->stubs.count; i++)
 		for (size_t k = 0; r == 0 && k < c->stubs.items[i].values.count; k++)
 			r = fault(d,
-			          ub_ctx_set_stub(d->ctx, cstr(d, c->stubs.items[i].key),
-			                          cstr(d, c->stubs.items[i].values.items[k]), 0),
-			          "stub zone", c->stubs.items[i].key);
+			    ub_ctx_set_stub(d->ctx, cstr(d, c->stubs.items[i].key),
+				cstr(d, c->stubs.items[i].values.items[k]), 0),
+			    "stub zone", c->stubs.items[i].key);
 	for (size_t i = 0; r == 0 && i < c->anchors.count; i++)
 		r = fault(d, ub_ctx_add_ta(d->ctx, cstr(d, c->anchors.items[i])), "trust anchor",
-		          c->anchors.items[i]);
+		    c->anchors.items[i]);
 	if (r == 0 && c->anchor_file.len > 0)
-		r = fault(d, ub_ctx_add_ta_file(d->ctx, cstr(d, c->anchor_file)), "trust-anchor-file",
-		          c->anchor_file);
+		r = fault(d, ub_ctx_add_ta_file(d->ctx, cstr(d, c->anchor_file)),
+		    "trust-anchor-file", c->anchor_file);
 	if (r == 0 && c->root_hints.len > 0)
 		r = set(d, "root-hints:", cstr(d, c->root_hints));
 	for (size_t i = 0; r == 0 && i < c->insecure.count; i++)
@@ -179,7 +180,7 @@ static int resolver_configure(struct dns_resolver *d)
 	(void)ub_ctx_debugout(d->ctx, NULL);
 	/* The first call that needs the configuration reads the files, before the sandbox is closed. */
 	r = fault(d, ub_ctx_zone_add(d->ctx, "kurir-self.invalid.", "static"), "cannot begin",
-	          KURIR_STR("libunbound"));
+	    KURIR_STR("libunbound"));
 	if (r == 0 && !c->local_zones)
 		open_local_zones(d);
 	return r;
@@ -264,8 +265,8 @@ KURIR_PARKS void dns_resolver_stop(struct dns_resolver *d)
 		}
 }
 
-static struct dns_question *question_new(struct dns_resolver *d, struct kurir_str name,
-                                         enum kurir_dns_type type)
+static struct dns_question *question_new(
+    struct dns_resolver *d, struct kurir_str name, enum kurir_dns_type type)
 {
 	struct kurir_arena *arena = kurir_arena_new("question");
 	struct dns_question *q = kurir_alloc(arena, sizeof(*q));
@@ -284,8 +285,8 @@ static struct dns_question *question_new(struct dns_resolver *d, struct kurir_st
 	return q;
 }
 
-KURIR_PARKS int dns_resolver_ask(struct dns_resolver *d, struct kurir_str name, enum kurir_dns_type type,
-                                 kurir_time until, struct kurir_arena *arena, struct dns_raw *ret)
+KURIR_PARKS int dns_resolver_ask(struct dns_resolver *d, struct kurir_str name,
+    enum kurir_dns_type type, kurir_time until, struct kurir_arena *arena, struct dns_raw *ret)
 {
 	const struct dns_conf *c = kurir_conf(d->self);
 	struct dns_question *q = *place(d, name, type);

@@ -13,8 +13,17 @@ struct relay_conf {
 };
 
 enum relay_counter {
-	RELAY_CONNECTIONS, RELAY_REUSED, RELAY_UNREACHABLE, RELAY_TLS, RELAY_TLS_FAILED, RELAY_MESSAGES,
-	RELAY_DELIVERED, RELAY_FAILED, RELAY_DEFERRED, RELAY_LOST, RELAY_AMBIGUOUS,
+	RELAY_CONNECTIONS,
+	RELAY_REUSED,
+	RELAY_UNREACHABLE,
+	RELAY_TLS,
+	RELAY_TLS_FAILED,
+	RELAY_MESSAGES,
+	RELAY_DELIVERED,
+	RELAY_FAILED,
+	RELAY_DEFERRED,
+	RELAY_LOST,
+	RELAY_AMBIGUOUS,
 };
 
 /*
@@ -59,8 +68,8 @@ struct relay_conn {
 	struct kurir_str tls;	 /* summary, or empty */
 	struct relay_offer offer;
 	bool lmtp, secure;
-	bool used;	 /* carried a message before */
-	bool broken;	 /* no QUIT, no reuse */
+	bool used;   /* carried a message before */
+	bool broken; /* no QUIT, no reuse */
 	int64_t messages;
 	kurir_time idle_until;
 };
@@ -90,14 +99,14 @@ int relay_read(struct relay_conn *, kurir_time span, struct relay_reply *ret) KU
 /* Connects, greets, encrypts and logs in as the hop wants.  0 with *ret, or -errno after the trouble was
  * noted; -ECANCELED. */
 int relay_open(struct relay_task *, struct kurir_str address, struct kurir_str name,
-               struct relay_conn **ret) KURIR_PARKS;
+    struct relay_conn **ret) KURIR_PARKS;
 void relay_quit(struct relay_conn *) KURIR_PARKS; /* says so, then frees */
 void relay_free(struct relay_conn *);
-struct kurir_str relay_conn_key(struct relay_task *, struct kurir_arena *, struct kurir_str address,
-                                struct kurir_str name);
+struct kurir_str relay_conn_key(
+    struct relay_task *, struct kurir_arena *, struct kurir_str address, struct kurir_str name);
 /* Remembers why nothing could be decided: from a reply, or in our words with code 0. */
 void relay_note(struct relay_task *, struct kurir_str remote, const struct relay_reply *,
-                const char *xyz, const char *text, bool site);
+    const char *xyz, const char *text, bool site);
 
 /* relay_send.c.  1: decided what could be decided; 0: a reused connection was gone before it said anything; -errno: lost
  * early (noted), or -ECANCELED. */

@@ -55,7 +55,7 @@ KURIR_PARKS static int send_stuffed(struct relay_task *t, struct relay_conn *c)
 		r = read_at(t->body.fd, t->body.offset + at, from, len);
 		if (r == 0)
 			r = kurir_write(c->stream,
-			                (struct kurir_str){ to, relay_stuff(from, len, to, &start) });
+			    (struct kurir_str){ to, relay_stuff(from, len, to, &start) });
 		at += len;
 	}
 	return r;

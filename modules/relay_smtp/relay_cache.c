@@ -43,7 +43,8 @@ KURIR_PARKS static void cache_keeper(void *arg)
 			relay_quit(take_at(k, at));
 			continue;
 		}
-		r = kurir_signal_wait(k->changed, *at != NULL ? (*at)->idle_until : KURIR_FOREVER);
+		r = kurir_signal_wait(
+		    k->changed, *at != NULL ? (*at)->idle_until : KURIR_FOREVER);
 	}
 }
 

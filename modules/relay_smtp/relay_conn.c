@@ -37,7 +37,7 @@ static struct kurir_str reply_text(struct kurir_arena *arena, const struct relay
 }
 
 void relay_note(struct relay_task *t, struct kurir_str remote, const struct relay_reply *reply,
-                const char *xyz, const char *text, bool site)
+    const char *xyz, const char *text, bool site)
 {
 	struct kurir_result *o = &t->trouble.result;
 
@@ -51,7 +51,8 @@ void relay_note(struct relay_task *t, struct kurir_str remote, const struct rela
 		o->code = (uint32_t)reply->code;
 		o->text = reply_text(t->arena, reply);
 		if (reply->xyz_len > 0 && reply->xyz[0] == '4')
-			o->xyz = kurir_copy(t->arena, (struct kurir_str){ reply->xyz, reply->xyz_len });
+			o->xyz = kurir_copy(
+			    t->arena, (struct kurir_str){ reply->xyz, reply->xyz_len });
 		if (reply->code >= 500)
 			t->hosts_refused++;
 	}
@@ -60,17 +61,19 @@ void relay_note(struct relay_task *t, struct kurir_str remote, const struct rela
 
 static int note_errno(struct relay_task *t, struct kurir_str remote, int r, const char *when)
 {
-	const char *xyz = r == -EPROTO || r == -EMSGSIZE ? "4.5.0" : r == -ECONNREFUSED ? "4.4.1" : "4.4.2";
+	const char *xyz = r == -EPROTO || r == -EMSGSIZE ? "4.5.0"
+	    : r == -ECONNREFUSED			 ? "4.4.1"
+							 : "4.4.2";
 
 	if (r != -ECANCELED)
 		relay_note(t, remote, NULL, xyz,
-		           kurir_format(t->arena, "%s %s", failure(r), when).ptr, true);
+		    kurir_format(t->arena, "%s %s", failure(r), when).ptr, true);
 	return r;
 }
 
 /* "192.0.2.1:25" and "mx.example" -> "mx.example[192.0.2.1]:25" */
-static struct kurir_str remote_of(struct kurir_arena *arena, struct kurir_str address,
-                                  struct kurir_str name)
+static struct kurir_str remote_of(
+    struct kurir_arena *arena, struct kurir_str address, struct kurir_str name)
 {
 	ssize_t colon = kurir_str_find_last(address, ':');
 	struct kurir_str ip, port;
@@ -81,15 +84,16 @@ static struct kurir_str remote_of(struct kurir_arena *arena, struct kurir_str ad
 	port = kurir_str_part(address, (size_t)colon, address.len);
 	if (ip.len > 2 && ip.ptr[0] == '[')
 		ip = kurir_str_part(ip, 1, ip.len - 2);
-	return kurir_format(arena, "%.*s[%.*s]%.*s", KURIR_ARG(name), KURIR_ARG(ip), KURIR_ARG(port));
+	return kurir_format(
+	    arena, "%.*s[%.*s]%.*s", KURIR_ARG(name), KURIR_ARG(ip), KURIR_ARG(port));
 }
 
 struct kurir_str relay_conn_key(struct relay_task *t, struct kurir_arena *arena,
-                                struct kurir_str address, struct kurir_str name)
+    struct kurir_str address, struct kurir_str name)
 {
-	return kurir_format(arena, "%s %u %.*s %.*s %.*s %.*s", t->lmtp ? "lmtp" : "smtp", t->hop->tls,
-	                    KURIR_ARG(t->job->destination), KURIR_ARG(address), KURIR_ARG(name),
-	                    KURIR_ARG(t->hop->user));
+	return kurir_format(arena, "%s %u %.*s %.*s %.*s %.*s", t->lmtp ? "lmtp" : "smtp",
+	    t->hop->tls, KURIR_ARG(t->job->destination), KURIR_ARG(address), KURIR_ARG(name),
+	    KURIR_ARG(t->hop->user));
 }
 
 void relay_free(struct relay_conn *c)
@@ -107,8 +111,8 @@ KURIR_PARKS void relay_quit(struct relay_conn *c)
 	relay_free(c);
 }
 
-KURIR_PARKS static int read_lines(struct relay_conn *c, kurir_time span, struct relay_reply *ret,
-                                  struct relay_offer *offer)
+KURIR_PARKS static int read_lines(
+    struct relay_conn *c, kurir_time span, struct relay_reply *ret, struct relay_offer *offer)
 {
 	kurir_time until = kurir_now() + span;
 	struct relay_reply reply = { 0 };
@@ -142,8 +146,8 @@ KURIR_PARKS int relay_read(struct relay_conn *c, kurir_time span, struct relay_r
 	return r;
 }
 
-KURIR_PARKS static int command(struct relay_conn *c, kurir_time span, struct kurir_str line,
-                               struct relay_reply *ret)
+KURIR_PARKS static int command(
+    struct relay_conn *c, kurir_time span, struct kurir_str line, struct relay_reply *ret)
 {
 	int r = kurir_write(c->stream, line);
 
@@ -165,7 +169,7 @@ KURIR_PARKS static int greet(struct relay_task *t, struct relay_conn *c)
 	if (r == 0 && reply.code >= 500 && reply.code != 521 && !c->lmtp && c->tls.len == 0) {
 		offer.ext = 0;
 		r = command(c, t->conf->t_helo,
-		            kurir_format(t->arena, "HELO %.*s\r\n", KURIR_ARG(me)), &reply);
+		    kurir_format(t->arena, "HELO %.*s\r\n", KURIR_ARG(me)), &reply);
 	}
 	if (r < 0)
 		return note_errno(t, c->remote, r, "after EHLO");
@@ -178,8 +182,8 @@ KURIR_PARKS static int greet(struct relay_task *t, struct relay_conn *c)
 }
 
 /* What must be proved to this host: the hop's wish, and for DANE the host's own records. */
-static void tls_wish(const struct relay_task *t, struct kurir_str name, struct kurir_tls_client *ret,
-                     bool *ret_must)
+static void tls_wish(const struct relay_task *t, struct kurir_str name,
+    struct kurir_tls_client *ret, bool *ret_must)
 {
 	const struct kurir_next_hop *h = t->hop;
 	struct kurir_str *rdata;
@@ -193,7 +197,8 @@ static void tls_wish(const struct relay_task *t, struct kurir_str name, struct k
 		return;
 	rdata = kurir_alloc(t->arena, (h->tlsa.count + 1) * sizeof(*rdata));
 	for (size_t i = 0; i < h->tlsa.count; i++) {
-		if (h->tlsa_names.count > 0 && !kurir_str_equal_nocase(h->tlsa_names.items[i], name))
+		if (h->tlsa_names.count > 0 &&
+		    !kurir_str_equal_nocase(h->tlsa_names.items[i], name))
 			continue;
 		*ret_must = true;
 		if (h->tlsa.items[i].len > 0)
@@ -221,8 +226,8 @@ KURIR_PARKS static int encrypt(struct relay_task *t, struct relay_conn *c, struc
 	if (!(c->offer.ext & RELAY_EXT_STARTTLS)) {
 		if (!must)
 			return 0;
-		relay_note(t, c->remote, NULL, "4.7.4", "the host offers no encryption, which is required",
-		           true);
+		relay_note(t, c->remote, NULL, "4.7.4",
+		    "the host offers no encryption, which is required", true);
 		return -EPROTONOSUPPORT;
 	}
 	r = command(c, t->conf->t_tls, KURIR_STR("STARTTLS\r\n"), &reply);
@@ -242,10 +247,10 @@ KURIR_PARKS static int encrypt(struct relay_task *t, struct relay_conn *c, struc
 		c->broken = true;
 		why = kurir_tls_error(c->stream);
 		relay_note(t, c->remote, NULL, "4.7.5",
-		           kurir_format(t->arena, "TLS failed: %.*s", why.len > 300 ? 300 : (int)why.len,
-		                        why.ptr)
-		               .ptr,
-		           true);
+		    kurir_format(
+			t->arena, "TLS failed: %.*s", why.len > 300 ? 300 : (int)why.len, why.ptr)
+			.ptr,
+		    true);
 		return must ? -EPROTO : -EKEYREJECTED;
 	}
 	kurir_count(t->self, RELAY_TLS, 1);
@@ -254,9 +259,11 @@ KURIR_PARKS static int encrypt(struct relay_task *t, struct relay_conn *c, struc
 	return greet(t, c);
 }
 
-static struct kurir_str base64_line(struct kurir_arena *arena, const char *prefix, struct kurir_str s)
+static struct kurir_str base64_line(
+    struct kurir_arena *arena, const char *prefix, struct kurir_str s)
 {
-	return kurir_format(arena, "%s%.*s\r\n", prefix, KURIR_ARG(kurir_base64_encode(arena, s)));
+	return kurir_format(
+	    arena, "%s%.*s\r\n", prefix, KURIR_ARG(kurir_base64_encode(arena, s)));
 }
 
 /* RFC 4954 with PLAIN (RFC 4616) or LOGIN. */
@@ -270,7 +277,8 @@ KURIR_PARKS static int log_in(struct relay_task *t, struct relay_conn *c)
 	if (h->user.len == 0)
 		return 0;
 	if (c->tls.len == 0 && h->tls != KURIR_HOP_NEVER) {
-		relay_note(t, c->remote, NULL, "4.7.5", "the host offers no encryption for the login", true);
+		relay_note(t, c->remote, NULL, "4.7.5",
+		    "the host offers no encryption for the login", true);
 		return -EPROTONOSUPPORT;
 	}
 	if (c->offer.ext & RELAY_EXT_PLAIN) {
@@ -280,15 +288,18 @@ KURIR_PARKS static int log_in(struct relay_task *t, struct relay_conn *c)
 		memcpy(plain + 1, h->user.ptr, h->user.len);
 		memcpy(plain + 2 + h->user.len, h->password.ptr, h->password.len);
 		r = command(c, t->conf->t_mail,
-		            base64_line(t->arena, "AUTH PLAIN ", (struct kurir_str){ plain, n }), &reply);
+		    base64_line(t->arena, "AUTH PLAIN ", (struct kurir_str){ plain, n }), &reply);
 	} else if (c->offer.ext & RELAY_EXT_LOGIN) {
 		r = command(c, t->conf->t_mail, KURIR_STR("AUTH LOGIN\r\n"), &reply);
 		if (r == 0 && reply.code == 334)
-			r = command(c, t->conf->t_mail, base64_line(t->arena, "", h->user), &reply);
+			r = command(
+			    c, t->conf->t_mail, base64_line(t->arena, "", h->user), &reply);
 		if (r == 0 && reply.code == 334)
-			r = command(c, t->conf->t_mail, base64_line(t->arena, "", h->password), &reply);
+			r = command(
+			    c, t->conf->t_mail, base64_line(t->arena, "", h->password), &reply);
 	} else {
-		relay_note(t, c->remote, NULL, "4.7.0", "the host offers no login that we know", true);
+		relay_note(
+		    t, c->remote, NULL, "4.7.0", "the host offers no login that we know", true);
 		return -EPROTONOSUPPORT;
 	}
 	if (r < 0)
@@ -313,16 +324,17 @@ KURIR_PARKS static int dial(struct relay_task *t, struct relay_conn *c, struct k
 	if (r < 0) {
 		c->stream = NULL;
 		kurir_count(t->self, RELAY_UNREACHABLE, 1);
-		return r == -ECANCELED ? r : (note_errno(t, c->remote, r, "when connecting"),
-		                              t->trouble.result.xyz = KURIR_STR("4.4.1"), r);
+		return r == -ECANCELED ? r
+				       : (note_errno(t, c->remote, r, "when connecting"),
+					     t->trouble.result.xyz = KURIR_STR("4.4.1"), r);
 	}
 	kurir_patience(c->stream, t->conf->t_block);
 	kurir_count(t->self, RELAY_CONNECTIONS, 1);
 	return 0;
 }
 
-KURIR_PARKS static int open_once(struct relay_task *t, struct relay_conn *c, struct kurir_str address,
-                                 struct kurir_str name, bool plain)
+KURIR_PARKS static int open_once(struct relay_task *t, struct relay_conn *c,
+    struct kurir_str address, struct kurir_str name, bool plain)
 {
 	struct relay_reply reply;
 	int r = dial(t, c, address);
@@ -345,7 +357,7 @@ KURIR_PARKS static int open_once(struct relay_task *t, struct relay_conn *c, str
 }
 
 KURIR_PARKS int relay_open(struct relay_task *t, struct kurir_str address, struct kurir_str name,
-                           struct relay_conn **ret)
+    struct relay_conn **ret)
 {
 	bool plain = false;
 

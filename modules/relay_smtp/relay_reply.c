@@ -55,7 +55,8 @@ int relay_reply_line(struct relay_reply *r, struct kurir_str line)
 	if (line.len < 3 || !digit(line.ptr[0]) || !digit(line.ptr[1]) || !digit(line.ptr[2]))
 		return -EPROTO;
 	code = (line.ptr[0] - '0') * 100 + (line.ptr[1] - '0') * 10 + (line.ptr[2] - '0');
-	if (code < 200 || code > 599 || (line.len > 3 && line.ptr[3] != ' ' && line.ptr[3] != '-'))
+	if (code < 200 || code > 599 ||
+	    (line.len > 3 && line.ptr[3] != ' ' && line.ptr[3] != '-'))
 		return -EPROTO;
 	if (r->lines > 0 && r->code != code)
 		return -EPROTO;
@@ -83,9 +84,12 @@ void relay_offer_line(struct relay_offer *o, struct kurir_str line)
 		const char *word;
 		uint32_t ext;
 	} words[] = {
-		{ "PIPELINING", RELAY_EXT_PIPELINING }, { "8BITMIME", RELAY_EXT_8BITMIME },
-		{ "SMTPUTF8", RELAY_EXT_SMTPUTF8 },	{ "DSN", RELAY_EXT_DSN },
-		{ "STARTTLS", RELAY_EXT_STARTTLS },	{ "SIZE", RELAY_EXT_SIZE },
+		{ "PIPELINING", RELAY_EXT_PIPELINING },
+		{ "8BITMIME", RELAY_EXT_8BITMIME },
+		{ "SMTPUTF8", RELAY_EXT_SMTPUTF8 },
+		{ "DSN", RELAY_EXT_DSN },
+		{ "STARTTLS", RELAY_EXT_STARTTLS },
+		{ "SIZE", RELAY_EXT_SIZE },
 	};
 	struct kurir_str rest = kurir_str_trim(kurir_str_part(line, 4, line.len)), word;
 	ssize_t sp = kurir_str_find(rest, ' ');

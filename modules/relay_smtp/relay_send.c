@@ -19,7 +19,7 @@ struct relay_transaction {
 };
 
 static void decide(struct relay_transaction *x, size_t i, enum kurir_fate fate,
-                   const struct relay_reply *reply, const char *xyz, const char *text)
+    const struct relay_reply *reply, const char *xyz, const char *text)
 {
 	struct relay_task *t = x->t;
 	struct kurir_result *o = &t->results[x->todo[i]];
@@ -32,20 +32,22 @@ static void decide(struct relay_transaction *x, size_t i, enum kurir_fate fate,
 	o->relayed_dsn = (x->c->offer.ext & RELAY_EXT_DSN) != 0;
 	if (reply != NULL) {
 		o->code = (uint32_t)reply->code;
-		o->text = kurir_copy(t->arena, (struct kurir_str){ reply->text, reply->text_len });
+		o->text =
+		    kurir_copy(t->arena, (struct kurir_str){ reply->text, reply->text_len });
 		o->site = reply->code == 421;
 		if (reply->xyz_len > 0 && reply->xyz[0] == xyz[0])
-			o->xyz = kurir_copy(t->arena, (struct kurir_str){ reply->xyz, reply->xyz_len });
+			o->xyz = kurir_copy(
+			    t->arena, (struct kurir_str){ reply->xyz, reply->xyz_len });
 	}
 	kurir_count(t->self,
-	            fate == KURIR_FATE_DELIVERED ? RELAY_DELIVERED
-	            : fate == KURIR_FATE_FAILED  ? RELAY_FAILED
-	                                         : RELAY_DEFERRED,
-	            1);
+	    fate == KURIR_FATE_DELIVERED    ? RELAY_DELIVERED
+		: fate == KURIR_FATE_FAILED ? RELAY_FAILED
+					    : RELAY_DEFERRED,
+	    1);
 }
 
 static void decide_all(struct relay_transaction *x, bool only_accepted, enum kurir_fate fate,
-                       const struct relay_reply *reply, const char *xyz, const char *text)
+    const struct relay_reply *reply, const char *xyz, const char *text)
 {
 	for (size_t i = 0; i < x->count; i++)
 		if (x->t->results[x->todo[i]].fate == 0 && (!only_accepted || x->accepted[i]))
@@ -79,31 +81,32 @@ static int check_needs(struct relay_transaction *x)
 	const struct relay_offer *o = &x->c->offer;
 
 	if (!safe(e->sender, true) || !safe(e->envid, false)) {
-		decide_all(x, false, KURIR_FATE_FAILED, NULL, "5.1.7", "the sender's address cannot be sent");
+		decide_all(x, false, KURIR_FATE_FAILED, NULL, "5.1.7",
+		    "the sender's address cannot be sent");
 		return 1;
 	}
 	for (size_t i = 0; i < x->count; i++) {
 		const struct kurir_recipient *rc = &e->recipients[x->todo[i]];
 
 		if (!safe(rc->address, true) || !safe(rc->orcpt, false))
-			decide(x, i, KURIR_FATE_FAILED, NULL, "5.1.3", "the address cannot be sent");
+			decide(
+			    x, i, KURIR_FATE_FAILED, NULL, "5.1.3", "the address cannot be sent");
 	}
 	if (o->size > 0 && x->t->body.length > o->size) {
 		decide_all(x, false, KURIR_FATE_FAILED, NULL, "5.3.4",
-		           kurir_format(x->t->arena, "the message has %llu bytes, the host takes %llu",
-		                        (unsigned long long)x->t->body.length,
-		                        (unsigned long long)o->size)
-		               .ptr);
+		    kurir_format(x->t->arena, "the message has %llu bytes, the host takes %llu",
+			(unsigned long long)x->t->body.length, (unsigned long long)o->size)
+			.ptr);
 		return 1;
 	}
 	if (x->t->need_utf8 && !(o->ext & RELAY_EXT_SMTPUTF8)) {
 		decide_all(x, false, KURIR_FATE_FAILED, NULL, "5.6.7",
-		           "the host does not take internationalised mail (SMTPUTF8)");
+		    "the host does not take internationalised mail (SMTPUTF8)");
 		return 1;
 	}
 	if (e->flags & KURIR_ENV_8BIT && !(o->ext & (RELAY_EXT_8BITMIME | RELAY_EXT_SMTPUTF8))) {
 		decide_all(x, false, KURIR_FATE_FAILED, NULL, "5.6.3",
-		           "the host does not take 8-bit data (8BITMIME)");
+		    "the host does not take 8-bit data (8BITMIME)");
 		return 1;
 	}
 	return 0;
@@ -136,10 +139,8 @@ KURIR_PARKS static int write_rcpt(struct relay_transaction *x, size_t i)
 	static const struct {
 		uint32_t bit;
 		const char *word;
-	} words[] = { { KURIR_NOTIFY_NEVER, "NEVER" },
-		      { KURIR_NOTIFY_SUCCESS, "SUCCESS" },
-		      { KURIR_NOTIFY_FAILURE, "FAILURE" },
-		      { KURIR_NOTIFY_DELAY, "DELAY" } };
+	} words[] = { { KURIR_NOTIFY_NEVER, "NEVER" }, { KURIR_NOTIFY_SUCCESS, "SUCCESS" },
+		{ KURIR_NOTIFY_FAILURE, "FAILURE" }, { KURIR_NOTIFY_DELAY, "DELAY" } };
 	int r = kurir_printf(s, "RCPT TO:<%.*s>", KURIR_ARG(rc->address));
 	bool first = true;
 
@@ -156,7 +157,8 @@ KURIR_PARKS static int write_rcpt(struct relay_transaction *x, size_t i)
 	return r == 0 ? kurir_write(s, KURIR_STR("\r\n")) : r;
 }
 
-KURIR_PARKS static int read_reply(struct relay_transaction *x, kurir_time span, struct relay_reply *ret)
+KURIR_PARKS static int read_reply(
+    struct relay_transaction *x, kurir_time span, struct relay_reply *ret)
 {
 	int r = relay_read(x->c, span, ret);
 
@@ -265,7 +267,8 @@ KURIR_PARKS static int read_final(struct relay_transaction *x)
 		else if (reply.code == 552) /* the message is too big, or the mailbox full */
 			decide(x, i, KURIR_FATE_FAILED, &reply, "5.3.4", "");
 		else
-			decide(x, i, fate_of(&reply), &reply, reply.code >= 500 ? "5.0.0" : "4.0.0", "");
+			decide(x, i, fate_of(&reply), &reply,
+			    reply.code >= 500 ? "5.0.0" : "4.0.0", "");
 	}
 	return 0;
 }
@@ -284,8 +287,8 @@ KURIR_PARKS static int body_broken(struct relay_transaction *x, int r)
 		if (q == -ECANCELED)
 			return q;
 		if (q == 0 && reply.code >= 400) {
-			decide_all(x, true, fate_of(&reply), &reply, reply.code >= 500 ? "5.0.0" : "4.0.0",
-			           "");
+			decide_all(x, true, fate_of(&reply), &reply,
+			    reply.code >= 500 ? "5.0.0" : "4.0.0", "");
 			return 1;
 		}
 	}
@@ -312,22 +315,23 @@ KURIR_PARKS static int exchange(struct relay_transaction *x)
 		return r;
 	if (x->mail.code / 100 != 2)
 		mail_refused(x);
-	if (x->data_sent && x->data.code == 354 && (x->mail.code / 100 != 2 || x->accepted_count == 0)) {
+	if (x->data_sent && x->data.code == 354 &&
+	    (x->mail.code / 100 != 2 || x->accepted_count == 0)) {
 		end_for_nobody(x);
 		return 1;
 	}
 	if (x->mail.code / 100 != 2 || x->accepted_count == 0)
 		return 1;
 	if (x->data.code != 354) {
-		decide_all(x, true, fate_of(&x->data), &x->data, x->data.code >= 500 ? "5.0.0" : "4.0.0",
-		           "");
+		decide_all(x, true, fate_of(&x->data), &x->data,
+		    x->data.code >= 500 ? "5.0.0" : "4.0.0", "");
 		return 1;
 	}
 	r = relay_send_body(x->t, x->c);
 	if (r == -EIO) { /* our disk: nobody must take this for a message */
 		x->c->broken = true;
-		relay_note(x->t, x->c->remote, NULL, "4.3.0", "the message cannot be read from the spool",
-		           false);
+		relay_note(x->t, x->c->remote, NULL, "4.3.0",
+		    "the message cannot be read from the spool", false);
 		return -EIO;
 	}
 	if (r < 0)
@@ -339,7 +343,7 @@ KURIR_PARKS static int exchange(struct relay_transaction *x)
 		kurir_count(x->t->self, RELAY_AMBIGUOUS, 1);
 		x->c->broken = true;
 		decide_all(x, true, KURIR_FATE_DEFERRED, NULL, "4.4.2",
-		           "connection lost after the whole message was sent; it may have arrived");
+		    "connection lost after the whole message was sent; it may have arrived");
 	} else {
 		kurir_count(x->t->self, RELAY_MESSAGES, 1);
 	}
@@ -388,9 +392,9 @@ KURIR_PARKS int relay_transact(struct relay_task *t, struct relay_conn *c)
 	kurir_count(t->self, RELAY_LOST, 1);
 	if (r != -EIO)
 		relay_note(t, c->remote, NULL, r == -EPROTO ? "4.5.0" : "4.4.2",
-		           r == -ETIMEDOUT ? "no answer in time during the transaction"
-		           : r == -EPROTO  ? "the answer is not SMTP"
-		                           : "connection lost during the transaction",
-		           true);
+		    r == -ETIMEDOUT    ? "no answer in time during the transaction"
+			: r == -EPROTO ? "the answer is not SMTP"
+				       : "connection lost during the transaction",
+		    true);
 	return r;
 }

@@ -11,10 +11,8 @@
 
 #define HEADER_LOOK 65536
 
-static const char *const relay_counters[] = {
-	"connections", "reused", "unreachable", "tls", "tls-failed", "messages", "delivered", "failed",
-	"deferred", "lost", "ambiguous", NULL
-};
+static const char *const relay_counters[] = { "connections", "reused", "unreachable", "tls",
+	"tls-failed", "messages", "delivered", "failed", "deferred", "lost", "ambiguous", NULL };
 
 struct relay {
 	struct relay_cache *cache;
@@ -24,11 +22,11 @@ struct relay {
 	KURIR_OPT_RANGE(n, KURIR_SPAN, kurir_time, struct relay_conf, m, p, 10, 86400000, h)
 static const struct kurir_option relay_options[] = {
 	KURIR_OPT_TEXT("helo", struct relay_conf, helo, "",
-	               "The name this server gives itself; empty: the hostname."),
+	    "The name this server gives itself; empty: the hostname."),
 	KURIR_OPT_TEXT("source", struct relay_conf, source_v4, "",
-	               "The IPv4 address that connections come from."),
+	    "The IPv4 address that connections come from."),
 	KURIR_OPT_TEXT("source-ipv6", struct relay_conf, source_v6, "",
-	               "The IPv6 address that connections come from."),
+	    "The IPv6 address that connections come from."),
 	SPAN("connect-timeout", t_connect, "30s", "To connect to one address."),
 	SPAN("greeting-timeout", t_greeting, "5m", "For the greeting."),
 	SPAN("helo-timeout", t_helo, "5m", "For the answer to EHLO, HELO or LHLO."),
@@ -39,13 +37,13 @@ static const struct kurir_option relay_options[] = {
 	SPAN("block-timeout", t_block, "3m", "For a piece of the message to be taken."),
 	SPAN("final-timeout", t_final, "10m", "For the answer to the end of the message."),
 	KURIR_OPT_RANGE("idle", KURIR_SPAN, kurir_time, struct relay_conf, idle, "5s", 0, 300000,
-	                "How long a connection waits for another message; 0s: not."),
+	    "How long a connection waits for another message; 0s: not."),
 	KURIR_OPT_RANGE("reuse", KURIR_INT, int64_t, struct relay_conf, reuse, "100", 1, 1000000,
-	                "Messages over one connection at most."),
-	KURIR_OPT_RANGE("connections-idle", KURIR_INT, int64_t, struct relay_conf, cached, "200", 0, 100000,
-	                "Connections that wait at most."),
+	    "Messages over one connection at most."),
+	KURIR_OPT_RANGE("connections-idle", KURIR_INT, int64_t, struct relay_conf, cached, "200",
+	    0, 100000, "Connections that wait at most."),
 	KURIR_OPT_RANGE("pipeline", KURIR_INT, int64_t, struct relay_conf, batch, "100", 1, 1000,
-	                "Recipients that are sent together before their answers are read."),
+	    "Recipients that are sent together before their answers are read."),
 	{ 0 }
 };
 
@@ -93,18 +91,18 @@ static bool relay_undecided(const struct relay_task *t)
 	return false;
 }
 
-static void relay_attempt(struct relay_task *t, struct kurir_str remote, const struct relay_conn *c,
-                          struct kurir_str outcome)
+static void relay_attempt(struct relay_task *t, struct kurir_str remote,
+    const struct relay_conn *c, struct kurir_str outcome)
 {
 	struct kurir_arena *arena = t->arena;
 
 	KURIR_EMIT(t->self, KURIR_INFO, "attempt", { "id", t->job->envelope.id },
-	           { "destination", t->job->destination }, { "remote", remote },
-	           { "recipients", kurir_format(arena, "%zu", t->job->envelope.count) },
-	           { "attempt", kurir_format(arena, "%u", t->job->attempt) },
-	           { "tls", c != NULL && c->tls.len > 0 ? c->tls : KURIR_STR("none") },
-	           { "verified", c != NULL && c->secure ? KURIR_STR("yes") : KURIR_STR("no") },
-	           { "result", outcome });
+	    { "destination", t->job->destination }, { "remote", remote },
+	    { "recipients", kurir_format(arena, "%zu", t->job->envelope.count) },
+	    { "attempt", kurir_format(arena, "%u", t->job->attempt) },
+	    { "tls", c != NULL && c->tls.len > 0 ? c->tls : KURIR_STR("none") },
+	    { "verified", c != NULL && c->secure ? KURIR_STR("yes") : KURIR_STR("no") },
+	    { "result", outcome });
 }
 
 static struct kurir_str relay_outcome(struct relay_task *t, int r)
@@ -116,12 +114,12 @@ static struct kurir_str relay_outcome(struct relay_task *t, int r)
 	if (!t->trouble.seen)
 		return KURIR_STR("failed");
 	return kurir_format(t->arena, "%u %.*s %.*s", o->code, KURIR_ARG(o->xyz),
-	                    o->text.len > 200 ? 200 : (int)o->text.len, o->text.ptr);
+	    o->text.len > 200 ? 200 : (int)o->text.len, o->text.ptr);
 }
 
 /* One host: a waiting connection first, else a new one.  -ECANCELED, or 0. */
 KURIR_PARKS static int relay_host(struct relay_task *t, struct relay_cache *cache,
-                                  struct kurir_str address, struct kurir_str name)
+    struct kurir_str address, struct kurir_str name)
 {
 	struct kurir_str key = relay_conn_key(t, t->arena, address, name);
 	struct relay_conn *c = relay_cache_take(cache, key);
@@ -140,7 +138,8 @@ KURIR_PARKS static int relay_host(struct relay_task *t, struct relay_cache *cach
 		if (r < 0) {
 			t->hosts_tried++;
 			if (r != -ECANCELED)
-				relay_attempt(t, t->trouble.result.remote, NULL, relay_outcome(t, r));
+				relay_attempt(
+				    t, t->trouble.result.remote, NULL, relay_outcome(t, r));
 			return r == -ECANCELED ? r : 0;
 		}
 		r = relay_transact(t, c);
@@ -160,8 +159,8 @@ KURIR_PARKS static int relay_host(struct relay_task *t, struct relay_cache *cach
 }
 
 /* "192.0.2.1" -> itself with the port; false: a name. */
-static bool relay_ip(struct kurir_arena *arena, struct kurir_str name, uint16_t port,
-                     struct kurir_str *ret)
+static bool relay_ip(
+    struct kurir_arena *arena, struct kurir_str name, uint16_t port, struct kurir_str *ret)
 {
 	char text[INET6_ADDRSTRLEN];
 	unsigned char a[16];
@@ -200,7 +199,8 @@ KURIR_PARKS static int relay_look_up(struct relay_task *t, struct kurir_texts *r
 		return 0;
 	}
 	if (dns == NULL) {
-		relay_note(t, h->name, NULL, "4.3.5", "no module answers DNS questions here", true);
+		relay_note(
+		    t, h->name, NULL, "4.3.5", "no module answers DNS questions here", true);
 		return 0;
 	}
 	for (unsigned k = 0; k < 2; k++) {
@@ -218,9 +218,9 @@ KURIR_PARKS static int relay_look_up(struct relay_task *t, struct kurir_texts *r
 	}
 	if (n == 0)
 		relay_note(t, h->name, NULL, trouble ? "4.4.3" : "4.4.4",
-		           trouble ? "the host's address cannot be looked up now"
-		                   : "the host has no address",
-		           true);
+		    trouble ? "the host's address cannot be looked up now"
+			    : "the host has no address",
+		    true);
 	*ret = (struct kurir_texts){ n, items };
 	return 0;
 }
@@ -232,10 +232,10 @@ static void relay_settle(struct relay_task *t)
 
 	if (!t->trouble.seen)
 		last = (struct kurir_result){ .fate = KURIR_FATE_DEFERRED,
-			                      .xyz = KURIR_STR("4.4.1"),
-			                      .text = KURIR_STR("no host could be tried"),
-			                      .remote = t->job->destination,
-			                      .site = true };
+			.xyz = KURIR_STR("4.4.1"),
+			.text = KURIR_STR("no host could be tried"),
+			.remote = t->job->destination,
+			.site = true };
 	/* Every host refused to talk to us at all (RFC 7504). */
 	if (t->hosts_tried > 0 && t->hosts_refused >= t->hosts_tried && last.code >= 500) {
 		last.fate = KURIR_FATE_FAILED;
@@ -245,7 +245,8 @@ static void relay_settle(struct relay_task *t)
 		if (t->results[i].fate != 0)
 			continue;
 		t->results[i] = last;
-		kurir_count(t->self, last.fate == KURIR_FATE_FAILED ? RELAY_FAILED : RELAY_DEFERRED, 1);
+		kurir_count(
+		    t->self, last.fate == KURIR_FATE_FAILED ? RELAY_FAILED : RELAY_DEFERRED, 1);
 	}
 }
 
@@ -259,16 +260,15 @@ KURIR_PARKS static int relay_run(struct relay_task *t, struct relay_cache *cache
 		r = relay_look_up(t, &hosts);
 	for (size_t i = 0; r == 0 && i < hosts.count && relay_undecided(t); i++)
 		r = relay_host(t, cache, hosts.items[i],
-		               t->hop->names.count == hosts.count ? t->hop->names.items[i]
-		                                                  : t->hop->name);
+		    t->hop->names.count == hosts.count ? t->hop->names.items[i] : t->hop->name);
 	if (r == 0)
 		relay_settle(t);
 	return r;
 }
 
 /* transport.smtp, transport.lmtp: a job -> its results */
-KURIR_PARKS static int relay_job(struct kurir_self *self, const struct kurir_incoming *in,
-                                 struct kurir_buf *reply, bool lmtp)
+KURIR_PARKS static int relay_job(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply, bool lmtp)
 {
 	struct relay *s = kurir_state(self);
 	struct kurir_self *queue_owner = NULL;
@@ -277,7 +277,9 @@ KURIR_PARKS static int relay_job(struct kurir_self *self, const struct kurir_inc
 	struct kurir_reader rd = KURIR_READER(in->body), hop_rd;
 	struct kurir_next_hop hop;
 	struct kurir_job job;
-	struct relay_task t = { .self = self, .conf = kurir_conf(self), .arena = arena, .lmtp = lmtp };
+	struct relay_task t = {
+		.self = self, .conf = kurir_conf(self), .arena = arena, .lmtp = lmtp
+	};
 	int r = kurir_get_job(&rd, arena, &job);
 
 	if (r < 0)
@@ -301,14 +303,14 @@ KURIR_PARKS static int relay_job(struct kurir_self *self, const struct kurir_inc
 	return r;
 }
 
-KURIR_PARKS static int relay_smtp_called(struct kurir_self *self, const struct kurir_incoming *in,
-                                         struct kurir_buf *reply)
+KURIR_PARKS static int relay_smtp_called(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	return relay_job(self, in, reply, false);
 }
 
-KURIR_PARKS static int relay_lmtp_called(struct kurir_self *self, const struct kurir_incoming *in,
-                                         struct kurir_buf *reply)
+KURIR_PARKS static int relay_lmtp_called(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	return relay_job(self, in, reply, true);
 }
@@ -330,19 +332,23 @@ static void relay_stop(struct kurir_self *self)
 	s->cache = NULL;
 }
 
-static const struct kurir_endpoint_ops relay_smtp_ops = { sizeof(relay_smtp_ops), relay_smtp_called,
-	                                                  NULL };
-static const struct kurir_endpoint_ops relay_lmtp_ops = { sizeof(relay_lmtp_ops), relay_lmtp_called,
-	                                                  NULL };
-static const struct kurir_service relay_services[] = {
-	{ .kind = "endpoint", .name = "transport.smtp", .ops = &relay_smtp_ops, .roles = KURIR_ROLE_RELAY },
-	{ .kind = "endpoint", .name = "transport.lmtp", .ops = &relay_lmtp_ops, .roles = KURIR_ROLE_RELAY },
-	{ 0 }
-};
+static const struct kurir_endpoint_ops relay_smtp_ops = { sizeof(relay_smtp_ops),
+	relay_smtp_called, NULL };
+static const struct kurir_endpoint_ops relay_lmtp_ops = { sizeof(relay_lmtp_ops),
+	relay_lmtp_called, NULL };
+static const struct kurir_service relay_services[] = { { .kind = "endpoint",
+							   .name = "transport.smtp",
+							   .ops = &relay_smtp_ops,
+							   .roles = KURIR_ROLE_RELAY },
+	{ .kind = "endpoint",
+	    .name = "transport.lmtp",
+	    .ops = &relay_lmtp_ops,
+	    .roles = KURIR_ROLE_RELAY },
+	{ 0 } };
 static const char *const relay_needs[] = { "queue", NULL };
 
-KURIR_MODULE(relay_smtp, .version = "1", .summary = "Sends mail to other servers by SMTP and LMTP",
-             .roles = KURIR_ROLE_RELAY, .caps = KURIR_CAP_NET | KURIR_CAP_SPAWN,
-             .conf_size = sizeof(struct relay_conf), .self_size = sizeof(struct relay),
-             .options = relay_options, .counters = relay_counters, .needs = relay_needs,
-             .services = relay_services, .start = relay_start, .stop = relay_stop);
+KURIR_MODULE(relay_smtp, .version = "1",
+    .summary = "Sends mail to other servers by SMTP and LMTP", .roles = KURIR_ROLE_RELAY,
+    .caps = KURIR_CAP_NET | KURIR_CAP_SPAWN, .conf_size = sizeof(struct relay_conf),
+    .self_size = sizeof(struct relay), .options = relay_options, .counters = relay_counters,
+    .needs = relay_needs, .services = relay_services, .start = relay_start, .stop = relay_stop);

@@ -8,10 +8,18 @@
 
 #define MX_MAX 128
 
-enum { COUNT_ROUTED, COUNT_IMPLICIT, COUNT_LITERAL, COUNT_NULL_MX, COUNT_FAILED, COUNT_LATER, COUNT_LOOP,
-       COUNT_DANE };
-static const char *const route_dns_counters[] = { "routed", "implicit", "literal", "null-mx", "failed",
-	                                          "later", "loop", "dane", NULL };
+enum {
+	COUNT_ROUTED,
+	COUNT_IMPLICIT,
+	COUNT_LITERAL,
+	COUNT_NULL_MX,
+	COUNT_FAILED,
+	COUNT_LATER,
+	COUNT_LOOP,
+	COUNT_DANE
+};
+static const char *const route_dns_counters[] = { "routed", "implicit", "literal", "null-mx",
+	"failed", "later", "loop", "dane", NULL };
 static const char *const tls_choices[] = { "may", "never", "must", "verify", NULL };
 static const char *const ip_choices[] = { "both", "ipv4", "ipv6", NULL };
 
@@ -38,27 +46,27 @@ struct route_walk {
 
 static const struct kurir_option route_dns_options[] = {
 	KURIR_OPT_RANGE("port", KURIR_INT, int64_t, struct route_dns_conf, port, "25", 1, 65535,
-	                "The port of the mail hosts."),
+	    "The port of the mail hosts."),
 	KURIR_OPT_CHOICE("tls", struct route_dns_conf, tls, tls_choices, "may",
-	                 "Encryption where DANE does not ask for it: if offered, never, always, or with a "
-	                 "trusted certificate."),
+	    "Encryption where DANE does not ask for it: if offered, never, always, or with a "
+	    "trusted certificate."),
 	KURIR_OPT_BOOL("dane", struct route_dns_conf, dane, "true",
-	               "Use TLSA records where DNSSEC has validated the way to them."),
+	    "Use TLSA records where DNSSEC has validated the way to them."),
 	KURIR_OPT_CHOICE("ip", struct route_dns_conf, ip, ip_choices, "both",
-	                 "Which addresses of a mail host to try."),
+	    "Which addresses of a mail host to try."),
 	KURIR_OPT_TEXTS("own", struct route_dns_conf, own, "",
-	                "Names and addresses of this server beside its hostname, to see loops by."),
+	    "Names and addresses of this server beside its hostname, to see loops by."),
 	KURIR_OPT_RANGE("hosts", KURIR_INT, int64_t, struct route_dns_conf, hosts, "8", 1, 64,
-	                "Mail hosts of a domain to try at most."),
-	KURIR_OPT_RANGE("addresses", KURIR_INT, int64_t, struct route_dns_conf, addresses, "16", 1, 128,
-	                "Addresses of a domain to try at most."),
-	KURIR_OPT_RANGE("timeout", KURIR_SPAN, kurir_time, struct route_dns_conf, timeout, "45s", 100,
-	                600000, "All questions for one recipient together."),
+	    "Mail hosts of a domain to try at most."),
+	KURIR_OPT_RANGE("addresses", KURIR_INT, int64_t, struct route_dns_conf, addresses, "16",
+	    1, 128, "Addresses of a domain to try at most."),
+	KURIR_OPT_RANGE("timeout", KURIR_SPAN, kurir_time, struct route_dns_conf, timeout, "45s",
+	    100, 600000, "All questions for one recipient together."),
 	{ 0 }
 };
 
 static int settle(struct route_walk *w, struct kurir_route *ret, enum kurir_route_kind kind,
-                  const char *xyz, const char *text)
+    const char *xyz, const char *text)
 {
 	static const struct kurir_route zero;
 
@@ -72,14 +80,14 @@ static int settle(struct route_walk *w, struct kurir_route *ret, enum kurir_rout
 }
 
 /* Remembers the answer for "explain"; 0 or -errno when there was none. */
-KURIR_PARKS static int look_up(struct route_walk *w, struct kurir_str name, enum kurir_dns_type type,
-                               struct kurir_dns_answer *ret)
+KURIR_PARKS static int look_up(struct route_walk *w, struct kurir_str name,
+    enum kurir_dns_type type, struct kurir_dns_answer *ret)
 {
 	int r = w->dns->lookup(w->dns_owner, name, type, w->until, w->arena, ret);
 
 	if (r == 0)
-		(void)kurir_buf_printf(&w->why, "%s%.*s", w->why.len > 0 ? "; " : "",
-		                       KURIR_ARG(ret->summary));
+		(void)kurir_buf_printf(
+		    &w->why, "%s%.*s", w->why.len > 0 ? "; " : "", KURIR_ARG(ret->summary));
 	return r;
 }
 
@@ -183,21 +191,22 @@ static void set_hosts(struct route_walk *w, const struct kurir_dns_answer *mx)
 	w->hosts = kurir_alloc(w->arena, (mx->count + 1) * sizeof(*w->hosts));
 	for (size_t i = 0; i < mx->count; i++)
 		if (mx->records[i].text.len > 0)
-			w->hosts[w->host_count++] = (struct route_host){ .name = mx->records[i].text,
-				                                         .preference = mx->records[i].preference };
+			w->hosts[w->host_count++] =
+			    (struct route_host){ .name = mx->records[i].text,
+				    .preference = mx->records[i].preference };
 	if (mx->status == KURIR_DNS_NODATA) {
 		w->hosts[w->host_count++] = (struct route_host){ .name = w->domain };
 		w->implicit = true;
 	}
-	route_hosts_sort(w->hosts, w->host_count,
-	                 (struct kurir_str){ (const char *)seed, sizeof(seed) });
+	route_hosts_sort(
+	    w->hosts, w->host_count, (struct kurir_str){ (const char *)seed, sizeof(seed) });
 }
 
 static int finish(struct route_walk *w, struct kurir_str destination, struct kurir_route *ret)
 {
 	static const struct kurir_route zero;
 	static const uint8_t policy[] = { KURIR_HOP_MAY, KURIR_HOP_NEVER, KURIR_HOP_MUST,
-		                          KURIR_HOP_VERIFY };
+		KURIR_HOP_VERIFY };
 	struct kurir_buf b = KURIR_BUF(65536);
 	struct kurir_next_hop hop = {
 		.addresses = { w->address_count, w->addresses },
@@ -239,7 +248,7 @@ KURIR_PARKS static int walk_addresses(struct route_walk *w, struct kurir_route *
 	if (usable == 0 && w->host_count > 0) {
 		kurir_count(w->self, COUNT_LOOP, 1);
 		return settle(w, ret, KURIR_ROUTE_FAIL, "5.4.6",
-		              "its mail host is this server, which does not know the domain");
+		    "its mail host is this server, which does not know the domain");
 	}
 	for (size_t i = 0; i < usable && i < (size_t)w->conf->hosts; i++) {
 		size_t before = w->address_count;
@@ -265,21 +274,22 @@ KURIR_PARKS static int walk_addresses(struct route_walk *w, struct kurir_route *
 			if (w->address_count == 0) {
 				kurir_count(w->self, COUNT_LOOP, 1);
 				return settle(w, ret, KURIR_ROUTE_FAIL, "5.4.6",
-				              "its mail host is this server, which does not know the domain");
+				    "its mail host is this server, which does not know the domain");
 			}
 		}
 	}
 	if (w->address_count == 0 && w->trouble)
 		return settle(w, ret, KURIR_ROUTE_LATER, w->bogus ? "4.7.0" : "4.4.3",
-		              w->bogus ? "DNSSEC validation of its mail hosts fails"
-		                       : "the addresses of its mail hosts cannot be looked up now");
+		    w->bogus ? "DNSSEC validation of its mail hosts fails"
+			     : "the addresses of its mail hosts cannot be looked up now");
 	if (w->address_count == 0)
 		return settle(w, ret, KURIR_ROUTE_FAIL, w->implicit ? "5.1.2" : "5.4.4",
-		              w->implicit ? "the domain has neither mail hosts nor an address"
-		                          : "its mail hosts have no address");
+		    w->implicit ? "the domain has neither mail hosts nor an address"
+				: "its mail hosts have no address");
 	if (w->implicit)
 		kurir_count(w->self, COUNT_IMPLICIT, 1);
-	return finish(w, route_site(w->arena, w->hosts, w->host_count, (uint16_t)w->conf->port), ret);
+	return finish(
+	    w, route_site(w->arena, w->hosts, w->host_count, (uint16_t)w->conf->port), ret);
 }
 
 KURIR_PARKS static int walk_domain(struct route_walk *w, struct kurir_route *ret)
@@ -292,14 +302,17 @@ KURIR_PARKS static int walk_domain(struct route_walk *w, struct kurir_route *ret
 	if (r == -ECANCELED)
 		return r;
 	if (r < 0)
-		return settle(w, ret, KURIR_ROUTE_LATER, "4.4.3", "no answer from the DNS in time");
+		return settle(
+		    w, ret, KURIR_ROUTE_LATER, "4.4.3", "no answer from the DNS in time");
 	switch (mx.status) {
 	case KURIR_DNS_NXDOMAIN:
 		return settle(w, ret, KURIR_ROUTE_FAIL, "5.1.2", "the domain does not exist");
 	case KURIR_DNS_SERVFAIL:
-		return settle(w, ret, KURIR_ROUTE_LATER, "4.4.3", "its name servers do not answer properly");
+		return settle(w, ret, KURIR_ROUTE_LATER, "4.4.3",
+		    "its name servers do not answer properly");
 	case KURIR_DNS_BOGUS:
-		return settle(w, ret, KURIR_ROUTE_LATER, "4.7.0", "DNSSEC validation of the domain fails");
+		return settle(
+		    w, ret, KURIR_ROUTE_LATER, "4.7.0", "DNSSEC validation of the domain fails");
 	case KURIR_DNS_FOUND:
 	case KURIR_DNS_NODATA:
 		break;
@@ -307,7 +320,8 @@ KURIR_PARKS static int walk_domain(struct route_walk *w, struct kurir_route *ret
 	set_hosts(w, &mx);
 	if (w->host_count == 0) {
 		kurir_count(w->self, COUNT_NULL_MX, 1);
-		return settle(w, ret, KURIR_ROUTE_FAIL, "5.1.10", "the domain accepts no mail (null MX)");
+		return settle(
+		    w, ret, KURIR_ROUTE_FAIL, "5.1.10", "the domain accepts no mail (null MX)");
 	}
 	return walk_addresses(w, ret);
 }
@@ -318,7 +332,8 @@ static int walk_literal(struct route_walk *w, struct kurir_str ip, struct kurir_
 
 	if (own(s, ip)) {
 		kurir_count(w->self, COUNT_LOOP, 1);
-		return settle(w, ret, KURIR_ROUTE_FAIL, "5.4.6", "this server does not know the domain");
+		return settle(
+		    w, ret, KURIR_ROUTE_FAIL, "5.4.6", "this server does not know the domain");
 	}
 	kurir_count(w->self, COUNT_LITERAL, 1);
 	add_address(w, ip, w->domain);
@@ -327,8 +342,7 @@ static int walk_literal(struct route_walk *w, struct kurir_str ip, struct kurir_
 }
 
 KURIR_PARKS static int route_dns_route(struct kurir_self *self, struct kurir_str address,
-                                       kurir_time until, struct kurir_arena *arena,
-                                       struct kurir_route *ret)
+    kurir_time until, struct kurir_arena *arena, struct kurir_route *ret)
 {
 	const struct route_dns_conf *c = kurir_conf(self);
 	struct route_walk w = { .self = self, .conf = c, .arena = arena, .why = KURIR_BUF(4000) };
@@ -353,7 +367,8 @@ KURIR_PARKS static int route_dns_route(struct kurir_self *self, struct kurir_str
 	else if (w.domain.ptr[0] == '[')
 		r = settle(&w, ret, KURIR_ROUTE_FAIL, "5.1.2", "not an address literal");
 	else if (w.dns == NULL)
-		r = settle(&w, ret, KURIR_ROUTE_LATER, "4.3.5", "no module answers DNS questions here");
+		r = settle(
+		    &w, ret, KURIR_ROUTE_LATER, "4.3.5", "no module answers DNS questions here");
 	else
 		r = walk_domain(&w, ret);
 	kurir_buf_free(&w.why);
@@ -383,7 +398,7 @@ static const struct kurir_service route_dns_services[] = {
 static const char *const route_dns_needs[] = { "dns", NULL };
 
 KURIR_MODULE(route_dns, .version = "1", .summary = "The way to a domain by the DNS",
-             .roles = KURIR_ROLE_QUEUE, .conf_size = sizeof(struct route_dns_conf),
-             .self_size = sizeof(struct route_dns), .options = route_dns_options,
-             .counters = route_dns_counters, .needs = route_dns_needs,
-             .services = route_dns_services, .start = route_dns_start);
+    .roles = KURIR_ROLE_QUEUE, .conf_size = sizeof(struct route_dns_conf),
+    .self_size = sizeof(struct route_dns), .options = route_dns_options,
+    .counters = route_dns_counters, .needs = route_dns_needs, .services = route_dns_services,
+    .start = route_dns_start);

@@ -36,7 +36,8 @@ void route_hosts_sort(struct route_host *h, size_t count, struct kurir_str salt)
 		qsort(h, count, sizeof(*h), host_order);
 }
 
-size_t route_hosts_before_self(const struct route_host *h, size_t count, const struct kurir_texts *own)
+size_t route_hosts_before_self(
+    const struct route_host *h, size_t count, const struct kurir_texts *own)
 {
 	size_t self = count;
 
@@ -51,8 +52,8 @@ size_t route_hosts_before_self(const struct route_host *h, size_t count, const s
 	return self;
 }
 
-struct kurir_str route_site(struct kurir_arena *arena, const struct route_host *h, size_t count,
-                            uint16_t port)
+struct kurir_str route_site(
+    struct kurir_arena *arena, const struct route_host *h, size_t count, uint16_t port)
 {
 	const struct route_host *first = &h[0];
 	uint64_t all = 0;
@@ -60,11 +61,13 @@ struct kurir_str route_site(struct kurir_arena *arena, const struct route_host *
 
 	for (size_t i = 0; i < count; i++) {
 		all += mix(kurir_str_hash(h[i].name) + h[i].preference);
-		if (h[i].preference == h[0].preference && kurir_str_compare(h[i].name, first->name) < 0)
+		if (h[i].preference == h[0].preference &&
+		    kurir_str_compare(h[i].name, first->name) < 0)
 			first = &h[i];
 	}
 	if (count > 1)
-		s = kurir_format(arena, "%.*s+%04x", KURIR_ARG(first->name), (unsigned)(all & 0xffff));
+		s = kurir_format(
+		    arena, "%.*s+%04x", KURIR_ARG(first->name), (unsigned)(all & 0xffff));
 	else
 		s = first->name;
 	return port == 25 ? s : kurir_format(arena, "%.*s:%u", KURIR_ARG(s), port);
@@ -72,8 +75,8 @@ struct kurir_str route_site(struct kurir_arena *arena, const struct route_host *
 
 struct kurir_str route_address(struct kurir_arena *arena, struct kurir_str ip, uint16_t port)
 {
-	return kurir_format(arena, kurir_str_find(ip, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", KURIR_ARG(ip),
-	                    port);
+	return kurir_format(
+	    arena, kurir_str_find(ip, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", KURIR_ARG(ip), port);
 }
 
 /* RFC 5321 4.1.3: address-literal = "[" ( IPv4-address-literal / "IPv6:" IPv6-addr ) "]" */
@@ -101,8 +104,8 @@ int route_literal(struct kurir_arena *arena, struct kurir_str domain, struct kur
 	return 0;
 }
 
-size_t route_interleave(const struct kurir_str *a, size_t na, const struct kurir_str *b, size_t nb,
-                        struct kurir_str *ret)
+size_t route_interleave(const struct kurir_str *a, size_t na, const struct kurir_str *b,
+    size_t nb, struct kurir_str *ret)
 {
 	size_t n = 0;
 
@@ -122,5 +125,6 @@ int route_tlsa_usable(struct kurir_str rdata)
 
 	if (rdata.len < 4 || (p[0] != 2 && p[0] != 3) || p[1] > 1)
 		return 0;
-	return p[2] == 0 || (p[2] == 1 && rdata.len == 3 + 32) || (p[2] == 2 && rdata.len == 3 + 64);
+	return p[2] == 0 || (p[2] == 1 && rdata.len == 3 + 32) ||
+	    (p[2] == 2 && rdata.len == 3 + 64);
 }
