@@ -1,5 +1,240 @@
-/* kurirctl.c - asks a running server, and answers what it can without one. */
-int main(void)
+/* kurirctl.c - asks a running server, and prints what it says.
+ * Exit status: 0 done; 1 the server says no; 2 the command line is wrong; 3 no server there. */
+#include "daemon.h"
+#include "kurirctl.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "kurirctl [-c FILE | --socket PATH] [--json] COMMAND\n"
+    "  status              the processes and what they do\n"
+    "  modules             the modules, their roles and capabilities\n"
+    "  counters            all counters\n"
+    "  queue list [WHAT]   who waits; WHAT: an id, an address, a domain\n"
+    "  queue show ID       one message\n"
+    "  queue retry|hold|release|cancel ID\n"
+    "  log -f              events as they happen\n"
+    "  explain WHAT        the story of a message, a connection or an address\n"
+    "  reload              reads the configuration again\n"
+    "  stop                ends the server\n"
+    "  passwd FILE USER    sets a password in a users file, without a server\n";
+
+static struct {
+	const char *file, *socket;
+	bool json;
+} opt = { .file = KURIR_CONFDIR "/kurir.json" };
+
+enum { OPT_SOCKET = 256, OPT_JSON, OPT_HELP, OPT_VERSION };
+static const struct option options[] = {
+	{ "config", required_argument, NULL, 'c' },
+	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ 0 },
+};
+
+int ctl_fail(int status, const char *what, const char *why)
 {
+	(void)dprintf(STDERR_FILENO, "kurirctl: %s%s%s\n", what, why != NULL ? ": " : "",
+	              why != NULL ? why : "");
+	return status;
+}
+
+static int ctl_connect(FILE **ret)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char path[sizeof(un.sun_path)];
+	int fd;
+
+	if (opt.socket != NULL) {
+		if (strlen(opt.socket) >= sizeof(path))
+			return ctl_fail(2, "the path of the socket is too long", NULL);
+		memcpy(path, opt.socket, strlen(opt.socket) + 1);
+	} else if (kurir_control_path(opt.file, path, sizeof(path)) < 0) {
+		return ctl_fail(2, opt.file, "cannot read this configuration (another: -c FILE)");
+	}
+	memcpy(un.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
+		const char *why = errno == ENOENT || errno == ECONNREFUSED ? "no server is running there"
+		                  : errno == EACCES ? "only root and the server's group may ask"
+		                                    : strerror(errno);
+
+		if (fd >= 0)
+			(void)close(fd);
+		return ctl_fail(3, path, why);
+	}
+	*ret = fdopen(fd, "r+");
+	return *ret != NULL ? 0 : ctl_fail(3, path, strerror(errno));
+}
+
+static int ctl_send(FILE *f, char **args, int n)
+{
+	json_t *list = json_array(), *q;
+	char *text;
+	int r;
+
+	for (int i = 1; i < n; i++)
+		json_array_append_new(list, json_string(args[i]));
+	q = json_pack("{s:s,s:o}", "command", args[0], "args", list);
+	text = q != NULL ? json_dumps(q, JSON_COMPACT) : NULL;
+	r = text != NULL && fprintf(f, "%s\n", text) > 0 && fflush(f) == 0 ? 0 : -1;
+	free(text);
+	json_decref(q);
+	return r < 0 ? ctl_fail(2, "these arguments are no UTF-8", NULL) : 0;
+}
+
+/* "04:20:05 rcpt       conn=... to=..." */
+static void show_event(const json_t *v)
+{
+	time_t at = (time_t)(json_integer_value(json_object_get(v, "time")) / 1000);
+	const char *name, *event = json_string_value(json_object_get(v, "event"));
+	json_t *value;
+	struct tm tm;
+	char clock[16];
+
+	(void)localtime_r(&at, &tm);
+	(void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+	(void)fprintf(stdout, "%s %-10s", clock, event != NULL ? event : "");
+	json_object_foreach ((json_t *)(uintptr_t)v, name, value) {
+		const char *s = json_string_value(value);
+
+		if (s == NULL || *s == 0 || strcmp(name, "event") == 0)
+			continue;
+		(void)fprintf(stdout, strchr(s, ' ') != NULL ? " %s=\"%s\"" : " %s=%s", name, s);
+	}
+	(void)fputc('\n', stdout);
+	(void)fflush(stdout);
+}
+
+static int show(const char *line, bool event)
+{
+	json_t *v = json_loads(line, JSON_DECODE_ANY, NULL), *data;
+	const char *error = json_string_value(json_object_get(v, "error"));
+	const char *text = json_string_value(json_object_get(v, "text"));
+	int r = 0;
+
+	if (v == NULL) {
+		r = ctl_fail(3, "the server's answer is no JSON", NULL);
+	} else if (error != NULL) {
+		r = opt.json ? (void)fputs(line, stdout), 1 : ctl_fail(1, error, NULL);
+	} else if (opt.json) {
+		data = json_object_get(v, "data");
+		(void)json_dumpf(event || data == NULL ? v : data, stdout,
+		                 JSON_ENCODE_ANY | (event ? JSON_COMPACT : JSON_INDENT(2)));
+		(void)fputc('\n', stdout);
+	} else if (event) {
+		show_event(v);
+	} else if (text != NULL) {
+		(void)fputs(text, stdout);
+		if (*text != 0 && text[strlen(text) - 1] != '\n')
+			(void)fputc('\n', stdout);
+	}
+	(void)fflush(stdout);
+	json_decref(v);
+	return r;
+}
+
+static int ctl_ask(char **args, int n)
+{
+	bool follow = strcmp(args[0], "log") == 0;
+	char *line = NULL;
+	size_t room = 0;
+	FILE *f;
+	int r = ctl_connect(&f), lines = 0;
+
+	if (r == 0)
+		r = ctl_send(f, args, n);
+	if (r != 0)
+		return r;
+	while (r == 0 && getline(&line, &room, f) > 0) {
+		lines++;
+		r = show(line, follow);
+		if (!follow)
+			break;
+	}
+	if (lines == 0)
+		r = ctl_fail(3, "the server hung up without an answer", NULL);
+	free(line);
+	(void)fclose(f);
+	return r;
+}
+
+/* Options may stand anywhere; "-f" and what we do not know belong to the command. */
+static int ctl_options(int argc, char **argv, char **args, int *ret_n)
+{
+	int o, n = 0;
+
+	opterr = 0;
+	while ((o = getopt_long(argc, argv, "-c:f", options, NULL)) != -1) {
+		switch (o) {
+		case 'c':
+			opt.file = optarg;
+			break;
+		case OPT_SOCKET:
+			opt.socket = optarg;
+			break;
+		case OPT_JSON:
+			opt.json = true;
+			break;
+		case OPT_HELP:
+			(void)fputs(usage, stdout);
+			return -1;
+		case OPT_VERSION:
+			(void)fputs(PACKAGE_STRING "\n", stdout);
+			return -1;
+		case 'f':
+			break;
+		case 1:
+			args[n++] = optarg;
+			break;
+		default:
+			(void)ctl_fail(2, argv[optind - 1], "there is no such option");
+			return 2;
+		}
+	}
+	while (optind < argc)
+		args[n++] = argv[optind++];
+	*ret_n = n;
 	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const char *const commands[] = { "status", "modules", "counters", "queue", "log", "explain",
+		"reload", "stop", NULL };
+	char **args = calloc((size_t)argc + 1, sizeof(*args));
+	int n = 0, r;
+
+	if (args == NULL)
+		return 3;
+	r = ctl_options(argc, argv, args, &n);
+	if (r == 0 && n == 0) {
+		(void)fputs(usage, stderr);
+		r = 2;
+	} else if (r == 0 && strcmp(args[0], "passwd") == 0) {
+		r = n == 3 ? ctl_passwd(args[1], args[2]) : ctl_fail(2, "passwd needs FILE and USER", NULL);
+	} else if (r == 0) {
+		bool builtin = false;
+
+		for (unsigned i = 0; commands[i] != NULL; i++)
+			builtin = builtin || strcmp(commands[i], args[0]) == 0;
+		/* What a module added is only known to the server. */
+		r = builtin || strchr(args[0], '.') == NULL ? ctl_ask(args, n)
+		                                            : ctl_fail(2, args[0], "no such command");
+	}
+	free(args);
+	return r < 0 ? 0 : r;
 }

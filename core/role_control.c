@@ -39,7 +39,8 @@ static void role_peer(const struct wire *w)
 	(void)snprintf(label, sizeof(label), "%s-%u", conf_role_names[bit], w->index);
 	if (w->fd >= 0)
 		c = channel_new(w->fd, label);
-	channel_book_set(w->role, w->index, w->count, c);
+	if (w->count > 0) /* 0: someone of an older generation, who only calls us */
+		channel_book_set(w->role, w->index, w->count, c);
 }
 
 static void role_answered(const struct wire *w)

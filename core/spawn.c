@@ -30,6 +30,8 @@ static void spawn_child(const struct spawn *s, char *const *argv)
 	for (unsigned i = 0; i < s->fd_count; i++)
 		if (dup2(high[i], FD_FIRST + (int)i) < 0)
 			_exit(126);
+	/* A terminal's ^C is for the supervisor, who ends the others in order. */
+	(void)setpgid(0, 0);
 	(void)close_range(FD_FIRST + s->fd_count, ~0u, 0);
 	for (int sig = 1; sig < NSIG; sig++)
 		(void)signal(sig, SIG_DFL);
