@@ -62,9 +62,10 @@ int role_make_folders(const struct plan *p)
 	int r = folder_make(c, arena, path, KURIR_ROLE_CONTROL, 0755);
 
 	for (size_t i = 0; i < p->path_count && r == 0; i++) {
-		if (!p->paths[i].make)
-			continue;
 		path = p->paths[i].path;
+		/* An administrator's own folder is made when it is missing, and else left alone. */
+		if (!p->paths[i].make && (p->paths[i].write == 0 || access(path.ptr, F_OK) == 0))
+			continue;
 		r = folder_make(c, arena, path, p->paths[i].write ? p->paths[i].write : p->paths[i].read,
 		                FOLDER_MODE);
 	}
