@@ -156,12 +156,14 @@ void chain_reset(void)
 struct watch {
 	struct loop_timer timer;
 	struct fiber *fiber;
+	bool late;
 };
 
 static void late(struct loop_timer *t)
 {
 	struct watch *w = (struct watch *)((char *)t - offsetof(struct watch, timer));
 
+	w->late = true;
 	fiber_wake(w->fiber, -ETIMEDOUT);
 	loop_timer_set(t, kurir_now() + NUDGE, late);
 }
@@ -232,6 +234,8 @@ KURIR_PARKS static int call_hook(const struct chain_link *l, enum chain_point po
 	if (c->current != NULL)
 		*c->current = l->self;
 	r = call_point(l, point, c);
+	if (w.late && r >= 0)
+		r = -ETIMEDOUT; /* what it decided on half of the facts does not count */
 	if (c->current != NULL)
 		*c->current = NULL;
 	if (w.timer.place != 0)
