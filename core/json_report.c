@@ -68,8 +68,7 @@ static bool begin(
 }
 
 /* Control characters of the file do not reach the terminal. */
-__attribute__((format(printf, 2, 0))) static void sentence(
-    struct report *r, const char *fmt, va_list ap)
+KURIR_FMT_LIST(2) static void sentence(struct report *r, const char *fmt, va_list ap)
 {
 	char text[1024];
 	int n = vsnprintf(text, sizeof(text) - 1, fmt, ap);

@@ -73,7 +73,7 @@ static int rewrite(FILE *from, FILE *to, const char *user, const char *hash)
 
 static int replace(const char *file, const char *user, const char *hash)
 {
-	char fresh[4096];
+	char fresh[3072];
 	struct stat st = { .st_mode = 0640 };
 	FILE *from = fopen(file, "re"), *to;
 	int fd, r;

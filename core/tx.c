@@ -125,7 +125,7 @@ int kurir_session_auth(struct kurir_conn *conn, struct kurir_str account,
 	    KURIR_STR("Authentication succeeded"), ret);
 }
 
-void kurir_session_closed(struct kurir_conn *conn)
+KURIR_PARKS void kurir_session_closed(struct kurir_conn *conn)
 {
 	struct session *s = session_of(conn);
 	struct chain_call c = { .conn = conn, .current = &s->current };
@@ -227,7 +227,7 @@ int kurir_tx_data(struct kurir_tx *tx, struct kurir_answer *ret)
 	    ret);
 }
 
-void kurir_tx_end(struct kurir_tx *tx)
+KURIR_PARKS void kurir_tx_end(struct kurir_tx *tx)
 {
 	struct session *s = tx_check(tx)->s;
 	struct chain_call c = { .tx = tx, .conn = s->conn, .current = &s->current,

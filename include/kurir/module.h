@@ -20,9 +20,10 @@ extern "C" {
 #define KURIR_ABI_MAJOR 1
 #define KURIR_ABI_MINOR 0
 
-#define KURIR_API    __attribute__((visibility("default")))
-#define KURIR_PARKS  /* may park the fiber: shared state can change under the caller */
-#define KURIR_FMT(f) __attribute__((format(printf, f, (f) + 1)))
+#define KURIR_API	  __attribute__((visibility("default")))
+#define KURIR_PARKS	  /* may park the fiber: shared state can change under the caller */
+#define KURIR_FMT(f)	  __attribute__((format(printf, f, (f) + 1)))
+#define KURIR_FMT_LIST(f) __attribute__((format(printf, f, 0))) /* with a va_list */
 
 /* Opaque, owned by the core, never freed by a module.  Each lives as long as its arena. */
 struct kurir_self;   /* one configured instance of a module: from start() to stop() */

@@ -33,7 +33,7 @@ struct kurir_queue_ops {
 	 * -ENOSPC, -EIO, ...: nothing was promised and nothing is left behind. */
 	int (*commit)(struct kurir_spool *, const struct kurir_envelope *, kurir_time)
 	    KURIR_PARKS;
-	void (*abort)(struct kurir_spool *);
+	void (*abort)(struct kurir_spool *) KURIR_PARKS;
 	/* QUEUE RELAY STORE.  -ENOENT: no longer there. */
 	int (*open)(struct kurir_self *, struct kurir_str ref, struct kurir_body *ret)
 	    KURIR_PARKS;

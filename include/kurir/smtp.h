@@ -125,7 +125,7 @@ KURIR_API int kurir_session_helo(struct kurir_conn *, struct kurir_str, struct k
     KURIR_PARKS;
 KURIR_API int kurir_session_auth(
     struct kurir_conn *, struct kurir_str account, struct kurir_answer *ret) KURIR_PARKS;
-KURIR_API void kurir_session_closed(struct kurir_conn *);
+KURIR_API void kurir_session_closed(struct kurir_conn *) KURIR_PARKS;
 
 struct kurir_tx_params {
 	struct kurir_str sender, envid;
@@ -148,7 +148,7 @@ KURIR_API int kurir_tx_body_write(struct kurir_tx *, struct kurir_str)
 KURIR_API int kurir_tx_body_finish(
     struct kurir_tx *, uint32_t flags, kurir_time, struct kurir_answer *ret) KURIR_PARKS;
 /* Ends it in any state; what was not finished is forgotten, in the spool too. */
-KURIR_API void kurir_tx_end(struct kurir_tx *);
+KURIR_API void kurir_tx_end(struct kurir_tx *) KURIR_PARKS;
 
 #ifdef __cplusplus
 }

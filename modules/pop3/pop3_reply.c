@@ -10,7 +10,7 @@
 
 #define CHUNK 16384
 
-KURIR_PARKS static int status(struct pop3 *p, const char *word, const char *fmt, va_list ap)
+KURIR_PARKS KURIR_FMT_LIST(3) static int status(struct pop3 *p, const char *word, const char *fmt, va_list ap)
 {
 	char text[512];
 	int n = vsnprintf(text, sizeof(text), fmt, ap);

@@ -270,7 +270,7 @@ KURIR_PARKS static void drop_litter(struct queue *q, const char *suffix, const u
 	free(ids);
 }
 
-static void drop_unused_bodies(struct queue *q)
+KURIR_PARKS static void drop_unused_bodies(struct queue *q)
 {
 	uint64_t *kept = NULL;
 	size_t count = 0, room = 0;

@@ -175,7 +175,7 @@ void queue_stop(struct kurir_self *self)
 	kurir_arena_free(q->scratch);
 }
 
-static int journal_start(struct kurir_self *self)
+KURIR_PARKS static int journal_start(struct kurir_self *self)
 {
 	struct queue_self *qs = queue_self(self);
 	struct kurir_str path = kurir_state_path(kurir_self_arena(self), "queue");
@@ -190,7 +190,7 @@ static int journal_start(struct kurir_self *self)
 	return r;
 }
 
-static void journal_stop(struct kurir_self *self)
+KURIR_PARKS static void journal_stop(struct kurir_self *self)
 {
 	struct queue_self *qs = queue_self(self);
 	spool_writer_stop(qs->writer);

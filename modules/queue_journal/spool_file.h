@@ -23,7 +23,7 @@ struct spool_item {
 	struct kurir_str envelope, body; /* body empty when it is in a file */
 	uint64_t segment, offset; /* out: where it is */
 };
-#define SPOOL_BATCH_MAX 64
+#define SPOOL_BATCH_MAX 60
 struct spool_batch {
 	struct spool_file *file;
 	struct spool_item *items[SPOOL_BATCH_MAX];

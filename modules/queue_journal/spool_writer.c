@@ -242,7 +242,7 @@ int spool_read(struct kurir_spool *s, struct kurir_stream **ret)
 	return 0;
 }
 
-void spool_abort(struct kurir_spool *s)
+KURIR_PARKS void spool_abort(struct kurir_spool *s)
 {
 	if (s == NULL)
 		return;

@@ -12,7 +12,7 @@ int spool_begin(struct kurir_self *, uint64_t size_hint, struct kurir_spool **re
 int spool_write(struct kurir_spool *, struct kurir_str) KURIR_PARKS;
 int spool_read(struct kurir_spool *, struct kurir_stream **ret) KURIR_PARKS;
 int spool_commit(struct kurir_spool *, const struct kurir_envelope *, kurir_time) KURIR_PARKS;
-void spool_abort(struct kurir_spool *);
+void spool_abort(struct kurir_spool *) KURIR_PARKS;
 
 /* For compaction: the same message at a new place. */
 struct spool_moved {

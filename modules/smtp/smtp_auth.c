@@ -136,7 +136,7 @@ KURIR_PARKS static void try_it(struct smtp *s, struct kurir_credentials *c)
 	smtp_answer(s, &a);
 }
 
-void smtp_auth(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_auth(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_credentials c = { .authzid = KURIR_STR(""), .user = KURIR_STR(""),
 		.password = KURIR_STR("") };

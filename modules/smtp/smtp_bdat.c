@@ -92,7 +92,7 @@ KURIR_PARKS static bool begin(struct smtp *s, struct kurir_answer *refusal)
 	return false;
 }
 
-void smtp_bdat(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_bdat(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_answer refusal;
 	uint64_t size;

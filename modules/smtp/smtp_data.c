@@ -56,7 +56,7 @@ KURIR_PARKS static void lost(struct smtp *s, int r)
 	smtp_reset(s);
 }
 
-void smtp_data(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_data(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_answer a;
 	int v, r;

@@ -64,7 +64,7 @@ KURIR_PARKS static int take_name(struct smtp *s, struct kurir_str args, struct k
 	return 1;
 }
 
-void smtp_helo(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_helo(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_answer a;
 
@@ -75,7 +75,7 @@ void smtp_helo(struct smtp *s, struct kurir_str args)
 	smtp_answer(s, &a);
 }
 
-void smtp_ehlo(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_ehlo(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_str host = kurir_hostname();
 	struct kurir_answer a;
@@ -105,7 +105,7 @@ void smtp_ehlo(struct smtp *s, struct kurir_str args)
 	smtp_line(s, 250, true, "HELP");
 }
 
-void smtp_lhlo(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_lhlo(struct smtp *s, struct kurir_str args)
 {
 	smtp_ehlo(s, args);
 }

@@ -129,7 +129,7 @@ KURIR_PARKS static void begin(struct smtp *s, const struct kurir_tx_params *p)
 	smtp_answer(s, &a);
 }
 
-void smtp_mail(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_mail(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_tx_params p = { .trusted = s->trusted || s->authenticated };
 	struct wish w = { 0 };

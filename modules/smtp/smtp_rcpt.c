@@ -62,7 +62,7 @@ KURIR_PARKS static int parse(struct smtp *s, struct kurir_str args, struct kurir
 	return r;
 }
 
-void smtp_rcpt(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_rcpt(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_recipient to = { .orcpt = KURIR_STR("") };
 	struct kurir_answer a;

@@ -6,7 +6,7 @@
 
 #define HANDSHAKE_SPAN 60000
 
-void smtp_starttls(struct smtp *s, struct kurir_str args)
+KURIR_PARKS void smtp_starttls(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_str why;
 	int r;

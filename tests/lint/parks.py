@@ -24,7 +24,7 @@ def scope(path):
     return "include" if path.startswith("include/") else os.path.dirname(path)
 
 
-parking, members, plain_members = {}, {}, set()
+parking, members, plain_members, own_members = {}, {}, set(), {}
 defined = []
 for path in files("include", "core", "modules"):
     text = bare(read(path))
@@ -35,6 +35,8 @@ for path in files("include", "core", "modules"):
                 members[member.group(1)] = path
             elif path.endswith(".h"):
                 plain_members.add(member.group(1))
+            else:
+                own_members.setdefault(path, set()).add(member.group(1))
         elif PARKS in part:
             head = re.sub(r"\bKURIR_(API|PARKS|FMT\(\d+\))|__attribute__\(\(.*?\)\)", " ", part)
             match = PROTOTYPE.search(head)
@@ -68,7 +70,8 @@ def offences():
             if name in WORDS or name == f.name:
                 continue
             if member:
-                guilty = name in members and name not in plain_members
+                guilty = name in members and name not in plain_members \
+                    and name not in own_members.get(f.path, ())
             else:
                 guilty = parks(f.path, name)
             if guilty:
