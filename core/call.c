@@ -244,7 +244,8 @@ static int call_begin(struct call_in *in, int fd)
 		g = call_group;
 	}
 	in->fd = fd;
-	r = kurir_group_go(g, in->endpoint->name.ptr, call_run, in);
+	/* The answer is owed by the core: no right to spawn is asked for. */
+	r = fiber_start(g, in->endpoint->name.ptr, call_run, in, NULL);
 	if (r >= 0)
 		calls_in++;
 	return r;
