@@ -15,6 +15,7 @@
 #include "notify.h"
 #include "role_private.h"
 #include "sandbox.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -209,6 +210,25 @@ static void role_endpoints(void)
 	control_serve();
 }
 
+/* Keys are read while we still may. */
+static int role_keys(void)
+{
+	const struct conf *c = &role.plan->conf;
+	struct kurir_str error = KURIR_STR("");
+	int r = 0;
+
+	if (roles_now & KURIR_ROLE_EDGE)
+		r = tls_server_init(c->certificates, c->certificate_count,
+		                    (enum conf_tls_minimum)c->tls_minimum, role.arena, &error);
+	if (r < 0)
+		return kurir_log(NULL, KURIR_ERROR, 0, "%.*s", KURIR_ARG(error));
+	if ((roles_now & KURIR_ROLE_RELAY) && tls_client_init(c->tls_ca) < 0)
+		(void)kurir_log(NULL, KURIR_WARN, 0,
+		                "cannot read the authorities %.*s: no certificate of others will be trusted",
+		                KURIR_ARG(c->tls_ca));
+	return 0;
+}
+
 /* From the applied plan to the end of the process. */
 int role_live(void)
 {
@@ -221,6 +241,8 @@ int role_live(void)
 	r = role_signals();
 	if (r >= 0 && !role.single)
 		r = role_control_begin();
+	if (r >= 0)
+		r = role_keys();
 	if (r >= 0)
 		r = sandbox_enter(role.plan, roles_now);
 	if (r < 0)
