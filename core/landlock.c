@@ -46,6 +46,8 @@ struct path_rule {
 	 LL_MAKE_SOCK | LL_MAKE_SYM | LL_REFER | LL_TRUNCATE)
 #define LL_FILE_ONLY (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_TRUNCATE | LL_IOCTL_DEV)
 
+#define LOCK_PATH_MAX 2048 /* a longer one is not allowed to anybody */
+
 struct lock {
 	int fd;
 	uint64_t handled;
@@ -68,7 +70,7 @@ static void allow(const struct lock *l, const char *path, uint64_t access)
 
 static void allow_folder_of(const struct lock *l, const char *path)
 {
-	char folder[PATH_MAX];
+	char folder[LOCK_PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	size_t n = slash != NULL ? (size_t)(slash - path) : 0;
 
@@ -82,20 +84,22 @@ static void allow_folder_of(const struct lock *l, const char *path)
 /* A file that others may replace, perhaps behind a symbolic link. */
 static void allow_replaced(const struct lock *l, struct kurir_str path)
 {
-	char given[PATH_MAX], real[PATH_MAX];
+	char given[LOCK_PATH_MAX], *real;
 
 	if (path.len == 0 || path.len >= sizeof(given))
 		return;
 	memcpy(given, path.ptr, path.len);
 	given[path.len] = 0;
 	allow_folder_of(l, given);
-	if (realpath(given, real) != NULL)
+	real = realpath(given, NULL);
+	if (real != NULL)
 		allow_folder_of(l, real);
+	free(real);
 }
 
 static void allow_path(const struct lock *l, const struct plan_path *p, uint32_t role)
 {
-	char path[PATH_MAX];
+	char path[LOCK_PATH_MAX];
 	struct stat st;
 
 	if (((p->read | p->write) & role) == 0 || p->path.len == 0 || p->path.len >= sizeof(path))

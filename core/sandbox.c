@@ -19,7 +19,7 @@ int sandbox_user(const struct conf *c, uint32_t bit, unsigned *ret_uid, unsigned
 {
 	struct kurir_str name = c->users[__builtin_ctz(bit)];
 	struct passwd pw, *found = NULL;
-	char text[64], space[4096];
+	char text[64], space[3072];
 	uint64_t number;
 
 	if (name.len == 0)

@@ -37,7 +37,7 @@ static void contexts_make(void)
 
 int tls_client_init(struct kurir_str ca_file)
 {
-	char path[4096];
+	char path[2048];
 	if (ca_file.len >= sizeof(path))
 		return -ENAMETOOLONG;
 	tls_client_fini();
@@ -45,8 +45,8 @@ int tls_client_init(struct kurir_str ca_file)
 	if (ca_file.len)
 		memcpy(path, ca_file.ptr, ca_file.len);
 	path[ca_file.len] = '\0';
-	int good = ca_file.len ? SSL_CTX_load_verify_file(strict, path) :
-	                         SSL_CTX_set_default_verify_paths(strict);
+	int good = ca_file.len ? SSL_CTX_load_verify_file(strict, path)
+			       : SSL_CTX_set_default_verify_paths(strict);
 	ERR_clear_error();
 	return good == 1 ? 0 : -ENOENT;
 }

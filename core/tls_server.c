@@ -18,9 +18,9 @@
 #define LOOK_AGAIN 1000	      /* ms between two looks at the files */
 #define FILE_LIMIT (1u << 20) /* bytes of a PEM file */
 
-#define SUITES                                                           \
-	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"     \
-	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"     \
+#define SUITES \
+	"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:" \
+	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
 /* What a file looked like when it was read. */
@@ -50,8 +50,9 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method)
 		check_no_memory();
 	(void)SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
 	(void)SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-	(void)SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-	                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void)SSL_CTX_set_mode(c,
+	    SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	(void)SSL_CTX_clear_mode(c, SSL_MODE_AUTO_RETRY);
 	(void)SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_read_ahead(c, 1);
@@ -76,13 +77,13 @@ static bool same_time(struct timespec a, struct timespec b)
 static bool same_mark(struct file_mark a, struct file_mark b)
 {
 	return a.inode == b.inode && a.size == b.size && same_time(a.changed, b.changed) &&
-	       same_time(a.created, b.created);
+	    same_time(a.created, b.created);
 }
 
 /* A whole small file as a BIO; it is wiped when it may hold a key. */
 static int read_file(struct kurir_str path, BIO **ret)
 {
-	char part[4096];
+	char part[2048];
 	size_t total = 0;
 	ssize_t n;
 	int fd = open(path.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -145,7 +146,8 @@ static int use_key(SSL_CTX *ctx, BIO *b)
 
 static void name_add(struct kurir_arena *a, struct kurir_texts *names, const ASN1_STRING *s)
 {
-	struct kurir_str raw = { (const char *)ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s) };
+	struct kurir_str raw = { (const char *)ASN1_STRING_get0_data(s),
+		(size_t)ASN1_STRING_length(s) };
 	struct kurir_str *items = kurir_alloc(a, (names->count + 1) * sizeof(*items));
 	if (names->count)
 		memcpy(items, names->items, names->count * sizeof(*items));
@@ -175,8 +177,8 @@ static bool matches(struct kurir_str pattern, struct kurir_str name, bool wildca
 		return kurir_str_equal_nocase(pattern, name);
 	ssize_t dot = kurir_str_find(name, '.');
 	return dot > 0 && kurir_str_starts(pattern, KURIR_STR("*.")) &&
-	       kurir_str_equal_nocase(kurir_str_part(pattern, 1, pattern.len),
-	                              kurir_str_part(name, (size_t)dot, name.len));
+	    kurir_str_equal_nocase(kurir_str_part(pattern, 1, pattern.len),
+		kurir_str_part(name, (size_t)dot, name.len));
 }
 
 static struct server *find(struct kurir_str name)
@@ -209,8 +211,8 @@ static const char *openssl_reason(void)
 }
 
 /* Reads both files into s->ctx and s->names; what went wrong is a sentence in *error. */
-static int server_load(struct server *s, enum conf_tls_minimum least, struct kurir_arena *a,
-                       struct kurir_str *error)
+static int server_load(
+    struct server *s, enum conf_tls_minimum least, struct kurir_arena *a, struct kurir_str *error)
 {
 	BIO *certificate = NULL, *key = NULL;
 	struct kurir_str at = s->certificate;
@@ -228,8 +230,8 @@ static int server_load(struct server *s, enum conf_tls_minimum least, struct kur
 	if (r == 0)
 		r = use_key(ctx, key);
 	if (r == -EKEYREJECTED)
-		*error = kurir_format(a, "%s: this key does not belong to %s", s->key.ptr,
-		                      s->certificate.ptr);
+		*error = kurir_format(
+		    a, "%s: this key does not belong to %s", s->key.ptr, s->certificate.ptr);
 	else if (r == -EINVAL)
 		*error = kurir_format(a, "%s: cannot be used: %s", at.ptr, openssl_reason());
 	else if (r < 0)
@@ -278,8 +280,8 @@ static struct kurir_str path_copy(struct kurir_str s)
 	return kurir_str_of(p);
 }
 
-int tls_server_init(const struct conf_certificate *files, size_t count, enum conf_tls_minimum least,
-                    struct kurir_arena *a, struct kurir_str *error)
+int tls_server_init(const struct conf_certificate *files, size_t count,
+    enum conf_tls_minimum least, struct kurir_arena *a, struct kurir_str *error)
 {
 	struct server *list = calloc(count + 1, sizeof(*list));
 	if (!list)
@@ -313,10 +315,11 @@ bool tls_server_ready(void)
 	return server_count;
 }
 
-int tls_server_check(const struct conf_certificate *files, struct kurir_arena *a,
-                     struct kurir_str *error)
+int tls_server_check(
+    const struct conf_certificate *files, struct kurir_arena *a, struct kurir_str *error)
 {
-	struct server s = { .certificate = path_copy(files->certificate), .key = path_copy(files->key) };
+	struct server s = { .certificate = path_copy(files->certificate),
+		.key = path_copy(files->key) };
 	int r = server_load(&s, CONF_TLS_1_2, a, error);
 	server_unload(&s);
 	free((char *)(uintptr_t)s.certificate.ptr);
@@ -338,12 +341,12 @@ static void server_look(struct server *s)
 	s->key_mark = fresh.key_mark;
 	if (r < 0) {
 		(void)kurir_log(NULL, KURIR_WARN, r, "%.*s, going on with the old certificate",
-		                KURIR_ARG(error));
+		    KURIR_ARG(error));
 	} else {
 		server_unload(s);
 		*s = fresh;
 		(void)kurir_log(NULL, KURIR_INFO, 0, "%s: replaced certificate is in use",
-		                s->certificate.ptr);
+		    s->certificate.ptr);
 	}
 	kurir_arena_free(a);
 }
