@@ -14,8 +14,8 @@
 #include "sanitize.h"
 
 #define ARENA_MAGIC  0x4b415231u
-#define ARENA_INLINE 704u	/* bytes that come with the arena itself */
-#define ARENA_BLOCK  4096u	/* first block; they double up to */
+#define ARENA_INLINE 704u  /* bytes that come with the arena itself */
+#define ARENA_BLOCK  4096u /* first block; they double up to */
 #define ARENA_MAX    65536u
 #define ARENA_ALIGN  (alignof(max_align_t))
 
@@ -46,7 +46,8 @@ struct kurir_arena *kurir_arena_new(const char *name)
 	struct kurir_arena *a = malloc(sizeof(*a) + ARENA_INLINE);
 	if (!a)
 		check_no_memory();
-	*a = (struct kurir_arena){ .magic = ARENA_MAGIC, .name = name, .next_block = ARENA_BLOCK };
+	*a =
+	    (struct kurir_arena){ .magic = ARENA_MAGIC, .name = name, .next_block = ARENA_BLOCK };
 	a->first.room = ARENA_INLINE;
 	a->newest = &a->first;
 	SANITIZE_POISON(a->first.bytes, ARENA_INLINE);

@@ -11,8 +11,9 @@
 void check_failed(const char *what, const char *file, int line)
 {
 	struct kurir_str label = fiber_label();
-	dprintf(STDERR_FILENO, "kurird[%d]: bug at %s:%d: not true: %s (fiber %s, session %.*s)\n",
-		(int)getpid(), file, line, what, fiber_name(), KURIR_ARG(label));
+	dprintf(STDERR_FILENO,
+	    "kurird[%d]: bug at %s:%d: not true: %s (fiber %s, session %.*s)\n", (int)getpid(),
+	    file, line, what, fiber_name(), KURIR_ARG(label));
 	abort();
 }
 

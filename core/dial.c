@@ -60,7 +60,8 @@ static int parse_ip(struct kurir_str s, uint16_t port, union any_address *ret, s
 static int parse_unix(struct kurir_str path, union any_address *ret, socklen_t *ret_len)
 {
 	memset(ret, 0, sizeof(*ret));
-	if (!path.len || path.len >= sizeof(ret->local.sun_path) || memchr(path.ptr, '\0', path.len))
+	if (!path.len || path.len >= sizeof(ret->local.sun_path) ||
+	    memchr(path.ptr, '\0', path.len))
 		return -EINVAL;
 	ret->local.sun_family = AF_UNIX;
 	memcpy(ret->local.sun_path, path.ptr, path.len);
@@ -77,7 +78,8 @@ static int parse_address(struct kurir_str s, union any_address *ret, socklen_t *
 	if (colon < 0)
 		return -EINVAL;
 	struct kurir_str host = kurir_str_part(s, 0, (size_t)colon);
-	if (kurir_str_number(kurir_str_part(s, (size_t)colon + 1, s.len), 65535, &port) < 0 || !port)
+	if (kurir_str_number(kurir_str_part(s, (size_t)colon + 1, s.len), 65535, &port) < 0 ||
+	    !port)
 		return -EINVAL;
 	bool bracketed = kurir_str_starts(host, KURIR_STR("["));
 	if (bracketed) {
@@ -103,8 +105,8 @@ static int bind_source(int fd, struct kurir_str source)
 	return bind(fd, &from.sa, len) < 0 ? -errno : 0;
 }
 
-KURIR_PARKS int dial_direct(struct kurir_self *self, struct kurir_str address, struct kurir_str source,
-                            kurir_time until, struct kurir_stream **ret)
+KURIR_PARKS int dial_direct(struct kurir_self *self, struct kurir_str address,
+    struct kurir_str source, kurir_time until, struct kurir_stream **ret)
 {
 	union any_address to;
 	socklen_t len;
@@ -140,8 +142,8 @@ KURIR_PARKS int dial_direct(struct kurir_self *self, struct kurir_str address, s
 	return 0;
 }
 
-KURIR_PARKS int kurir_dial(struct kurir_self *self, struct kurir_str address, struct kurir_str source,
-                           kurir_time until, struct kurir_stream **ret)
+KURIR_PARKS int kurir_dial(struct kurir_self *self, struct kurir_str address,
+    struct kurir_str source, kurir_time until, struct kurir_stream **ret)
 {
 	if (self && self->module && !(self->module->caps & KURIR_CAP_NET))
 		return -EPERM;

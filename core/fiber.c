@@ -19,9 +19,9 @@ enum fiber_state { FIBER_READY, FIBER_RUNNING, FIBER_PARKED };
 struct fiber {
 	uint32_t magic;
 	enum fiber_state state;
-	int result;	/* what park returns */
+	int result; /* what park returns */
 	bool canceled, shielded, waits_until;
-	bool trimmed;	/* its unused pages were given back in this park */
+	bool trimmed; /* its unused pages were given back in this park */
 	uint8_t label_len;
 	uint32_t parks; /* how often it parked, for trimming */
 	uint32_t seen;	/* parks when fiber_trim() last came by */
@@ -221,7 +221,8 @@ static void fiber_main(void *p)
 	f->fn(f->arg);
 }
 
-struct fiber *fiber_new(const char *name, void (*fn)(void *), void *arg, struct fiber_link **ret_link)
+struct fiber *fiber_new(
+    const char *name, void (*fn)(void *), void *arg, struct fiber_link **ret_link)
 {
 	struct fiber_stack stack;
 	struct fiber *f = fiber_stack_new(&stack, sizeof(*f));

@@ -45,7 +45,8 @@ struct kurir_group *kurir_group_begin(struct kurir_self *self)
 	return g;
 }
 
-int fiber_start(struct kurir_group *g, const char *name, void (*fn)(void *), void *arg, struct fiber **ret)
+int fiber_start(
+    struct kurir_group *g, const char *name, void (*fn)(void *), void *arg, struct fiber **ret)
 {
 	struct fiber_link *link;
 	kurir_assert(g->magic == GROUP_MAGIC);

@@ -17,9 +17,9 @@
 #include "timer.h"
 
 #define LOOP_BATCH	  256
-#define LOOP_ROUNDS	  8		  /* of ready fibers without asking the kernel */
-#define LOOP_TRIM	  3000		  /* ms between two looks at parked fibers */
-#define LOOP_VIRTUAL_NOW  1000000	  /* where a virtual clock starts */
+#define LOOP_ROUNDS	  8		/* of ready fibers without asking the kernel */
+#define LOOP_TRIM	  3000		/* ms between two looks at parked fibers */
+#define LOOP_VIRTUAL_NOW  1000000	/* where a virtual clock starts */
 #define LOOP_VIRTUAL_DATE 1767225600000 /* 2026-01-01T00:00:00Z */
 
 static struct {
@@ -133,9 +133,9 @@ static void waiting_fd_ready(struct loop_fd *f, uint32_t events)
 KURIR_PARKS int loop_wait(int fd, short poll_events, kurir_time until)
 {
 	struct waiting_fd w = { .fd = { .fd = fd, .ready = waiting_fd_ready },
-		                .fiber = fiber_self() };
+		.fiber = fiber_self() };
 	uint32_t events = (poll_events & POLLIN ? EPOLLIN | EPOLLRDHUP : 0u) |
-	                  (poll_events & POLLOUT ? EPOLLOUT : 0u);
+	    (poll_events & POLLOUT ? EPOLLOUT : 0u);
 	int r = loop_fd_add(&w.fd, events);
 	if (r == -EPERM) /* a file: never waits */
 		return 1;

@@ -41,9 +41,9 @@ static struct {
 	pthread_t thread[OFFLOAD_THREADS];
 	struct loop_fd event;
 } pool = { .lock = PTHREAD_MUTEX_INITIALIZER,
-	   .wanted = PTHREAD_COND_INITIALIZER,
-	   .last = &pool.first,
-	   .event = { .fd = -1 } };
+	.wanted = PTHREAD_COND_INITIALIZER,
+	.last = &pool.first,
+	.event = { .fd = -1 } };
 
 unsigned offload_pending(void)
 {
@@ -107,7 +107,7 @@ static bool thread_start(void)
 	pthread_attr_t attr;
 	if (pool.event.fd < 0) {
 		pool.event = (struct loop_fd){ .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-			                       .ready = jobs_finished };
+			.ready = jobs_finished };
 		if (pool.event.fd < 0)
 			return false;
 		if (loop_fd_add(&pool.event, EPOLLIN) < 0) {

@@ -161,9 +161,9 @@ KURIR_PARKS static ssize_t in_fill_locked(struct kurir_stream *s, kurir_time unt
 			s->in_end += (uint32_t)n;
 			/* Who sends much gets a larger buffer the next time. */
 			s->in_next_room = (size_t)n == room && s->in_room >= s->in_next_room &&
-			                          s->in_next_room < STREAM_SEND ?
-			                      s->in_next_room * 2 :
-			                      s->in_next_room;
+				s->in_next_room < STREAM_SEND
+			    ? s->in_next_room * 2
+			    : s->in_next_room;
 			return n;
 		}
 		if (n != -EAGAIN)
@@ -227,7 +227,8 @@ static struct kurir_str in_str(const struct kurir_stream *s)
 	return s->in ? (struct kurir_str){ s->in + s->in_start, in_len(s) } : KURIR_STR("");
 }
 
-KURIR_PARKS int kurir_peek(struct kurir_stream *s, int more, struct kurir_str *ret, kurir_time until)
+KURIR_PARKS int kurir_peek(
+    struct kurir_stream *s, int more, struct kurir_str *ret, kurir_time until)
 {
 	check(s);
 	ssize_t n = 1;
@@ -239,8 +240,8 @@ KURIR_PARKS int kurir_peek(struct kurir_stream *s, int more, struct kurir_str *r
 	return n > 0;
 }
 
-KURIR_PARKS int kurir_readline(struct kurir_stream *s, size_t max, struct kurir_str *ret,
-                               kurir_time until)
+KURIR_PARKS int kurir_readline(
+    struct kurir_stream *s, size_t max, struct kurir_str *ret, kurir_time until)
 {
 	check(s);
 	if (max > STREAM_INPUT_MAX)
@@ -321,7 +322,8 @@ static void out_cut(struct kurir_stream *s, size_t n)
 }
 
 /* Sends the buffer and then more, which is not kept; 0 or -errno. */
-KURIR_PARKS static int out_send_locked(struct kurir_stream *s, struct kurir_str more, kurir_time until)
+KURIR_PARKS static int out_send_locked(
+    struct kurir_stream *s, struct kurir_str more, kurir_time until)
 {
 	while (s->out_len || more.len) {
 		struct iovec v[2];
@@ -417,8 +419,8 @@ KURIR_PARKS int kurir_printf(struct kurir_stream *s, const char *format, ...)
 }
 
 /* A piece of the file through the buffer. */
-KURIR_PARKS static int send_copied(struct kurir_stream *s, int fd, uint64_t offset, uint64_t len,
-                                   kurir_time until)
+KURIR_PARKS static int send_copied(
+    struct kurir_stream *s, int fd, uint64_t offset, uint64_t len, kurir_time until)
 {
 	while (len) {
 		if (s->out_len >= STREAM_SEND) {
@@ -442,8 +444,8 @@ KURIR_PARKS static int send_copied(struct kurir_stream *s, int fd, uint64_t offs
 	return 0;
 }
 
-KURIR_PARKS static int send_direct(struct kurir_stream *s, int fd, uint64_t offset, uint64_t len,
-                                   kurir_time until)
+KURIR_PARKS static int send_direct(
+    struct kurir_stream *s, int fd, uint64_t offset, uint64_t len, kurir_time until)
 {
 	while (len) {
 		size_t want = len > (1u << 30) ? 1u << 30 : (size_t)len;
@@ -462,8 +464,8 @@ KURIR_PARKS static int send_direct(struct kurir_stream *s, int fd, uint64_t offs
 	return 0;
 }
 
-KURIR_PARKS int kurir_send_file(struct kurir_stream *s, int fd, uint64_t offset, uint64_t len,
-                                kurir_time until)
+KURIR_PARKS int kurir_send_file(
+    struct kurir_stream *s, int fd, uint64_t offset, uint64_t len, kurir_time until)
 {
 	check(s);
 	if (s->out_error)

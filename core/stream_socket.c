@@ -83,9 +83,11 @@ static ssize_t socket_write(struct stream_layer *l, const struct iovec *v, int c
 	ssize_t n;
 	if (!s->writable)
 		return -EAGAIN;
-	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count };
+	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v,
+		.msg_iovlen = (size_t)count };
 	do
-		n = s->is_socket ? sendmsg(s->fd.fd, &m, MSG_NOSIGNAL) : writev(s->fd.fd, v, count);
+		n = s->is_socket ? sendmsg(s->fd.fd, &m, MSG_NOSIGNAL)
+				 : writev(s->fd.fd, v, count);
 	while (n < 0 && errno == EINTR);
 	return socket_sent(s, n);
 }
@@ -104,7 +106,8 @@ static ssize_t socket_send_file(struct stream_layer *l, int fd, uint64_t *offset
 	return socket_sent(s, n);
 }
 
-KURIR_PARKS static int socket_wait(struct stream_layer *l, enum stream_want want, kurir_time until)
+KURIR_PARKS static int socket_wait(
+    struct stream_layer *l, enum stream_want want, kurir_time until)
 {
 	struct stream_socket *s = of_layer(l);
 	if (want == STREAM_READ)
@@ -172,8 +175,8 @@ int stream_of_socket(int fd, bool nonblocking, struct kurir_stream **ret)
 	s->fd = (struct loop_fd){ .fd = fd, .ready = socket_ready };
 	s->writable = true;
 	/* We gather what we send ourselves. */
-	s->is_socket = setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0 ||
-	               errno != ENOTSOCK;
+	s->is_socket =
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0 || errno != ENOTSOCK;
 	int r = nonblocking || ioctl(fd, FIONBIO, &one) == 0 ? 0 : -errno;
 	if (r == 0)
 		r = loop_fd_add(&s->fd, EPOLLIN | EPOLLRDHUP);

@@ -104,8 +104,8 @@ static int tls_failed(struct stream_tls *t, int n, enum stream_want *want)
 		return t->lower_error;
 	unsigned long reason = ERR_peek_error();
 	bool cut = error == SSL_ERROR_SYSCALL || t->lower_ended ||
-	           (ERR_GET_LIB(reason) == ERR_LIB_SSL &&
-	            ERR_GET_REASON(reason) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
+	    (ERR_GET_LIB(reason) == ERR_LIB_SSL &&
+		ERR_GET_REASON(reason) == SSL_R_UNEXPECTED_EOF_WHILE_READING);
 	return cut ? -ECONNRESET : -EPROTO;
 }
 
@@ -129,7 +129,8 @@ static ssize_t tls_write(struct stream_layer *l, const struct iovec *v, int coun
 		for (size_t at = 0; at < v[i].iov_len;) {
 			size_t n = v[i].iov_len - at;
 			ERR_clear_error();
-			int r = SSL_write(t->ssl, (char *)v[i].iov_base + at, n > INT_MAX ? INT_MAX : (int)n);
+			int r = SSL_write(
+			    t->ssl, (char *)v[i].iov_base + at, n > INT_MAX ? INT_MAX : (int)n);
 			if (r <= 0) {
 				r = tls_failed(t, r, &t->write_want);
 				/* Errors come again; what was sent must be known first. */
@@ -209,15 +210,16 @@ static void explain(struct kurir_stream *s, struct stream_tls *t, int err)
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
 	    ERR_GET_REASON(e) == SSL_R_CERTIFICATE_VERIFY_FAILED && verified != X509_V_OK)
 		(void)snprintf(text, sizeof(text), "certificate not accepted: %s",
-		               X509_verify_cert_error_string(verified));
+		    X509_verify_cert_error_string(verified));
 	else if (err == -ETIMEDOUT || err == -ECANCELED)
 		(void)snprintf(text, sizeof(text), "%s during the handshake",
-		               err == -ETIMEDOUT ? "timed out" : "given up");
+		    err == -ETIMEDOUT ? "timed out" : "given up");
 	else
 		(void)snprintf(text, sizeof(text), "%s",
-		               reason            ? reason :
-		               err == -ECONNRESET ? "the peer closed the connection during the handshake" :
-		                                    "the handshake failed");
+		    reason ? reason
+			: err == -ECONNRESET
+			? "the peer closed the connection during the handshake"
+			: "the handshake failed");
 	set_error(s, text);
 }
 
@@ -266,7 +268,7 @@ KURIR_PARKS static int handshake(struct kurir_stream *s, SSL *ssl, kurir_time un
 		return r;
 	}
 	(void)snprintf(t->summary, sizeof(t->summary), "%s %s", SSL_get_version(ssl),
-	               SSL_get_cipher_name(ssl));
+	    SSL_get_cipher_name(ssl));
 	s->top = &t->layer;
 	return 0;
 }
@@ -298,8 +300,8 @@ KURIR_PARKS int kurir_tls_accept(struct kurir_stream *s, kurir_time until)
 	return handshake(s, ssl, until);
 }
 
-KURIR_PARKS int kurir_tls_connect(struct kurir_stream *s, const struct kurir_tls_client *c,
-                                  kurir_time until)
+KURIR_PARKS int kurir_tls_connect(
+    struct kurir_stream *s, const struct kurir_tls_client *c, kurir_time until)
 {
 	SSL *ssl;
 	if (encrypted(s))

@@ -14,11 +14,12 @@
  * name.  0, or -errno with a sentence in *error (in the arena); then nothing has changed.
  */
 int tls_server_init(const struct conf_certificate *, size_t count, enum conf_tls_minimum,
-                    struct kurir_arena *, struct kurir_str *error);
+    struct kurir_arena *, struct kurir_str *error);
 void tls_server_fini(void);
 bool tls_server_ready(void); /* there is at least one certificate */
 /* The same check, without a trace: for --check. */
-int tls_server_check(const struct conf_certificate *, struct kurir_arena *, struct kurir_str *error);
+int tls_server_check(
+    const struct conf_certificate *, struct kurir_arena *, struct kurir_str *error);
 
 /* Trusted authorities: a PEM file; empty: those of the system's OpenSSL.  0 or -errno; without it
  * KURIR_TLS_NAME trusts nobody. */
