@@ -1,0 +1,355 @@
+/* test_channel.c - frames, calls over a socket pair, answers, deaths, back-pressure. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "channel.h"
+#include "channel_private.h"
+#include "fiber.h"
+#include "loop.h"
+#include "role.h"
+
+/* Both ends live in this process: it plays two roles, so that neither is "local". */
+static struct channel *ours, *theirs;
+static unsigned posts, running, done;
+static int last_fd = -1;
+
+static int echo(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	return kurir_buf_add(reply, in->body) < 0 ? -EMSGSIZE : (int)in->key;
+}
+
+static int refuse(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	(void)in;
+	(void)reply;
+	return -EDQUOT;
+}
+
+static int take_fd(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	(void)reply;
+	last_fd = in->fd;
+	return in->fd >= 0 ? 1 : 0;
+}
+
+KURIR_PARKS static int hang(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	(void)in;
+	(void)reply;
+	running++;
+	(void)kurir_sleep(kurir_now() + 300);
+	running--;
+	return 0;
+}
+
+static void posted(const struct kurir_incoming *in)
+{
+	if (kurir_str_equal(in->body, KURIR_STR("note")))
+		posts++;
+}
+
+static int set_up(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	loop_init(false);
+	role_set(KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE, 0);
+	channel_serve("echo", KURIR_ROLE_QUEUE, echo, posted);
+	channel_serve("refuse", KURIR_ROLE_QUEUE, refuse, NULL);
+	channel_serve("fd", KURIR_ROLE_QUEUE, take_fd, NULL);
+	channel_serve("hang", KURIR_ROLE_QUEUE, hang, NULL);
+	channel_serve("elsewhere", KURIR_ROLE_AUTH, echo, NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ours = channel_new(pair[0], "ours");
+	theirs = channel_new(pair[1], "theirs");
+	channel_book_set(KURIR_ROLE_QUEUE, 0, 1, ours);
+	posts = running = done = 0;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	while (fiber_census().running > 0)
+		loop_turn(kurir_now() + 50);
+	channel_free(ours);
+	channel_free(theirs);
+	loop_turn(kurir_now());
+	call_reset();
+	role_set(KURIR_ROLE_ALL, 0);
+	loop_fini();
+	return 0;
+}
+
+/* Runs fn on a fiber until it has returned. */
+static void on_fiber(void (*fn)(void *), void *arg)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+	kurir_time until = kurir_now() + 10000;
+	unsigned before = done;
+
+	assert_true(kurir_group_go(g, "test", fn, arg) >= 0);
+	while (done == before && kurir_now() < until)
+		loop_turn(kurir_now() + 50);
+	assert_int_equal(done, before + 1);
+}
+
+KURIR_PARKS static int call(const char *endpoint, uint64_t key, struct kurir_str body, int fd,
+                            kurir_time span, struct kurir_str *reply)
+{
+	struct kurir_request q = { .endpoint = endpoint, .key = key, .body = body, .fd = fd };
+
+	return kurir_call(NULL, &q, kurir_now() + span, kurir_scratch(), reply);
+}
+
+KURIR_PARKS static void answers_fiber(void *arg)
+{
+	static char big[KURIR_CALL_MAX];
+	struct kurir_str reply;
+
+	(void)arg;
+	assert_int_equal(call("echo", 7, KURIR_STR("hello"), -1, 1000, &reply), 7);
+	assert_memory_equal(reply.ptr, "hello", 5);
+	assert_int_equal(call("refuse", 0, KURIR_STR(""), -1, 1000, &reply), -EDQUOT);
+	assert_int_equal(call("nobody", 0, KURIR_STR(""), -1, 1000, &reply), -ENOENT);
+	memset(big, 'x', sizeof(big));
+	assert_int_equal(call("echo", 1, (struct kurir_str){ big, sizeof(big) }, -1, 5000, &reply), 1);
+	assert_int_equal(reply.len, sizeof(big));
+	assert_int_equal(call("echo", 1, (struct kurir_str){ big, sizeof(big) + 1 }, -1, 1000, &reply),
+	                 -EMSGSIZE);
+	done++;
+}
+
+static void answers(void **state)
+{
+	(void)state;
+	on_fiber(answers_fiber, NULL);
+}
+
+KURIR_PARKS static void descriptor_fiber(void *arg)
+{
+	int ends[2];
+	char c = 0;
+
+	(void)arg;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(call("fd", 0, KURIR_STR("x"), ends[1], 1000, NULL), 1);
+	assert_int_equal(write(last_fd, "!", 1), 1);
+	assert_int_equal(read(ends[0], &c, 1), 1);
+	assert_int_equal(c, '!');
+	(void)close(last_fd);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	assert_int_equal(call("fd", 0, KURIR_STR("x"), -1, 1000, NULL), 0);
+	done++;
+}
+
+static void descriptors(void **state)
+{
+	(void)state;
+	on_fiber(descriptor_fiber, NULL);
+}
+
+KURIR_PARKS static void late_fiber(void *arg)
+{
+	(void)arg;
+	assert_int_equal(call("hang", 0, KURIR_STR(""), -1, 20, NULL), -ETIMEDOUT);
+	/* A channel that is not there is waited for, but not longer than that. */
+	assert_int_equal(call("elsewhere", 0, KURIR_STR(""), -1, 20, NULL), -ETIMEDOUT);
+	assert_int_equal(call("echo", 3, KURIR_STR("still"), -1, 1000, NULL), 3);
+	done++;
+}
+
+static void deadlines(void **state)
+{
+	(void)state;
+	on_fiber(late_fiber, NULL);
+}
+
+KURIR_PARKS static void orphan_fiber(void *arg)
+{
+	(void)arg;
+	assert_int_equal(call("hang", 0, KURIR_STR(""), -1, 5000, NULL), -ECONNRESET);
+	done++;
+}
+
+KURIR_PARKS static void killer_fiber(void *arg)
+{
+	(void)arg;
+	while (running == 0)
+		(void)kurir_sleep(kurir_now() + 1);
+	channel_free(theirs);
+	theirs = NULL;
+}
+
+static void death(void **state)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+
+	(void)state;
+	assert_true(kurir_group_go(g, "killer", killer_fiber, NULL) >= 0);
+	on_fiber(orphan_fiber, NULL);
+}
+
+KURIR_PARKS static void patient_fiber(void *arg)
+{
+	(void)arg;
+	assert_int_equal(call("echo", 5, KURIR_STR("x"), -1, 5000, NULL), 5);
+	done++;
+}
+
+KURIR_PARKS static void rewire_fiber(void *arg)
+{
+	int pair[2];
+
+	(void)arg;
+	(void)kurir_sleep(kurir_now() + 20);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	ours = channel_new(pair[0], "ours again");
+	theirs = channel_new(pair[1], "theirs again");
+	channel_book_set(KURIR_ROLE_QUEUE, 0, 1, ours);
+}
+
+/* A call that is made while the process is being restarted waits for it. */
+static void restart(void **state)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+
+	(void)state;
+	channel_free(theirs);
+	loop_turn(kurir_now() + 20);
+	channel_free(ours);
+	assert_true(kurir_group_go(g, "rewire", rewire_fiber, NULL) >= 0);
+	on_fiber(patient_fiber, NULL);
+}
+
+static void one_way(void **state)
+{
+	struct kurir_request q = { .endpoint = "echo", .body = KURIR_STR("note"), .fd = -1 };
+	static char big[65536];
+	unsigned sent = 0;
+	int r;
+
+	(void)state;
+	assert_int_equal(kurir_post(NULL, &q), 0);
+	for (unsigned i = 0; i < 10 && posts == 0; i++)
+		loop_turn(kurir_now() + 20);
+	assert_int_equal(posts, 1);
+	/* Nobody reads between these: the channel fills up and says so. */
+	q.body = (struct kurir_str){ big, sizeof(big) };
+	while ((r = kurir_post(NULL, &q)) == 0 && sent < 1000)
+		sent++;
+	assert_int_equal(r, -EAGAIN);
+	assert_in_range(sent, 8, 40);
+	for (unsigned i = 0; i < 50; i++)
+		loop_turn(kurir_now());
+	assert_int_equal(kurir_post(NULL, &q), 0);
+}
+
+static unsigned many_done;
+
+KURIR_PARKS static void many_one(void *arg)
+{
+	uint64_t n = (uint64_t)(uintptr_t)arg;
+	struct kurir_str reply;
+	struct kurir_str body = kurir_format(kurir_scratch(), "%llu", (unsigned long long)n);
+
+	assert_int_equal(call("echo", n, body, -1, 10000, &reply), (int)n);
+	assert_true(kurir_str_equal(reply, body));
+	if (++many_done == 500)
+		done++;
+}
+
+KURIR_PARKS static void many_fiber(void *arg)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+
+	(void)arg;
+	for (uintptr_t i = 0; i < 500; i++)
+		assert_true(kurir_group_go(g, "one", many_one, (void *)i) >= 0);
+	(void)kurir_group_wait(g, kurir_now() + 10000);
+	kurir_group_end(g);
+}
+
+static void many(void **state)
+{
+	(void)state;
+	many_done = 0;
+	on_fiber(many_fiber, NULL);
+}
+
+static void frames(void **state)
+{
+	struct frame_head h = { .length = sizeof(h) + 7, .id = 1, .kind = FRAME_CALL, .name = 4 };
+	char bytes[sizeof(h) + 7];
+	struct kurir_str s = { bytes, sizeof(bytes) };
+	struct frame f;
+	size_t used;
+
+	(void)state;
+	memcpy(bytes, &h, sizeof(h));
+	memcpy(bytes + sizeof(h), "echoabc", 7);
+	assert_int_equal(frame_parse(s, &f, &used), 1);
+	assert_int_equal(used, sizeof(bytes));
+	assert_true(kurir_str_equal(f.name, KURIR_STR("echo")));
+	assert_true(kurir_str_equal(f.body, KURIR_STR("abc")));
+	for (size_t n = 0; n < sizeof(bytes); n++)
+		assert_int_equal(frame_parse(kurir_str_part(s, 0, n), &f, &used), 0);
+	h.kind = 9;
+	memcpy(bytes, &h, sizeof(h));
+	assert_int_equal(frame_parse(s, &f, &used), -EBADMSG);
+	h.kind = FRAME_CALL;
+	h.length = 3;
+	memcpy(bytes, &h, sizeof(h));
+	assert_int_equal(frame_parse(s, &f, &used), -EBADMSG);
+	h.length = UINT32_MAX;
+	memcpy(bytes, &h, sizeof(h));
+	assert_int_equal(frame_parse(s, &f, &used), -EBADMSG);
+	h = (struct frame_head){ .length = sizeof(h), .kind = FRAME_CALL }; /* a call of nothing */
+	memcpy(bytes, &h, sizeof(h));
+	assert_int_equal(frame_parse(s, &f, &used), -EBADMSG);
+}
+
+/* Bytes that are no frames end the channel and nothing else. */
+static void rubbish(void **state)
+{
+	int pair[2];
+	struct channel *c;
+	char rest[8];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	c = channel_new(pair[0], "rubbish");
+	assert_non_null(c);
+	assert_int_equal(write(pair[1], "this is no frame at all, is it?", 31), 31);
+	loop_turn(kurir_now() + 100);
+	assert_int_equal(read(pair[1], rest, sizeof(rest)), 0);
+	(void)close(pair[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frames),
+		cmocka_unit_test_setup_teardown(answers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(descriptors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(deadlines, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(death, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(restart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_way, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(rubbish, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
