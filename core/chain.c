@@ -35,13 +35,14 @@ const char *kurir_verdict_name(int v)
 /* The hook of a point, NULL when there is none or the module's table is too old to have it. */
 static void (*hook_of(const struct kurir_self *self, enum chain_point point))(void)
 {
-	static const size_t offsets[CHAIN_POINTS] = {
-		offsetof(struct kurir_smtp_hooks, connect), offsetof(struct kurir_smtp_hooks, helo),
-		offsetof(struct kurir_smtp_hooks, auth), offsetof(struct kurir_smtp_hooks, mail),
-		offsetof(struct kurir_smtp_hooks, rcpt), offsetof(struct kurir_smtp_hooks, data),
-		offsetof(struct kurir_smtp_hooks, filter), offsetof(struct kurir_smtp_hooks, message),
-		offsetof(struct kurir_smtp_hooks, done), offsetof(struct kurir_smtp_hooks, closed)
-	};
+	static const size_t offsets[CHAIN_POINTS] = { offsetof(struct kurir_smtp_hooks, connect),
+		offsetof(struct kurir_smtp_hooks, helo), offsetof(struct kurir_smtp_hooks, auth),
+		offsetof(struct kurir_smtp_hooks, mail), offsetof(struct kurir_smtp_hooks, rcpt),
+		offsetof(struct kurir_smtp_hooks, data),
+		offsetof(struct kurir_smtp_hooks, filter),
+		offsetof(struct kurir_smtp_hooks, message),
+		offsetof(struct kurir_smtp_hooks, done),
+		offsetof(struct kurir_smtp_hooks, closed) };
 	const struct kurir_smtp_hooks *h = self->module->m.smtp;
 	void (*fn)(void) = NULL;
 
@@ -61,8 +62,8 @@ static uint64_t *counter(const struct kurir_self *self, enum chain_point point, 
 	return count_new_one(self->name, name);
 }
 
-static void link_point(struct chain *c, enum chain_point point, struct kurir_self *const *selves,
-                       size_t n)
+static void link_point(
+    struct chain *c, enum chain_point point, struct kurir_self *const *selves, size_t n)
 {
 	struct chain_link *l;
 	size_t i;
@@ -85,8 +86,8 @@ static void link_point(struct chain *c, enum chain_point point, struct kurir_sel
 	c->count[point] = (size_t)(l - c->links[point]);
 }
 
-int chain_add(struct kurir_str name, const struct kurir_str *instances, size_t n,
-              size_t *ret_missing)
+int chain_add(
+    struct kurir_str name, const struct kurir_str *instances, size_t n, size_t *ret_missing)
 {
 	struct kurir_self **selves;
 	struct chain *c;
@@ -176,41 +177,42 @@ static uint64_t micros(void)
 	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-KURIR_PARKS static int call_point(const struct chain_link *l, enum chain_point point,
-                                  struct chain_call *c)
+KURIR_PARKS static int call_point(
+    const struct chain_link *l, enum chain_point point, struct chain_call *c)
 {
 	struct kurir_stream *body = NULL;
 	int r;
 
 	switch (point) {
 	case CHAIN_CONNECT:
-		return ((int (*)(struct kurir_self *, struct kurir_conn *))l->fn)(l->self, c->conn);
+		return ((int (*)(struct kurir_self *, struct kurir_conn *))l->fn)(
+		    l->self, c->conn);
 	case CHAIN_HELO:
 	case CHAIN_AUTH:
-		return ((int (*)(struct kurir_self *, struct kurir_conn *, struct kurir_str))l->fn)(
-		    l->self, c->conn, c->text);
+		return ((int (*)(struct kurir_self *, struct kurir_conn *,
+		    struct kurir_str))l->fn)(l->self, c->conn, c->text);
 	case CHAIN_MAIL:
 		return ((int (*)(struct kurir_self *, struct kurir_tx *, struct kurir_str))l->fn)(
 		    l->self, c->tx, c->text);
 	case CHAIN_RCPT:
-		return ((int (*)(struct kurir_self *, struct kurir_tx *, struct kurir_rcpt *))l->fn)(
-		    l->self, c->tx, c->rcpt);
+		return ((int (*)(struct kurir_self *, struct kurir_tx *,
+		    struct kurir_rcpt *))l->fn)(l->self, c->tx, c->rcpt);
 	case CHAIN_DATA:
 		return ((int (*)(struct kurir_self *, struct kurir_tx *))l->fn)(l->self, c->tx);
 	case CHAIN_FILTER:
-		return ((int (*)(struct kurir_self *, struct kurir_tx *, struct kurir_stream **))l->fn)(
-		    l->self, c->tx, c->stream);
+		return ((int (*)(struct kurir_self *, struct kurir_tx *,
+		    struct kurir_stream **))l->fn)(l->self, c->tx, c->stream);
 	case CHAIN_MESSAGE:
 		r = c->open(c, &body);
 		if (r < 0)
 			return r;
-		r = ((int (*)(struct kurir_self *, struct kurir_tx *, struct kurir_stream *))l->fn)(
-		    l->self, c->tx, body);
+		r = ((int (*)(struct kurir_self *, struct kurir_tx *,
+		    struct kurir_stream *))l->fn)(l->self, c->tx, body);
 		kurir_close(body);
 		return r;
 	case CHAIN_DONE:
-		((void (*)(struct kurir_self *, struct kurir_tx *, int))l->fn)(l->self, c->tx,
-		    c->verdict);
+		((void (*)(struct kurir_self *, struct kurir_tx *, int))l->fn)(
+		    l->self, c->tx, c->verdict);
 		return 0;
 	case CHAIN_CLOSED:
 		((void (*)(struct kurir_self *, struct kurir_conn *))l->fn)(l->self, c->conn);
@@ -221,8 +223,8 @@ KURIR_PARKS static int call_point(const struct chain_link *l, enum chain_point p
 	return -EINVAL;
 }
 
-KURIR_PARKS static int call_hook(const struct chain_link *l, enum chain_point point,
-                                 struct chain_call *c)
+KURIR_PARKS static int call_hook(
+    const struct chain_link *l, enum chain_point point, struct chain_call *c)
 {
 	struct watch w = { .fiber = fiber_self() };
 	struct kurir_mark mark = kurir_mark(kurir_scratch());
@@ -257,7 +259,7 @@ static bool may_say(enum chain_point point, int verdict)
 }
 
 int chain_decide(const struct chain *chain, enum chain_point point, struct chain_call *c,
-                 struct kurir_self **ret_who)
+    struct kurir_self **ret_who)
 {
 	size_t i;
 	int r;
@@ -271,8 +273,8 @@ int chain_decide(const struct chain *chain, enum chain_point point, struct chain
 			return KURIR_HANGUP;
 		if (r >= 0 && !may_say(point, r)) {
 			(*l->errors)++;
-			r = kurir_log(l->self, KURIR_WARN, -EINVAL, "answered %d at %s, deferring", r,
-			    chain_point_names[point]);
+			r = kurir_log(l->self, KURIR_WARN, -EINVAL,
+			    "answered %d at %s, deferring", r, chain_point_names[point]);
 		} else if (r < 0) {
 			(void)kurir_log(l->self, KURIR_WARN, r, "could not decide at %s",
 			    chain_point_names[point]);

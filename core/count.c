@@ -126,8 +126,8 @@ int count_json(struct kurir_buf *buf)
 		for (e = o; e != NULL; e = e->next) {
 			if (strcmp(e->owner, o->owner) != 0)
 				continue;
-			r |= kurir_buf_printf(buf, "%s\"%s\":%llu", inner, e->name,
-			    (unsigned long long)*e->cell);
+			r |= kurir_buf_printf(
+			    buf, "%s\"%s\":%llu", inner, e->name, (unsigned long long)*e->cell);
 			inner = ",";
 		}
 		r |= kurir_buf_add(buf, KURIR_STR("}"));

@@ -42,8 +42,8 @@ int kurir_put_envelope(struct kurir_buf *b, const struct kurir_envelope *e)
 	return -EMSGSIZE;
 }
 
-int kurir_get_envelope(struct kurir_reader *r, struct kurir_arena *arena,
-                       struct kurir_envelope *ret)
+int kurir_get_envelope(
+    struct kurir_reader *r, struct kurir_arena *arena, struct kurir_envelope *ret)
 {
 	struct kurir_envelope e = { 0 };
 	struct kurir_recipient *list;
@@ -100,7 +100,8 @@ static uint64_t own_bits(void)
 	if (bits == 0 || whose != getpid()) {
 		whose = getpid();
 		if (getrandom(&bits, sizeof(bits), 0) != (ssize_t)sizeof(bits))
-			bits = (uint64_t)whose * 0x9e3779b97f4a7c15u ^ (uint64_t)kurir_wallclock();
+			bits =
+			    (uint64_t)whose * 0x9e3779b97f4a7c15u ^ (uint64_t)kurir_wallclock();
 		bits = (bits & 0xffffffffffu) | 1;
 	}
 	return bits;

@@ -43,8 +43,8 @@ static void pack(struct kurir_buf *b, const struct event *e)
 
 static struct kurir_str role_name(uint32_t role)
 {
-	static const char *const names[] = { "edge", "queue", "resolver", "relay", "store", "access",
-		"auth", "control" };
+	static const char *const names[] = { "edge", "queue", "resolver", "relay", "store",
+		"access", "auth", "control" };
 	unsigned i;
 
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -97,11 +97,15 @@ static void tell(struct kurir_self *self, const struct event *e)
 }
 
 void kurir_emit(struct kurir_self *self, enum kurir_level level, const char *event,
-                const struct kurir_field *fields, size_t count)
+    const struct kurir_field *fields, size_t count)
 {
 	const char *name = self != NULL ? kurir_self_name(self) : "kurird";
-	struct log_line line = { .level = level, .name = name, .event = event, .label = fiber_label(),
-		.fields = fields, .count = count };
+	struct log_line line = { .level = level,
+		.name = name,
+		.event = event,
+		.label = fiber_label(),
+		.fields = fields,
+		.count = count };
 	struct event e = { .level = level };
 	size_t i;
 

@@ -334,8 +334,8 @@ static void to_socket(const struct line *l, enum kurir_level level)
 		(void)snprintf(head, sizeof(head), "<%d>kurird[%d]: ", 2 * 8 + priorities[level],
 		    (int)getpid());
 	else
-		(void)snprintf(head, sizeof(head), "PRIORITY=%d\nSYSLOG_IDENTIFIER=kurird\nMESSAGE=",
-		    priorities[level]);
+		(void)snprintf(head, sizeof(head),
+		    "PRIORITY=%d\nSYSLOG_IDENTIFIER=kurird\nMESSAGE=", priorities[level]);
 	add_text(&packet, head);
 	add(&packet, l->text, l->len);
 	for (tries = 0; tries < 2; tries++) {

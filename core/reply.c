@@ -77,7 +77,11 @@ int kurir_reply(struct kurir_conn *conn, int code, const char *xyz, const char *
 		return -EINVAL;
 	if ((size_t)n >= sizeof(text))
 		n = (int)sizeof(text) - 1;
-	reply_set(s, code, xyz != NULL ? xyz : klass == 2 ? "2.0.0" : klass == 4 ? "4.0.0" : "5.0.0",
+	reply_set(s, code,
+	    xyz != NULL	     ? xyz
+		: klass == 2 ? "2.0.0"
+		: klass == 4 ? "4.0.0"
+			     : "5.0.0",
 	    (struct kurir_str){ text, (size_t)n });
 	return 0;
 }
@@ -148,7 +152,7 @@ static const char *accepted_xyz(enum chain_point point)
 }
 
 void reply_answer(struct session *s, enum chain_point point, int verdict, struct kurir_str ok,
-                  struct kurir_answer *ret)
+    struct kurir_answer *ret)
 {
 	bool yes = verdict == KURIR_ACCEPT || verdict == KURIR_DISCARD || verdict == KURIR_NEXT;
 	int want = yes ? 2 : verdict == KURIR_REJECT ? 5 : 4;
@@ -159,15 +163,18 @@ void reply_answer(struct session *s, enum chain_point point, int verdict, struct
 	if (s->reply.code / 100 == want && !(yes && point <= CHAIN_HELO) &&
 	    !(yes && point == CHAIN_DATA) && (verdict != KURIR_HANGUP || s->reply.code == 421)) {
 		*ret = (struct kurir_answer){ .code = s->reply.code,
-			.xyz = kurir_str_of(s->reply.xyz), .text = { s->reply.text, s->reply.len } };
+			.xyz = kurir_str_of(s->reply.xyz),
+			.text = { s->reply.text, s->reply.len } };
 		return;
 	}
 	if (yes) {
 		*ret = (struct kurir_answer){ .code = accepted_code(point),
-			.xyz = kurir_str_of(accepted_xyz(point)), .text = ok };
+			.xyz = kurir_str_of(accepted_xyz(point)),
+			.text = ok };
 		return;
 	}
 	p = preset(point, verdict);
-	*ret = (struct kurir_answer){ .code = p->code, .xyz = kurir_str_of(p->xyz),
-		.text = kurir_str_of(p->text) };
+	*ret = (struct kurir_answer){
+		.code = p->code, .xyz = kurir_str_of(p->xyz), .text = kurir_str_of(p->text)
+	};
 }

@@ -43,8 +43,7 @@ static struct kurir_str code_text(char *to, size_t n, const struct kurir_answer 
 
 /* Refusals are news, the rest is detail: the message's own line tells it again. */
 static void tell(struct session *s, enum chain_point point, int verdict,
-                 const struct chain_call *c, const struct kurir_self *who,
-                 const struct kurir_answer *a)
+    const struct chain_call *c, const struct kurir_self *who, const struct kurir_answer *a)
 {
 	bool no = verdict == KURIR_REJECT || verdict == KURIR_DEFER || verdict == KURIR_HANGUP;
 	enum kurir_level level = no ? KURIR_INFO : KURIR_DEBUG;
@@ -74,7 +73,7 @@ static void tell(struct session *s, enum chain_point point, int verdict,
 }
 
 int session_decide(struct session *s, enum chain_point point, struct chain_call *c,
-                   struct kurir_str ok, struct kurir_answer *ret)
+    struct kurir_str ok, struct kurir_answer *ret)
 {
 	struct kurir_self *who = NULL;
 	int v = KURIR_NEXT;
@@ -116,13 +115,13 @@ int kurir_session_helo(struct kurir_conn *conn, struct kurir_str name, struct ku
 	return v;
 }
 
-int kurir_session_auth(struct kurir_conn *conn, struct kurir_str account,
-                       struct kurir_answer *ret)
+int kurir_session_auth(
+    struct kurir_conn *conn, struct kurir_str account, struct kurir_answer *ret)
 {
 	struct chain_call c = { .text = account };
 
-	return session_decide(session_of(conn), CHAIN_AUTH, &c,
-	    KURIR_STR("Authentication succeeded"), ret);
+	return session_decide(
+	    session_of(conn), CHAIN_AUTH, &c, KURIR_STR("Authentication succeeded"), ret);
 }
 
 KURIR_PARKS void kurir_session_closed(struct kurir_conn *conn)
@@ -147,7 +146,7 @@ static struct kurir_tx *tx_check(struct kurir_tx *tx)
 }
 
 int kurir_tx_mail(struct kurir_conn *conn, const struct kurir_tx_params *p,
-                  struct kurir_tx **ret_tx, struct kurir_answer *ret)
+    struct kurir_tx **ret_tx, struct kurir_answer *ret)
 {
 	struct session *s = session_of(conn);
 	struct chain_call c = { 0 };
@@ -187,7 +186,8 @@ static void keep(struct kurir_tx *tx, struct kurir_rcpt *r)
 {
 	if (tx->count == tx->room) {
 		size_t room = tx->room > 0 ? tx->room * 2 : 8;
-		struct kurir_rcpt **more = kurir_alloc(tx->arena, room * sizeof(struct kurir_rcpt *));
+		struct kurir_rcpt **more =
+		    kurir_alloc(tx->arena, room * sizeof(struct kurir_rcpt *));
 
 		if (tx->count > 0)
 			memcpy(more, tx->rcpts, tx->count * sizeof(struct kurir_rcpt *));
@@ -223,15 +223,16 @@ int kurir_tx_data(struct kurir_tx *tx, struct kurir_answer *ret)
 {
 	struct chain_call c = { .tx = tx_check(tx) };
 
-	return session_decide(tx->s, CHAIN_DATA, &c, KURIR_STR("End with a dot on a line by itself"),
-	    ret);
+	return session_decide(
+	    tx->s, CHAIN_DATA, &c, KURIR_STR("End with a dot on a line by itself"), ret);
 }
 
 KURIR_PARKS void kurir_tx_end(struct kurir_tx *tx)
 {
 	struct session *s = tx_check(tx)->s;
-	struct chain_call c = { .tx = tx, .conn = s->conn, .current = &s->current,
-		.verdict = tx->verdict };
+	struct chain_call c = {
+		.tx = tx, .conn = s->conn, .current = &s->current, .verdict = tx->verdict
+	};
 
 	tx_body_drop(tx);
 	chain_observe(s->chain, CHAIN_DONE, &c);
@@ -307,6 +308,24 @@ int kurir_rcpt_set_address(struct kurir_tx *tx, struct kurir_rcpt *r, struct kur
 }
 
 /* Names and values that could end the header early are refused. */
+static bool good_field(struct kurir_str name, struct kurir_str value)
+{
+	size_t i;
+
+	for (i = 0; i < name.len; i++)
+		if (name.ptr[i] <= ' ' || name.ptr[i] > '~' || name.ptr[i] == ':')
+			return false;
+	for (i = 0; i < value.len; i++) {
+		char after = i + 1 < value.len ? value.ptr[i + 1] : '\0';
+
+		if (value.ptr[i] == '\0' || value.ptr[i] == '\r')
+			return false;
+		if (value.ptr[i] == '\n' && after != ' ' && after != '\t')
+			return false; /* folded lines only */
+	}
+	return name.len > 0;
+}
+
 int kurir_header_add(struct kurir_tx *tx, struct kurir_str name, struct kurir_str value)
 {
 	size_t i, start;
@@ -316,21 +335,13 @@ int kurir_header_add(struct kurir_tx *tx, struct kurir_str name, struct kurir_st
 		return -EPERM;
 	if (tx->spool != NULL && (tx->in == NULL || tx->bytes > 0))
 		return -EBUSY; /* what stands above is written already */
-	if (name.len == 0)
+	if (!good_field(name, value))
 		return -EINVAL;
-	for (i = 0; i < name.len; i++)
-		if (name.ptr[i] <= ' ' || name.ptr[i] > '~' || name.ptr[i] == ':')
-			return -EINVAL;
-	for (i = 0; i < value.len; i++)
-		if (value.ptr[i] == '\0' || value.ptr[i] == '\r' ||
-		    (value.ptr[i] == '\n' &&
-		     (i + 1 == value.len || (value.ptr[i + 1] != ' ' && value.ptr[i + 1] != '\t'))))
-			return -EINVAL;
 	start = tx->headers.len;
 	r = kurir_buf_printf(&tx->headers, "%.*s: ", KURIR_ARG(name));
 	for (i = 0; i < value.len && r == 0; i++)
-		r = kurir_buf_add(&tx->headers, value.ptr[i] == '\n' ? KURIR_STR("\r\n")
-		                                       : kurir_str_part(value, i, 1));
+		r = kurir_buf_add(&tx->headers,
+		    value.ptr[i] == '\n' ? KURIR_STR("\r\n") : kurir_str_part(value, i, 1));
 	if (r == 0)
 		r = kurir_buf_add(&tx->headers, KURIR_STR("\r\n"));
 	if (r < 0)

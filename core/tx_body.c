@@ -66,8 +66,9 @@ KURIR_PARKS static void pump(void *arg)
 {
 	struct pump *p = arg;
 	struct kurir_tx *tx = p->tx;
-	struct chain_call c = { .tx = tx, .conn = tx->s->conn, .current = &tx->s->current,
-		.stream = &tx->out };
+	struct chain_call c = {
+		.tx = tx, .conn = tx->s->conn, .current = &tx->s->current, .stream = &tx->out
+	};
 	int r = chain_filter(tx->s->chain, &c);
 
 	if (r == 0)
@@ -218,11 +219,17 @@ static void fill_envelope(struct kurir_tx *tx, uint32_t flags, struct kurir_enve
 
 	for (i = 0; i < tx->count; i++)
 		list[i] = tx->rcpts[i]->r;
-	*e = (struct kurir_envelope){ .id = tx->id, .sender = tx->sender, .envid = tx->envid,
-		.flags = tx->flags | flags, .arrived = kurir_wallclock(),
-		.peer = kurir_conn_peer(s->conn), .helo = { s->helo, s->helo_len },
-		.account = kurir_conn_account(s->conn), .listener = kurir_conn_listener(s->conn),
-		.count = tx->count, .recipients = list };
+	*e = (struct kurir_envelope){ .id = tx->id,
+		.sender = tx->sender,
+		.envid = tx->envid,
+		.flags = tx->flags | flags,
+		.arrived = kurir_wallclock(),
+		.peer = kurir_conn_peer(s->conn),
+		.helo = { s->helo, s->helo_len },
+		.account = kurir_conn_account(s->conn),
+		.listener = kurir_conn_listener(s->conn),
+		.count = tx->count,
+		.recipients = list };
 }
 
 /* No room and no luck are temporary, and look different to the administrator only. */
@@ -233,13 +240,15 @@ static int trouble(struct kurir_tx *tx, int err, struct kurir_answer *ret)
 
 	(void)kurir_log(NULL, KURIR_ERROR, err, "message %.*s could not be kept, deferring",
 	    KURIR_ARG(tx->id));
-	*ret = (struct kurir_answer){ full ? 452 : 451, full ? KURIR_STR("4.3.1") : KURIR_STR("4.3.0"),
-		full ? KURIR_STR("Insufficient system storage") : KURIR_STR("Local error, try again") };
+	*ret = (struct kurir_answer){ full ? 452 : 451,
+		full ? KURIR_STR("4.3.1") : KURIR_STR("4.3.0"),
+		full ? KURIR_STR("Insufficient system storage")
+		     : KURIR_STR("Local error, try again") };
 	return tx->verdict = KURIR_DEFER;
 }
 
-int kurir_tx_body_finish(struct kurir_tx *tx, uint32_t flags, kurir_time until,
-                         struct kurir_answer *ret)
+int kurir_tx_body_finish(
+    struct kurir_tx *tx, uint32_t flags, kurir_time until, struct kurir_answer *ret)
 {
 	struct kurir_envelope e;
 	int v, r;

@@ -13,7 +13,8 @@ static const char *const line_ends[] = { "strict", "repair", NULL };
 static const struct kurir_option options[] = {
 	CONF(TEXTS, "relay-networks", relay_networks, "",
 	    "Networks whose clients may send to any address, without a password."),
-	CONF(SIZE, "message-size", message_size, "50M", "The largest message; 0 is without limit."),
+	CONF(SIZE, "message-size", message_size, "50M",
+	    "The largest message; 0 is without limit."),
 	RANGE(KURIR_INT, int64_t, "recipients", recipients, "1000", 1, 100000,
 	    "Recipients of one message; RFC 5321 wants at least 100."),
 	RANGE(KURIR_INT, int64_t, "messages", messages, "0", 0, INT32_MAX,
@@ -39,7 +40,8 @@ static const struct kurir_option options[] = {
 	CONF(BOOL, "require-tls", require_tls, "false", "Take mail over TLS only."),
 	CONF(BOOL, "auth-without-tls", auth_without_tls, "false",
 	    "Take passwords from connections that are not encrypted."),
-	CONF(BOOL, "auth-on-smtp", auth_on_mx, "false", "Offer AUTH on listeners of protocol smtp, too."),
+	CONF(BOOL, "auth-on-smtp", auth_on_mx, "false",
+	    "Offer AUTH on listeners of protocol smtp, too."),
 	CONF(BOOL, "add-headers", add_headers, "true",
 	    "Submission: add Date and Message-ID to a message that has none."),
 	CONF(TEXT, "greeting", greeting, "Kurir", "What follows the host name in the greeting."),
@@ -48,8 +50,9 @@ static const struct kurir_option options[] = {
 
 /* In the order of enum smtp_counter. */
 static const char *const counters[] = { "sessions", "commands", "errors", "mail", "rcpt",
-	"rcpt-refused", "messages", "bytes", "refused", "deferred", "bad-lines", "too-big", "loops", "tls",
-	"tls-failed", "injected", "auth", "auth-failed", "timeouts", "limits", NULL };
+	"rcpt-refused", "messages", "bytes", "refused", "deferred", "bad-lines", "too-big",
+	"loops", "tls", "tls-failed", "injected", "auth", "auth-failed", "timeouts", "limits",
+	NULL };
 
 static int check(const void *conf, struct kurir_arena *arena, struct kurir_str *error)
 {
@@ -59,13 +62,15 @@ static int check(const void *conf, struct kurir_arena *arena, struct kurir_str *
 
 	for (i = 0; i < c->relay_networks.count; i++)
 		if (smtp_net_parse(c->relay_networks.items[i], &net) < 0) {
-			*error = kurir_format(arena, "relay-networks: \"%.*s\" is not a network such as 192.0.2.0/24",
+			*error = kurir_format(arena,
+			    "relay-networks: \"%.*s\" is not a network such as 192.0.2.0/24",
 			    KURIR_ARG(c->relay_networks.items[i]));
 			return -EINVAL;
 		}
 	for (i = 0; i < c->greeting.len; i++)
 		if (c->greeting.ptr[i] < ' ' || c->greeting.ptr[i] > '~' || i >= 200) {
-			*error = KURIR_STR("greeting: one line of at most 200 printable characters");
+			*error =
+			    KURIR_STR("greeting: one line of at most 200 printable characters");
 			return -EINVAL;
 		}
 	return 0;
@@ -78,7 +83,8 @@ KURIR_PARKS static int start(struct kurir_self *self)
 	size_t i;
 	int r;
 
-	st->nets = kurir_alloc(kurir_self_arena(self), (c->relay_networks.count + 1) * sizeof(*st->nets));
+	st->nets = kurir_alloc(
+	    kurir_self_arena(self), (c->relay_networks.count + 1) * sizeof(*st->nets));
 	for (i = 0; i < c->relay_networks.count; i++) {
 		r = smtp_net_parse(c->relay_networks.items[i], &st->nets[st->net_count++]);
 		if (r < 0)
@@ -104,12 +110,15 @@ KURIR_PARKS static void serve_lmtp(struct kurir_self *self, struct kurir_conn *c
 
 #define BUSY "421 4.3.2 Too busy, try again later\r\n"
 
-static const struct kurir_protocol_ops smtp_ops = { .size = sizeof(smtp_ops), .serve = serve_smtp,
-	.busy = BUSY };
-static const struct kurir_protocol_ops submission_ops = { .size = sizeof(submission_ops),
-	.serve = serve_submission, .busy = BUSY };
-static const struct kurir_protocol_ops lmtp_ops = { .size = sizeof(lmtp_ops), .serve = serve_lmtp,
-	.busy = BUSY };
+static const struct kurir_protocol_ops smtp_ops = {
+	.size = sizeof(smtp_ops), .serve = serve_smtp, .busy = BUSY
+};
+static const struct kurir_protocol_ops submission_ops = {
+	.size = sizeof(submission_ops), .serve = serve_submission, .busy = BUSY
+};
+static const struct kurir_protocol_ops lmtp_ops = {
+	.size = sizeof(lmtp_ops), .serve = serve_lmtp, .busy = BUSY
+};
 
 static const struct kurir_service services[] = {
 	{ "protocol", "smtp", &smtp_ops, 0 },
@@ -119,15 +128,7 @@ static const struct kurir_service services[] = {
 };
 static const char *const needs[] = { "queue", NULL };
 
-KURIR_MODULE(smtp,
-	.version = "0.1.0",
-	.summary = "takes mail over SMTP, submission and LMTP",
-	.roles = KURIR_ROLE_EDGE,
-	.conf_size = sizeof(struct smtp_conf),
-	.self_size = sizeof(struct smtp_state),
-	.options = options,
-	.counters = counters,
-	.needs = needs,
-	.services = services,
-	.check = check,
-	.start = start);
+KURIR_MODULE(smtp, .version = "0.1.0", .summary = "takes mail over SMTP, submission and LMTP",
+    .roles = KURIR_ROLE_EDGE, .conf_size = sizeof(struct smtp_conf),
+    .self_size = sizeof(struct smtp_state), .options = options, .counters = counters,
+    .needs = needs, .services = services, .check = check, .start = start);

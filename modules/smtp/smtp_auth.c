@@ -1,6 +1,7 @@
 /* smtp_auth.c - AUTH: who the client is.
  *
- * RFC 4954 4:   auth-command = "AUTH" SP sasl-mech [SP initial-response] *(CRLF [base64]) [CRLF "*"] CRLF
+ * RFC 4954 4:   auth-command = "AUTH" SP sasl-mech [SP initial-response]
+ *                              *(CRLF [base64]) [CRLF "*"] CRLF
  *               initial-response = base64 / "="
  * RFC 4616 2:   PLAIN message = [authzid] NUL authcid NUL passwd
  * LOGIN has no RFC: two prompts, base64 of "Username:" and "Password:". */
@@ -83,8 +84,9 @@ KURIR_PARKS static int login(struct smtp *s, struct kurir_str given, struct kuri
 
 	if (r == 0)
 		r = ask(s, "UGFzc3dvcmQ6", &c->password);
-	if (r == 0 && (c->user.len == 0 || memchr(c->user.ptr, 0, c->user.len) != NULL ||
-	                  memchr(c->password.ptr, 0, c->password.len) != NULL)) {
+	if (r == 0 &&
+	    (c->user.len == 0 || memchr(c->user.ptr, 0, c->user.len) != NULL ||
+		memchr(c->password.ptr, 0, c->password.len) != NULL)) {
 		smtp_error(s, 501, "5.5.2", "That is not a name and a password");
 		r = -EINVAL;
 	}
@@ -95,10 +97,12 @@ KURIR_PARKS static void failed(struct smtp *s, const struct kurir_credentials *c
 {
 	kurir_count(s->self, COUNT_AUTH_FAILED, 1);
 	KURIR_EMIT(s->self, KURIR_INFO, "auth",
-	    { "verdict", r == -EACCES ? KURIR_STR("reject") : KURIR_STR("defer") }, { "user", c->user },
-	    { "peer", c->peer }, { "why", kurir_str_of(r == -EACCES ? "credentials"
-	                                                 : r == -EAGAIN ? "too many failures"
-	                                                                : "no answer") });
+	    { "verdict", r == -EACCES ? KURIR_STR("reject") : KURIR_STR("defer") },
+	    { "user", c->user }, { "peer", c->peer },
+	    { "why",
+		kurir_str_of(r == -EACCES ? "credentials"
+			: r == -EAGAIN	  ? "too many failures"
+					  : "no answer") });
 	if (r == -EACCES)
 		smtp_error(s, 535, "5.7.8", "Wrong user name or password");
 	else if (r == -EAGAIN)
@@ -118,7 +122,8 @@ KURIR_PARKS static void try_it(struct smtp *s, struct kurir_credentials *c)
 	c->encrypted = kurir_conn_encrypted(s->conn);
 	r = kurir_flush(s->io, smtp_until(s, s->conf->idle_time));
 	if (r == 0)
-		r = kurir_authenticate(s->self, c, smtp_until(s, AUTH_SPAN), kurir_conn_arena(s->conn), &who);
+		r = kurir_authenticate(
+		    s->self, c, smtp_until(s, AUTH_SPAN), kurir_conn_arena(s->conn), &who);
 	if (r < 0) {
 		failed(s, c, r);
 		return;
@@ -138,11 +143,13 @@ KURIR_PARKS static void try_it(struct smtp *s, struct kurir_credentials *c)
 
 KURIR_PARKS void smtp_auth(struct smtp *s, struct kurir_str args)
 {
-	struct kurir_credentials c = { .authzid = KURIR_STR(""), .user = KURIR_STR(""),
-		.password = KURIR_STR("") };
+	struct kurir_credentials c = {
+		.authzid = KURIR_STR(""), .user = KURIR_STR(""), .password = KURIR_STR("")
+	};
 	ssize_t space = kurir_str_find(args, ' ');
 	struct kurir_str name = kurir_str_part(args, 0, space < 0 ? args.len : (size_t)space);
-	struct kurir_str given = space < 0 ? KURIR_STR("") : kurir_str_part(args, (size_t)space + 1, args.len);
+	struct kurir_str given =
+	    space < 0 ? KURIR_STR("") : kurir_str_part(args, (size_t)space + 1, args.len);
 	int r;
 
 	if (s->authenticated) {

@@ -16,8 +16,10 @@ static int parse(struct kurir_str args, uint64_t *ret_size, bool *ret_last)
 	args = kurir_str_trim(args);
 	space = kurir_str_find(args, ' ');
 	number = kurir_str_part(args, 0, space < 0 ? args.len : (size_t)space);
-	rest = space < 0 ? KURIR_STR("") : kurir_str_trim(kurir_str_part(args, (size_t)space, args.len));
-	if (number.len == 0 || number.len > 18 || kurir_str_number(number, INT64_MAX, ret_size) < 0)
+	rest = space < 0 ? KURIR_STR("")
+			 : kurir_str_trim(kurir_str_part(args, (size_t)space, args.len));
+	if (number.len == 0 || number.len > 18 ||
+	    kurir_str_number(number, INT64_MAX, ret_size) < 0)
 		return -EINVAL;
 	*ret_last = rest.len > 0;
 	return rest.len == 0 || kurir_str_equal_nocase(rest, KURIR_STR("LAST")) ? 0 : -EINVAL;
@@ -67,7 +69,8 @@ KURIR_PARKS static bool begin(struct smtp *s, struct kurir_answer *refusal)
 	int v;
 
 	if ((s->state & (IN_MAIL | IN_RCPT | IN_BDAT)) == 0) {
-		*refusal = (struct kurir_answer){ 503, KURIR_STR("5.5.1"), KURIR_STR("Say MAIL first") };
+		*refusal =
+		    (struct kurir_answer){ 503, KURIR_STR("5.5.1"), KURIR_STR("Say MAIL first") };
 		return false;
 	}
 	if (s->bdat_failed) {
@@ -78,7 +81,8 @@ KURIR_PARKS static bool begin(struct smtp *s, struct kurir_answer *refusal)
 	if (s->body.open)
 		return true;
 	if (s->accepted == 0) {
-		*refusal = (struct kurir_answer){ 554, KURIR_STR("5.5.1"), KURIR_STR("No valid recipients") };
+		*refusal = (struct kurir_answer){ 554, KURIR_STR("5.5.1"),
+			KURIR_STR("No valid recipients") };
 		return false;
 	}
 	v = kurir_tx_data(s->tx, refusal);

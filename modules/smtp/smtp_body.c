@@ -77,14 +77,15 @@ KURIR_PARKS static void answer(struct smtp *s, const struct kurir_answer *a)
 		smtp_answer(s, a);
 }
 
-KURIR_PARKS static void refuse(struct smtp *s, enum smtp_counter counter, const struct kurir_answer *a,
-                               const char *why)
+KURIR_PARKS static void refuse(
+    struct smtp *s, enum smtp_counter counter, const struct kurir_answer *a, const char *why)
 {
 	kurir_count(s->self, counter, 1);
 	kurir_count(s->self, COUNT_REFUSED, 1);
 	KURIR_EMIT(s->self, KURIR_INFO, "message", { "verdict", KURIR_STR("reject") },
 	    { "id", kurir_tx_id(s->tx) }, { "from", kurir_tx_sender(s->tx) },
-	    { "peer", kurir_conn_peer(s->conn) }, { "why", kurir_str_of(why) }, { "text", a->text });
+	    { "peer", kurir_conn_peer(s->conn) }, { "why", kurir_str_of(why) },
+	    { "text", a->text });
 	answer(s, a);
 	s->errors++;
 }
@@ -92,7 +93,8 @@ KURIR_PARKS static void refuse(struct smtp *s, enum smtp_counter counter, const 
 static const struct kurir_answer bad_lines = { 554, { "5.6.0", 5 },
 	{ "The message has a bare CR, a bare LF or a NUL", 45 } };
 static const struct kurir_answer too_big = { 552, { "5.3.4", 5 }, { "Message too big", 15 } };
-static const struct kurir_answer loop = { 554, { "5.4.6", 5 }, { "Too many hops: a mail loop", 26 } };
+static const struct kurir_answer loop = { 554, { "5.4.6", 5 },
+	{ "Too many hops: a mail loop", 26 } };
 
 /* The last line is ended, and the header completed when there was nothing but header. */
 KURIR_PARKS static void close_lines(struct smtp *s)

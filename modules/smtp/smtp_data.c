@@ -32,7 +32,8 @@ KURIR_PARKS static int receive(struct smtp *s)
 		if (got == SCAN_END)
 			return 1;
 		left = in.len;
-		if (s->body.too_big && s->body.scan.bytes > s->conf->message_size + PATIENCE_BYTES)
+		if (s->body.too_big &&
+		    s->body.scan.bytes > s->conf->message_size + PATIENCE_BYTES)
 			return -EFBIG;
 	}
 }

@@ -13,7 +13,8 @@ void smtp_head_start(struct smtp_head *h)
 
 static bool begins(const struct smtp_head *h, const char *name)
 {
-	return kurir_str_starts_nocase((struct kurir_str){ h->start, h->len }, kurir_str_of(name));
+	return kurir_str_starts_nocase(
+	    (struct kurir_str){ h->start, h->len }, kurir_str_of(name));
 }
 
 static void field(struct smtp_head *h)
@@ -96,7 +97,8 @@ struct kurir_str smtp_received(struct smtp *s)
 	bool six = kurir_str_find(ip, ':') >= 0, one = s->accepted == 1 && s->only_rcpt.len > 0;
 
 	return kurir_format(kurir_scratch(),
-	    "Received: from %.*s ([%s%.*s])\r\n\tby %.*s with %.*s%s%.*s%s id %.*s%s%.*s%s;\r\n\t%.*s\r\n",
+	    "Received: from %.*s ([%s%.*s])\r\n\tby %.*s with %.*s%s%.*s%s"
+	    " id %.*s%s%.*s%s;\r\n\t%.*s\r\n",
 	    KURIR_ARG(s->helo), six ? "IPv6:" : "", KURIR_ARG(ip), KURIR_ARG(host), KURIR_ARG(w),
 	    tls.len > 0 ? "\r\n\t(" : "", KURIR_ARG(tls), tls.len > 0 ? ")" : "", KURIR_ARG(id),
 	    one ? "\r\n\tfor <" : "", KURIR_ARG(s->only_rcpt), one ? ">" : "", KURIR_ARG(date));
@@ -110,7 +112,7 @@ struct kurir_str smtp_missing(struct smtp *s)
 	if (!s->body.head.date)
 		text = kurir_format(kurir_scratch(), "Date: %.*s\r\n", KURIR_ARG(date));
 	if (!s->body.head.message_id)
-		text = kurir_format(kurir_scratch(), "%.*sMessage-ID: <%.*s@%.*s>\r\n", KURIR_ARG(text),
-		    KURIR_ARG(id), KURIR_ARG(host));
+		text = kurir_format(kurir_scratch(), "%.*sMessage-ID: <%.*s@%.*s>\r\n",
+		    KURIR_ARG(text), KURIR_ARG(id), KURIR_ARG(host));
 	return text;
 }

@@ -23,7 +23,8 @@ static bool is_name(struct kurir_str s)
 	for (i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')) &&
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9')) &&
 		    c != '.' && c != '-' && c != '_' && c != ':')
 			return false;
 	}
@@ -39,7 +40,8 @@ bool smtp_offers_auth(const struct smtp *s)
 
 bool smtp_offers_tls(const struct smtp *s)
 {
-	return kurir_conn_tls_mode(s->conn) == KURIR_TLS_UPGRADE && !kurir_conn_encrypted(s->conn);
+	return kurir_conn_tls_mode(s->conn) == KURIR_TLS_UPGRADE &&
+	    !kurir_conn_encrypted(s->conn);
 }
 
 /* 1 when the name was taken; else the answer has been given. */
@@ -88,8 +90,8 @@ KURIR_PARKS void smtp_ehlo(struct smtp *s, struct kurir_str args)
 	smtp_line(s, 250, false, text);
 	smtp_line(s, 250, false, "PIPELINING");
 	if (s->conf->message_size > 0)
-		(void)snprintf(text, sizeof(text), "SIZE %llu",
-		    (unsigned long long)s->conf->message_size);
+		(void)snprintf(
+		    text, sizeof(text), "SIZE %llu", (unsigned long long)s->conf->message_size);
 	else
 		(void)snprintf(text, sizeof(text), "SIZE");
 	smtp_line(s, 250, false, text);

@@ -1,7 +1,8 @@
 /* smtp_mail.c - MAIL: the transaction begins.
  *
  * RFC 5321 4.1.1.2:  mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF
- * Parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET ENVID (RFC 3461), AUTH (RFC 4954).
+ * Parameters: SIZE (RFC 1870), BODY (RFC 6152), SMTPUTF8 (RFC 6531), RET ENVID (RFC 3461),
+ * AUTH (RFC 4954).
  */
 #include "smtp_private.h"
 
@@ -144,11 +145,13 @@ KURIR_PARKS void smtp_mail(struct smtp *s, struct kurir_str args)
 	args = kurir_str_part(args, 5, args.len);
 	while (args.len > 0 && args.ptr[0] == ' ')
 		args = kurir_str_part(args, 1, args.len);
-	r = smtp_path(&args, PATH_NULL | (says_utf8(args) ? PATH_UTF8 : 0u), kurir_scratch(), &p.sender);
+	r = smtp_path(
+	    &args, PATH_NULL | (says_utf8(args) ? PATH_UTF8 : 0u), kurir_scratch(), &p.sender);
 	if (r == -EILSEQ)
 		smtp_error(s, 553, "5.6.7", "That address needs SMTPUTF8");
 	else if (r < 0)
-		smtp_error(s, 501, "5.1.7", r == -EMSGSIZE ? "Sender address too long" : "Bad sender address");
+		smtp_error(s, 501, "5.1.7",
+		    r == -EMSGSIZE ? "Sender address too long" : "Bad sender address");
 	if (r < 0)
 		return;
 	r = take_params(args, &w);

@@ -25,9 +25,10 @@ KURIR_PARKS void smtp_quit(struct smtp *s, struct kurir_str args)
 KURIR_PARKS void smtp_help(struct smtp *s, struct kurir_str args)
 {
 	(void)args;
-	smtp_say(s, 214, "2.0.0", s->kind == SMTP_LMTP
-	        ? "LHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP"
-	        : "EHLO HELO MAIL RCPT DATA BDAT STARTTLS AUTH RSET NOOP QUIT VRFY HELP");
+	smtp_say(s, 214, "2.0.0",
+	    s->kind == SMTP_LMTP
+		? "LHLO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP"
+		: "EHLO HELO MAIL RCPT DATA BDAT STARTTLS AUTH RSET NOOP QUIT VRFY HELP");
 }
 
 /* RFC 5321 3.5.3: an answer that gives nothing away. */

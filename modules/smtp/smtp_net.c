@@ -1,4 +1,4 @@
-/* smtp_net.c - networks as the configuration writes them: "192.0.2.0/24" "2001:db8::/32" "192.0.2.1". */
+/* smtp_net.c - networks as the configuration writes them: "192.0.2.0/24" "2001:db8::/32". */
 #include "smtp_private.h"
 
 #include <arpa/inet.h>

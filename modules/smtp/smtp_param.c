@@ -136,12 +136,12 @@ bool smtp_is_orcpt(struct kurir_str s)
 
 static int digit(char c)
 {
-	return c >= 'A' && c <= 'Z'   ? c - 'A'
-	    : c >= 'a' && c <= 'z' ? c - 'a' + 26
-	    : c >= '0' && c <= '9' ? c - '0' + 52
-	    : c == '+'		   ? 62
-	    : c == '/'		   ? 63
-				   : -1;
+	return c >= 'A' && c <= 'Z' ? c - 'A'
+	    : c >= 'a' && c <= 'z'  ? c - 'a' + 26
+	    : c >= '0' && c <= '9'  ? c - '0' + 52
+	    : c == '+'		    ? 62
+	    : c == '/'		    ? 63
+				    : -1;
 }
 
 int smtp_base64(struct kurir_str s, struct kurir_arena *arena, struct kurir_str *ret)

@@ -55,47 +55,51 @@ bool smtp_is_utf8(struct kurir_str s)
 				return false;
 			code = code << 6 | (p[i + j] & 0x3fu);
 		}
-		if ((len == 3 && code < 0x800) || (len == 4 && code < 0x10000) || code > 0x10ffff ||
-		    (code >= 0xd800 && code < 0xe000) || code < 0xa0)
+		if ((len == 3 && code < 0x800) || (len == 4 && code < 0x10000) ||
+		    code > 0x10ffff || (code >= 0xd800 && code < 0xe000) || code < 0xa0)
 			return false;
 		i += len;
 	}
 	return true;
 }
 
-bool smtp_is_literal(struct kurir_str s)
+static bool is_ip(int family, struct kurir_str s)
 {
 	unsigned char space[16];
 	char text[64];
-	struct kurir_str in;
+
+	if (s.len >= sizeof(text) || memchr(s.ptr, 0, s.len) != NULL)
+		return false;
+	memcpy(text, s.ptr, s.len);
+	text[s.len] = '\0';
+	return inet_pton(family, text, space) == 1;
+}
+
+/* General-address-literal = Standardized-tag ":" 1*dcontent */
+static bool is_tagged(struct kurir_str in)
+{
 	size_t i;
 
-	if (s.len < 3 || s.len > 255 || s.ptr[0] != '[' || s.ptr[s.len - 1] != ']')
-		return false;
-	in = kurir_str_part(s, 1, s.len - 2);
-	if (kurir_str_starts_nocase(in, KURIR_STR("IPv6:"))) {
-		in = kurir_str_part(in, 5, in.len);
-		if (in.len >= sizeof(text) || memchr(in.ptr, 0, in.len) != NULL)
-			return false;
-		memcpy(text, in.ptr, in.len);
-		text[in.len] = '\0';
-		return inet_pton(AF_INET6, text, space) == 1;
-	}
-	if (in.len < sizeof(text) && memchr(in.ptr, 0, in.len) == NULL) {
-		memcpy(text, in.ptr, in.len);
-		text[in.len] = '\0';
-		if (inet_pton(AF_INET, text, space) == 1)
-			return true;
-	}
 	for (i = 0; i < in.len && (is_alnum(in.ptr[i]) || in.ptr[i] == '-'); i++)
 		;
 	if (i == 0 || i + 1 >= in.len || in.ptr[i] != ':' || in.ptr[i - 1] == '-')
 		return false;
 	for (i++; i < in.len; i++)
-		if (in.ptr[i] < '!' || in.ptr[i] > '~' || in.ptr[i] == '[' || in.ptr[i] == '\\' ||
-		    in.ptr[i] == ']')
+		if (in.ptr[i] < '!' || in.ptr[i] > '~' || strchr("[\\]", in.ptr[i]) != NULL)
 			return false;
 	return true;
+}
+
+bool smtp_is_literal(struct kurir_str s)
+{
+	struct kurir_str in;
+
+	if (s.len < 3 || s.len > 255 || s.ptr[0] != '[' || s.ptr[s.len - 1] != ']')
+		return false;
+	in = kurir_str_part(s, 1, s.len - 2);
+	if (kurir_str_starts_nocase(in, KURIR_STR("IPv6:")))
+		return is_ip(AF_INET6, kurir_str_part(in, 5, in.len));
+	return is_ip(AF_INET, in) || is_tagged(in);
 }
 
 /* How many bytes at the start of s are a domain; 0: none. */
@@ -105,7 +109,8 @@ static size_t domain_length(struct kurir_str s, unsigned allowed)
 
 	while (i < s.len) {
 		char c = s.ptr[i];
-		bool letter = is_alnum(c) || c == '_' || ((unsigned char)c >= 0x80 && (allowed & PATH_UTF8) != 0);
+		bool letter = is_alnum(c) || c == '_' ||
+		    ((unsigned char)c >= 0x80 && (allowed & PATH_UTF8) != 0);
 
 		if (letter || (c == '-' && label > 0))
 			label++;
@@ -142,7 +147,8 @@ static bool is_dot_string(const char *p, size_t n, unsigned allowed)
 }
 
 /* Takes a quoted string; out gets it in its shortest form (room: 2 + 2 * LOCAL_MAX). */
-static int quoted(struct kurir_str s, unsigned allowed, size_t *ret_used, char *out, size_t *ret_len)
+static int quoted(
+    struct kurir_str s, unsigned allowed, size_t *ret_used, char *out, size_t *ret_len)
 {
 	char plain[LOCAL_MAX];
 	size_t i, n = 0, len = 0;
@@ -261,8 +267,8 @@ static int finish(struct kurir_str s, struct kurir_str *rest)
 	return 0;
 }
 
-int smtp_path(struct kurir_str *rest, unsigned allowed, struct kurir_arena *arena,
-              struct kurir_str *ret)
+int smtp_path(
+    struct kurir_str *rest, unsigned allowed, struct kurir_arena *arena, struct kurir_str *ret)
 {
 	struct kurir_str s = *rest, domain;
 	char local[2 + 2 * LOCAL_MAX];
@@ -276,7 +282,8 @@ int smtp_path(struct kurir_str *rest, unsigned allowed, struct kurir_arena *aren
 		*ret = KURIR_STR("");
 		return (allowed & PATH_NULL) != 0 ? finish(s, rest) : -EINVAL;
 	}
-	if ((allowed & PATH_POSTMASTER) != 0 && kurir_str_starts_nocase(s, KURIR_STR("postmaster>"))) {
+	if ((allowed & PATH_POSTMASTER) != 0 &&
+	    kurir_str_starts_nocase(s, KURIR_STR("postmaster>"))) {
 		*ret = KURIR_STR("postmaster");
 		return finish(kurir_str_part(s, 10, s.len), rest);
 	}

@@ -45,9 +45,26 @@ struct smtp_state { /* of an instance */
 };
 
 enum smtp_counter {
-	COUNT_SESSIONS, COUNT_COMMANDS, COUNT_ERRORS, COUNT_MAIL, COUNT_RCPT, COUNT_RCPT_REFUSED,
-	COUNT_MESSAGES, COUNT_BYTES, COUNT_REFUSED, COUNT_DEFERRED, COUNT_BAD_LINES, COUNT_TOO_BIG, COUNT_LOOPS,
-	COUNT_TLS, COUNT_TLS_FAILED, COUNT_INJECTED, COUNT_AUTH, COUNT_AUTH_FAILED, COUNT_TIMEOUTS, COUNT_LIMITS,
+	COUNT_SESSIONS,
+	COUNT_COMMANDS,
+	COUNT_ERRORS,
+	COUNT_MAIL,
+	COUNT_RCPT,
+	COUNT_RCPT_REFUSED,
+	COUNT_MESSAGES,
+	COUNT_BYTES,
+	COUNT_REFUSED,
+	COUNT_DEFERRED,
+	COUNT_BAD_LINES,
+	COUNT_TOO_BIG,
+	COUNT_LOOPS,
+	COUNT_TLS,
+	COUNT_TLS_FAILED,
+	COUNT_INJECTED,
+	COUNT_AUTH,
+	COUNT_AUTH_FAILED,
+	COUNT_TIMEOUTS,
+	COUNT_LIMITS,
 };
 
 struct smtp_head { /* what the header says while it passes, smtp_head.c */
@@ -61,8 +78,8 @@ struct smtp_body {
 	struct smtp_scan scan;
 	struct smtp_head head;
 	bool open, loop, too_big;
-	int error; /* of the spool */
-	char last; /* byte that was stored */
+	int error;   /* of the spool */
+	char last;   /* byte that was stored */
 	char repair; /* state of smtp_repair() */
 };
 
@@ -89,7 +106,8 @@ struct smtp {
 
 /* smtp_reply.c: buffered; sent before the session parks on input. */
 void smtp_say(struct smtp *, int code, const char *xyz, const char *text) KURIR_PARKS;
-void smtp_error(struct smtp *, int code, const char *xyz, const char *text) KURIR_PARKS; /* and counts it */
+void smtp_error(struct smtp *, int code, const char *xyz, const char *text)
+    KURIR_PARKS; /* and counts it */
 void smtp_answer(struct smtp *, const struct kurir_answer *) KURIR_PARKS;
 void smtp_line(struct smtp *, int code, bool last, const char *text) KURIR_PARKS; /* of several */
 void smtp_close(struct smtp *, const char *why); /* after what was written is sent */
@@ -99,15 +117,16 @@ void smtp_serve(struct kurir_self *, struct kurir_conn *, enum smtp_kind) KURIR_
 void smtp_set_state(struct smtp *, uint32_t state);
 void smtp_reset(struct smtp *) KURIR_PARKS; /* ends the transaction, if any */
 kurir_time smtp_until(const struct smtp *, kurir_time span);
-/* Output is sent, then a line is read without its CRLF: 1, or what the stream says; -EBADMSG: no clean line. */
+/* Output is sent, then a line is read without its CRLF: 1, or what the stream says;
+ * -EBADMSG: no clean line. */
 int smtp_read_line(struct smtp *, size_t max, struct kurir_str *ret) KURIR_PARKS;
 /* What a verdict means for the session, when it was not acceptance. */
 void smtp_refused(struct smtp *, int verdict, const struct kurir_answer *) KURIR_PARKS;
 
 /* Commands: args is what follows the verb and its space, borrowed until input is read again. */
 typedef void smtp_command_fn(struct smtp *, struct kurir_str args) KURIR_PARKS;
-smtp_command_fn smtp_helo, smtp_ehlo, smtp_lhlo, smtp_mail, smtp_rcpt, smtp_data, smtp_bdat, smtp_starttls,
-    smtp_auth, smtp_rset, smtp_noop, smtp_quit, smtp_help, smtp_vrfy, smtp_expn;
+smtp_command_fn smtp_helo, smtp_ehlo, smtp_lhlo, smtp_mail, smtp_rcpt, smtp_data, smtp_bdat,
+    smtp_starttls, smtp_auth, smtp_rset, smtp_noop, smtp_quit, smtp_help, smtp_vrfy, smtp_expn;
 bool smtp_offers_auth(const struct smtp *);
 bool smtp_offers_tls(const struct smtp *);
 

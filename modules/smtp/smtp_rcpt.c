@@ -1,7 +1,7 @@
 /* smtp_rcpt.c - RCPT: one more recipient.
  *
- * RFC 5321 4.1.1.3:  rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path )
- *                           [SP Rcpt-parameters] CRLF
+ * RFC 5321 4.1.1.3:  rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" /
+ *                           Forward-path ) [SP Rcpt-parameters] CRLF
  * Parameters: NOTIFY ORCPT (RFC 3461).
  */
 #include "smtp_private.h"
@@ -34,7 +34,8 @@ static int take_params(struct kurir_str args, struct kurir_recipient *to)
 /* 0 with *to filled, or the refusal was said. */
 KURIR_PARKS static int parse(struct smtp *s, struct kurir_str args, struct kurir_recipient *to)
 {
-	unsigned allowed = PATH_POSTMASTER | ((s->tx_flags & KURIR_ENV_UTF8) != 0 ? PATH_UTF8 : 0u);
+	unsigned allowed =
+	    PATH_POSTMASTER | ((s->tx_flags & KURIR_ENV_UTF8) != 0 ? PATH_UTF8 : 0u);
 	struct kurir_str host = kurir_hostname();
 	int r;
 
@@ -49,7 +50,8 @@ KURIR_PARKS static int parse(struct smtp *s, struct kurir_str args, struct kurir
 	if (r == -EILSEQ)
 		smtp_error(s, 553, "5.6.7", "That address needs SMTPUTF8");
 	else if (r < 0)
-		smtp_error(s, 501, "5.1.3", r == -EMSGSIZE ? "Recipient address too long" : "Bad recipient address");
+		smtp_error(s, 501, "5.1.3",
+		    r == -EMSGSIZE ? "Recipient address too long" : "Bad recipient address");
 	if (r < 0)
 		return r;
 	if (kurir_str_find(to->address, '@') < 0)
@@ -83,7 +85,8 @@ KURIR_PARKS void smtp_rcpt(struct smtp *s, struct kurir_str args)
 	}
 	kurir_count(s->self, COUNT_RCPT, 1);
 	s->accepted++;
-	s->only_rcpt = s->accepted == 1 ? kurir_copy(kurir_tx_arena(s->tx), to.address) : KURIR_STR("");
+	s->only_rcpt =
+	    s->accepted == 1 ? kurir_copy(kurir_tx_arena(s->tx), to.address) : KURIR_STR("");
 	smtp_set_state(s, IN_RCPT);
 	smtp_answer(s, &a);
 }

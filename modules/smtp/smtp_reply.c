@@ -13,7 +13,8 @@ static size_t put(char *to, size_t at, size_t max, const char *p, size_t n)
 }
 
 /* RFC 5321 4.2.1:  Reply-line = Reply-code [ SP textstring ] CRLF, 512 octets at most. */
-KURIR_PARKS static void line(struct smtp *s, int code, char sep, struct kurir_str xyz, struct kurir_str text)
+KURIR_PARKS static void line(
+    struct smtp *s, int code, char sep, struct kurir_str xyz, struct kurir_str text)
 {
 	char out[512];
 	size_t n = 4, max = sizeof(out) - 2;

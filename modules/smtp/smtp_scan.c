@@ -51,8 +51,7 @@ static size_t one_line(struct smtp_scan *s, const char *p, size_t pos, size_t n)
 }
 
 static enum smtp_scan_result give(struct smtp_scan *s, const char *p, size_t n, size_t used,
-                                  struct kurir_str *ret_run, size_t *ret_used,
-                                  enum smtp_scan_result result)
+    struct kurir_str *ret_run, size_t *ret_used, enum smtp_scan_result result)
 {
 	*ret_run = (struct kurir_str){ p, n };
 	*ret_used = used;
@@ -64,8 +63,22 @@ static enum smtp_scan_result give(struct smtp_scan *s, const char *p, size_t n, 
 	return result;
 }
 
-enum smtp_scan_result smtp_scan(struct smtp_scan *s, struct kurir_str in,
-                                struct kurir_str *ret_run, size_t *ret_used)
+/* DATA, and a line begins with a dot: the end, or one dot too many. */
+static enum smtp_scan_result dot(struct smtp_scan *s, const char *p, size_t pos, size_t n,
+    struct kurir_str *ret_run, size_t *ret_used)
+{
+	if (n - pos < 2 || (p[pos + 1] == '\r' && n - pos < 3))
+		return give(s, p, pos, pos, ret_run, ret_used, SCAN_MORE);
+	if (p[pos + 1] == '\r' && p[pos + 2] == '\n')
+		return give(s, p, pos, pos + 3, ret_run, ret_used, SCAN_END);
+	if (p[pos + 1] == '.')
+		s->seen |= SCAN_DOTLINE;
+	s->line_start = false;
+	return give(s, p, pos, pos + 1, ret_run, ret_used, SCAN_RUN);
+}
+
+enum smtp_scan_result smtp_scan(
+    struct smtp_scan *s, struct kurir_str in, struct kurir_str *ret_run, size_t *ret_used)
 {
 	const char *p = in.ptr;
 	size_t pos = 0, next, n = in.len;
@@ -79,25 +92,15 @@ enum smtp_scan_result smtp_scan(struct smtp_scan *s, struct kurir_str in,
 			s->seen |= SCAN_BARE_CR;
 	}
 	while (pos < n) {
-		if (s->line_start && p[pos] == '.' && s->dots) {
-			if (n - pos < 2 || (p[pos + 1] == '\r' && n - pos < 3))
-				return give(s, p, pos, pos, ret_run, ret_used, SCAN_MORE);
-			if (p[pos + 1] == '\r' && p[pos + 2] == '\n')
-				return give(s, p, pos, pos + 3, ret_run, ret_used, SCAN_END);
-			if (p[pos + 1] == '.')
-				s->seen |= SCAN_DOTLINE;
-			s->line_start = false;
-			return give(s, p, pos, pos + 1, ret_run, ret_used, SCAN_RUN);
-		}
-		if (s->line_start && p[pos] == '.')
+		if (s->line_start && p[pos] == '.') {
+			if (s->dots)
+				return dot(s, p, pos, n, ret_run, ret_used);
 			s->seen |= SCAN_DOTLINE;
+		}
 		s->line_start = false;
 		next = one_line(s, p, pos, n);
-		if (next == pos || (s->dots && next < n && p[next] == '\r' && next == n - 1 &&
-		                    !s->line_start)) {
-			pos = next; /* a CR at the end of what is there */
+		if (next == pos) /* a CR at the end of what is there */
 			break;
-		}
 		pos = next;
 	}
 	return give(s, p, pos, pos, ret_run, ret_used, SCAN_MORE);

@@ -14,7 +14,7 @@ enum {
 #define SCAN_FAULTS (SCAN_BARE_CR | SCAN_BARE_LF | SCAN_NUL)
 
 struct smtp_scan {
-	bool dots;	 /* DATA: dots are stuffed, CRLF.CRLF ends; else every byte counts (BDAT) */
+	bool dots; /* DATA: dots are stuffed, CRLF.CRLF ends; else every byte counts (BDAT) */
 	bool line_start; /* the next byte is the first of a line, after CRLF */
 	bool after_cr;	 /* BDAT: the last byte was a CR */
 	uint32_t seen;
@@ -24,9 +24,10 @@ enum smtp_scan_result { SCAN_MORE, SCAN_RUN, SCAN_END };
 
 void smtp_scan_start(struct smtp_scan *, bool dots);
 /* Takes *ret_used bytes of in: *ret_run (part of in, perhaps empty) belongs to the message.
- * RUN: call again with the rest; MORE: what is left cannot be judged without more bytes; END: that was all. */
-enum smtp_scan_result smtp_scan(struct smtp_scan *, struct kurir_str in, struct kurir_str *ret_run,
-                                size_t *ret_used);
+ * RUN: call again with the rest; MORE: what is left cannot be judged without more bytes;
+ * END: that was all. */
+enum smtp_scan_result smtp_scan(
+    struct smtp_scan *, struct kurir_str in, struct kurir_str *ret_run, size_t *ret_used);
 /* Copies run to out (room for 2 * run.len) with every bare CR and LF made CRLF and NULs left out;
  * *state is 0 at the start of a message.  Returns the length. */
 size_t smtp_repair(struct kurir_str run, char *state, char *out);

@@ -9,8 +9,13 @@
 #define AUTH_LINE 12288 /* RFC 4954 4 */
 
 /* In one switch of kinds: where a command exists. */
-enum { ON_MX = 1u << SMTP_MX, ON_SUB = 1u << SMTP_SUBMISSION, ON_LMTP = 1u << SMTP_LMTP,
-	ON_SMTP = ON_MX | ON_SUB, ON_ALL = ON_SMTP | ON_LMTP };
+enum {
+	ON_MX = 1u << SMTP_MX,
+	ON_SUB = 1u << SMTP_SUBMISSION,
+	ON_LMTP = 1u << SMTP_LMTP,
+	ON_SMTP = ON_MX | ON_SUB,
+	ON_ALL = ON_SMTP | ON_LMTP
+};
 enum { LAST_IN_GROUP = 1u << 0, NO_ARGS = 1u << 1 };
 
 static const struct smtp_command {
@@ -19,21 +24,21 @@ static const struct smtp_command {
 	smtp_command_fn *run;
 } commands[] = {
 	/* verb            where    in state                      flags                    runs */
-	{ { "MAIL", 4 },     ON_ALL,  IN_IDLE,                      0,                       smtp_mail },
-	{ { "RCPT", 4 },     ON_ALL,  IN_MAIL | IN_RCPT,            0,                       smtp_rcpt },
-	{ { "DATA", 4 },     ON_ALL,  IN_MAIL | IN_RCPT,            LAST_IN_GROUP | NO_ARGS, smtp_data },
-	{ { "BDAT", 4 },     ON_ALL,  IN_ANY,                       0,                       smtp_bdat },
-	{ { "EHLO", 4 },     ON_SMTP, IN_ANY,                       LAST_IN_GROUP,           smtp_ehlo },
-	{ { "HELO", 4 },     ON_SMTP, IN_ANY,                       LAST_IN_GROUP,           smtp_helo },
-	{ { "LHLO", 4 },     ON_LMTP, IN_ANY,                       LAST_IN_GROUP,           smtp_lhlo },
-	{ { "STARTTLS", 8 }, ON_ALL,  IN_IDLE,                      LAST_IN_GROUP | NO_ARGS, smtp_starttls },
-	{ { "AUTH", 4 },     ON_SMTP, IN_IDLE,                      LAST_IN_GROUP,           smtp_auth },
-	{ { "RSET", 4 },     ON_ALL,  IN_ANY,                       NO_ARGS,                 smtp_rset },
-	{ { "NOOP", 4 },     ON_ALL,  IN_ANY,                       LAST_IN_GROUP,           smtp_noop },
-	{ { "VRFY", 4 },     ON_ALL,  IN_ANY,                       LAST_IN_GROUP,           smtp_vrfy },
-	{ { "EXPN", 4 },     ON_ALL,  IN_ANY,                       LAST_IN_GROUP,           smtp_expn },
-	{ { "HELP", 4 },     ON_ALL,  IN_ANY,                       0,                       smtp_help },
-	{ { "QUIT", 4 },     ON_ALL,  IN_ANY,                       LAST_IN_GROUP | NO_ARGS, smtp_quit },
+	{ { "MAIL", 4 }, ON_ALL, IN_IDLE, 0, smtp_mail },
+	{ { "RCPT", 4 }, ON_ALL, IN_MAIL | IN_RCPT, 0, smtp_rcpt },
+	{ { "DATA", 4 }, ON_ALL, IN_MAIL | IN_RCPT, LAST_IN_GROUP | NO_ARGS, smtp_data },
+	{ { "BDAT", 4 }, ON_ALL, IN_ANY, 0, smtp_bdat },
+	{ { "EHLO", 4 }, ON_SMTP, IN_ANY, LAST_IN_GROUP, smtp_ehlo },
+	{ { "HELO", 4 }, ON_SMTP, IN_ANY, LAST_IN_GROUP, smtp_helo },
+	{ { "LHLO", 4 }, ON_LMTP, IN_ANY, LAST_IN_GROUP, smtp_lhlo },
+	{ { "STARTTLS", 8 }, ON_ALL, IN_IDLE, LAST_IN_GROUP | NO_ARGS, smtp_starttls },
+	{ { "AUTH", 4 }, ON_SMTP, IN_IDLE, LAST_IN_GROUP, smtp_auth },
+	{ { "RSET", 4 }, ON_ALL, IN_ANY, NO_ARGS, smtp_rset },
+	{ { "NOOP", 4 }, ON_ALL, IN_ANY, LAST_IN_GROUP, smtp_noop },
+	{ { "VRFY", 4 }, ON_ALL, IN_ANY, LAST_IN_GROUP, smtp_vrfy },
+	{ { "EXPN", 4 }, ON_ALL, IN_ANY, LAST_IN_GROUP, smtp_expn },
+	{ { "HELP", 4 }, ON_ALL, IN_ANY, 0, smtp_help },
+	{ { "QUIT", 4 }, ON_ALL, IN_ANY, LAST_IN_GROUP | NO_ARGS, smtp_quit },
 };
 
 void smtp_set_state(struct smtp *s, uint32_t state)
@@ -127,9 +132,11 @@ KURIR_PARKS static void wrong_place(struct smtp *s, const struct smtp_command *c
 	if (c->run == smtp_mail && s->state != IN_NEW)
 		smtp_error(s, 503, "5.5.1", "There is a transaction already");
 	else if (s->state == IN_NEW)
-		smtp_error(s, 503, "5.5.1", s->kind == SMTP_LMTP ? "Say LHLO first" : "Say EHLO first");
+		smtp_error(
+		    s, 503, "5.5.1", s->kind == SMTP_LMTP ? "Say LHLO first" : "Say EHLO first");
 	else if (c->run == smtp_rcpt || c->run == smtp_data)
-		smtp_error(s, 503, "5.5.1", s->state == IN_BDAT ? "BDAT has begun" : "Say MAIL first");
+		smtp_error(
+		    s, 503, "5.5.1", s->state == IN_BDAT ? "BDAT has begun" : "Say MAIL first");
 	else
 		smtp_error(s, 503, "5.5.1", "Not now: there is a transaction");
 }
@@ -138,7 +145,8 @@ KURIR_PARKS static void dispatch(struct smtp *s, struct kurir_str l)
 {
 	ssize_t space = kurir_str_find(l, ' ');
 	struct kurir_str verb = kurir_str_part(l, 0, space < 0 ? l.len : (size_t)space);
-	struct kurir_str args = space < 0 ? KURIR_STR("") : kurir_str_part(l, (size_t)space + 1, l.len);
+	struct kurir_str args =
+	    space < 0 ? KURIR_STR("") : kurir_str_part(l, (size_t)space + 1, l.len);
 	const struct smtp_command *c = look_up(s, verb);
 
 	kurir_count(s->self, COUNT_COMMANDS, 1);

@@ -36,7 +36,8 @@ KURIR_PARKS void smtp_starttls(struct smtp *s, struct kurir_str args)
 	if (r < 0) {
 		why = kurir_tls_error(s->io);
 		kurir_count(s->self, r == -EBADMSG ? COUNT_INJECTED : COUNT_TLS_FAILED, 1);
-		(void)kurir_log(s->self, KURIR_INFO, r, "TLS handshake failed: %.*s", KURIR_ARG(why));
+		(void)kurir_log(
+		    s->self, KURIR_INFO, r, "TLS handshake failed: %.*s", KURIR_ARG(why));
 		smtp_close(s, "TLS handshake");
 		return;
 	}

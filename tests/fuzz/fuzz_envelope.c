@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (kurir_get_envelope(&r, arena, &e) == 0) {
 		size_t used = size - r.rest.len;
 
-		if (kurir_put_envelope(&b, &e) < 0 || b.len != used || memcmp(b.ptr, data, used) != 0)
+		if (kurir_put_envelope(&b, &e) < 0 || b.len != used ||
+		    memcmp(b.ptr, data, used) != 0)
 			abort();
 	}
 	kurir_buf_free(&b);

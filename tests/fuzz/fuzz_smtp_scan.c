@@ -25,7 +25,9 @@ static void scan(const uint8_t *data, size_t size, size_t step, bool dots, struc
 	while (end < size && got != SCAN_END) {
 		end = size - end > step ? end + step : size;
 		do {
-			got = smtp_scan(&s, (struct kurir_str){ (const char *)data + o->used, end - o->used }, &run, &used);
+			got = smtp_scan(&s,
+			    (struct kurir_str){ (const char *)data + o->used, end - o->used },
+			    &run, &used);
 			memcpy(o->out + o->len, run.ptr, run.len);
 			o->len += run.len;
 			o->used += used;
@@ -44,12 +46,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		scan(data, size, size, dots != 0, &whole);
 		scan(data, size, 1, dots != 0, &bytes);
-		if (whole.len != bytes.len || whole.used != bytes.used || whole.ended != bytes.ended ||
-		    whole.seen != bytes.seen || memcmp(whole.out, bytes.out, whole.len) != 0)
+		if (whole.len != bytes.len || whole.used != bytes.used ||
+		    whole.ended != bytes.ended || whole.seen != bytes.seen ||
+		    memcmp(whole.out, bytes.out, whole.len) != 0)
 			abort();
 		/* What looks like an end in what is stored was not one in what was sent. */
-		if (dots != 0 && (whole.seen & (SCAN_FAULTS | SCAN_DOTLINE)) == 0 && whole.len >= 3 &&
-		    memmem(whole.out, whole.len, "\r\n.", 3) != NULL)
+		if (dots != 0 && (whole.seen & (SCAN_FAULTS | SCAN_DOTLINE)) == 0 &&
+		    whole.len >= 3 && memmem(whole.out, whole.len, "\r\n.", 3) != NULL)
 			abort();
 		free(whole.out);
 		free(bytes.out);

@@ -41,9 +41,13 @@ static void queue_abort(struct kurir_spool *s)
 {
 	free(s);
 }
-static const struct kurir_queue_ops queue_ops = { .size = sizeof(queue_ops), .begin = queue_begin,
-	.write = queue_write, .commit = queue_commit, .abort = queue_abort };
-static const struct kurir_service queue_services[] = { { "queue", "none", &queue_ops, 0 }, { 0 } };
+static const struct kurir_queue_ops queue_ops = { .size = sizeof(queue_ops),
+	.begin = queue_begin,
+	.write = queue_write,
+	.commit = queue_commit,
+	.abort = queue_abort };
+static const struct kurir_service queue_services[] = { { "queue", "none", &queue_ops, 0 },
+	{ 0 } };
 
 static struct module smtp, queue;
 static const struct kurir_protocol_ops *ops;
@@ -61,8 +65,11 @@ static void client(void *arg)
 {
 	static const char *const protocols[] = { "smtp", "submission", "lmtp" };
 	struct kurir_group *g = kurir_group_begin(NULL);
-	struct conn_origin from = { .peer = KURIR_STR("192.0.2.1"), .local = KURIR_STR("192.0.2.2:25"),
-		.listener = KURIR_STR("mx"), .pipeline = KURIR_STR(""), .tls = KURIR_TLS_NONE };
+	struct conn_origin from = { .peer = KURIR_STR("192.0.2.1"),
+		.local = KURIR_STR("192.0.2.2:25"),
+		.listener = KURIR_STR("mx"),
+		.pipeline = KURIR_STR(""),
+		.tls = KURIR_TLS_NONE };
 	struct kurir_stream *a, *b;
 	const char *name = protocols[input[0] % 3];
 	char sink[1024];
@@ -70,7 +77,8 @@ static void client(void *arg)
 	(void)arg;
 	from.protocol = kurir_str_of(name);
 	ops = kurir_service_find("protocol", name, &self);
-	if (kurir_stream_pair(&a, &b) < 0 || kurir_group_go(g, "serve", serve, conn_new(a, &from, KURIR_STR("x"))) < 0)
+	if (kurir_stream_pair(&a, &b) < 0 ||
+	    kurir_group_go(g, "serve", serve, conn_new(a, &from, KURIR_STR("x"))) < 0)
 		abort();
 	(void)kurir_write(b, (struct kurir_str){ (const char *)input + 1, input_size - 1 });
 	(void)kurir_write(b, KURIR_STR("\r\n.\r\nQUIT\r\n"));
@@ -85,12 +93,18 @@ static void client(void *arg)
 
 static void prepare(void)
 {
-	static struct kurir_module fake = { .size = sizeof(fake), .name = "queue", .services = queue_services };
+	static struct kurir_module fake = {
+		.size = sizeof(fake), .name = "queue", .services = queue_services
+	};
 	const struct kurir_module *m = smtp_LTX_kurir_module();
 	struct report report = REPORT();
-	struct option_reader reader = { .report = &report, .memory = frozen_new(),
-		.arena = kurir_arena_new("fuzz"), .folder = KURIR_STR("/") };
+	static struct option_reader reader;
 	void *conf = calloc(1, m->conf_size);
+
+	reader = (struct option_reader){ .report = &report,
+		.memory = frozen_new(),
+		.arena = kurir_arena_new("fuzz"),
+		.folder = KURIR_STR("/") };
 
 	loop_init(true);
 	(void)log_open(LOG_TO_STDERR, LOG_AS_TEXT, KURIR_ERROR);

@@ -7,8 +7,8 @@
 struct spool_ops { /* name "spool" */
 	size_t size;
 	size_t (*count)(struct kurir_self *);
-	/* Message n, from 1: "from: <x>", "rcpt: <y> notify=N orcpt=Z", ..., "flags: N", an empty line, the
-	 * message as stored. 0 or -ENOENT. */
+	/* Message n, from 1: "from: <x>", "rcpt: <y> notify=N orcpt=Z", ..., "flags: N", an
+	 * empty line, the message as stored.  0 or -ENOENT. */
 	int (*text)(struct kurir_self *, unsigned long n, struct kurir_str *ret);
 };
 

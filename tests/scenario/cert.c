@@ -10,8 +10,8 @@
 static bool sign(X509 *x, EVP_PKEY *key)
 {
 	X509_NAME *name = X509_get_subject_name(x);
-	X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name,
-	    "DNS:mx.satu.example");
+	X509_EXTENSION *san =
+	    X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:mx.satu.example");
 	bool good;
 
 	good = san != NULL && X509_set_version(x, 2) == 1 &&
@@ -19,7 +19,7 @@ static bool sign(X509 *x, EVP_PKEY *key)
 	    X509_gmtime_adj(X509_getm_notBefore(x), -86400) != NULL &&
 	    X509_gmtime_adj(X509_getm_notAfter(x), 86400L * 30) != NULL &&
 	    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-	        (const unsigned char *)"mx.satu.example", -1, -1, 0) == 1 &&
+		(const unsigned char *)"mx.satu.example", -1, -1, 0) == 1 &&
 	    X509_set_issuer_name(x, name) == 1 && X509_set_pubkey(x, key) == 1 &&
 	    X509_add_ext(x, san, -1) == 1 && X509_sign(x, key, EVP_sha256()) > 0;
 	X509_EXTENSION_free(san);
@@ -34,7 +34,8 @@ int run_make_certificate(const char *cert, const char *key_file)
 	int r = -EIO;
 
 	if (key != NULL && x != NULL && c != NULL && k != NULL && sign(x, key) &&
-	    PEM_write_X509(c, x) == 1 && PEM_write_PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) == 1)
+	    PEM_write_X509(c, x) == 1 &&
+	    PEM_write_PrivateKey(k, key, NULL, NULL, 0, NULL, NULL) == 1)
 		r = 0;
 	if (c != NULL)
 		fclose(c);

@@ -13,6 +13,7 @@
 #include "loop.h"
 #include "plan.h"
 #include "role.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -279,7 +280,8 @@ static bool next_line(char *to, size_t room, const char *wanted)
 	flush_out();
 	r = kurir_readline(c->io, 60000, &l, kurir_now() + PATIENCE);
 	if (r != 1) {
-		run_fail("expected \"%s\", %s", wanted, r == 0 ? "the server has closed" : strerror(-r));
+		run_fail("expected \"%s\", %s", wanted,
+		    r == 0 ? "the server has closed" : strerror(-r));
 		return false;
 	}
 	if (l.len < 2 || l.ptr[l.len - 2] != '\r') {
@@ -330,7 +332,8 @@ static void do_expect_bytes(char *text)
 		if (r != 1)
 			run_fail("%zu bytes expected, %zu came", n, i);
 		else if (b != text[i])
-			run_fail("byte %zu is \\x%02x, not \\x%02x", i, (unsigned char)b, (unsigned char)text[i]);
+			run_fail("byte %zu is \\x%02x, not \\x%02x", i, (unsigned char)b,
+			    (unsigned char)text[i]);
 	}
 }
 
@@ -400,8 +403,9 @@ static void do_time(char *args)
 
 static void do_tls(void)
 {
-	struct kurir_tls_client how = { .size = sizeof(how), .name = KURIR_STR("mx.satu.example"),
-		.verify = KURIR_TLS_ANY };
+	struct kurir_tls_client how = {
+		.size = sizeof(how), .name = KURIR_STR("mx.satu.example"), .verify = KURIR_TLS_ANY
+	};
 	struct client *c = client();
 	int r;
 
@@ -491,7 +495,8 @@ static void expect_message_line(const char *pattern, bool skip)
 	for (;;) {
 		ssize_t nl = kurir_str_find(run.message, '\n');
 		size_t n = nl < 0 ? run.message.len : (size_t)nl;
-		struct kurir_str l = kurir_str_part(run.message, 0, n < sizeof(copy) ? n : sizeof(copy) - 1);
+		struct kurir_str l =
+		    kurir_str_part(run.message, 0, n < sizeof(copy) ? n : sizeof(copy) - 1);
 
 		if (run.message.len == 0) {
 			run_fail("expected \"%s\", the message is over", pattern);
@@ -661,6 +666,12 @@ static int start(void)
 		run_fail("the plan is refused: %.*s", KURIR_ARG(error));
 		return -EINVAL;
 	}
+	if (plan->conf.certificate_count > 0 &&
+	    tls_server_init(plan->conf.certificates, plan->conf.certificate_count,
+		(enum conf_tls_minimum)plan->conf.tls_minimum, arena, &error) < 0) {
+		run_fail("no TLS: %.*s", KURIR_ARG(error));
+		return -EINVAL;
+	}
 	return 0;
 }
 
@@ -674,7 +685,8 @@ int main(int argc, char **argv)
 	run.file = argv[argc - 1];
 	run.log = KURIR_BUF(64u << 20);
 	if (argc < 2 || run_read(run.file) < 0) {
-		fprintf(stdout, "1..1\nnot ok 1 - %s\n", argc < 2 ? "usage: runner [-v] FILE" : run.file);
+		fprintf(stdout, "1..1\nnot ok 1 - %s\n",
+		    argc < 2 ? "usage: runner [-v] FILE" : run.file);
 		return 1;
 	}
 	null = loud ? -1 : open("/dev/null", O_WRONLY);

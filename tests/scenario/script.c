@@ -58,7 +58,8 @@ static char *replaced(const char *l)
 /* What every configuration needs and no scenario wants to repeat. */
 static void put_common(FILE *f)
 {
-	fprintf(f, "{\"version\": 1, \"state\": \"%s/state\", \"run\": \"%s/run\", \"sandbox\": \"off\",\n",
+	fprintf(f,
+	    "{\"version\": 1, \"state\": \"%s/state\", \"run\": \"%s/run\", \"sandbox\": \"off\",\n",
 	    run.folder, run.folder);
 	fprintf(f, "\"module-path\": [\"%s\", \"%s/tests/modules\"],\n", env("top_builddir", "."),
 	    env("top_builddir", "."));
@@ -99,7 +100,8 @@ int run_read(const char *file)
 	unsigned line = 0;
 	bool in_conf = false, hostname = false;
 
-	(void)snprintf(run.folder, sizeof(run.folder), "%s/kurir-scn-XXXXXX", env("TMPDIR", "/tmp"));
+	(void)snprintf(
+	    run.folder, sizeof(run.folder), "%s/kurir-scn-XXXXXX", env("TMPDIR", "/tmp"));
 	if (in == NULL || mkdtemp(run.folder) == NULL)
 		return -errno;
 	(void)snprintf(run.conf, sizeof(run.conf), "%s/kurir.json", run.folder);
@@ -124,7 +126,8 @@ int run_read(const char *file)
 			put_file(l + 5, in, &line);
 		} else if (l[0] == '#') {
 			if (line == 1)
-				(void)snprintf(run.title, sizeof(run.title), "%.180s", l + 1 + (l[1] == ' '));
+				(void)snprintf(run.title, sizeof(run.title), "%.180s",
+				    l + 1 + (l[1] == ' '));
 		} else if (l[0] != '\0' && run.step_count < STEPS_MAX) {
 			run.steps[run.step_count++] = (struct step){ line, replaced(l) };
 		}

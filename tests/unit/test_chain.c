@@ -50,12 +50,19 @@ static void closed(struct kurir_self *self, struct kurir_conn *conn)
 	strncat(order, kurir_self_name(self), sizeof(order) - strlen(order) - 1);
 }
 
-static const struct kurir_smtp_hooks hooks = { .size = sizeof(hooks), .helo = helo, .closed = closed };
+static const struct kurir_smtp_hooks hooks = {
+	.size = sizeof(hooks), .helo = helo, .closed = closed
+};
 /* A table from a time when there was no "closed". */
-static const struct kurir_smtp_hooks old_hooks = { .size = offsetof(struct kurir_smtp_hooks, closed),
-	.helo = helo, .closed = closed };
-static struct module module = { .m = { .size = sizeof(struct kurir_module), .name = "a", .smtp = &hooks } };
-static struct module old = { .m = { .size = sizeof(struct kurir_module), .name = "c", .smtp = &old_hooks } };
+static const struct kurir_smtp_hooks old_hooks = {
+	.size = offsetof(struct kurir_smtp_hooks, closed), .helo = helo, .closed = closed
+};
+static struct module module = {
+	.m = { .size = sizeof(struct kurir_module), .name = "a", .smtp = &hooks }
+};
+static struct module old = {
+	.m = { .size = sizeof(struct kurir_module), .name = "c", .smtp = &old_hooks }
+};
 static struct kurir_self *selves[3];
 static struct kurir_conn *conn;
 static void (*body)(void);
@@ -70,8 +77,11 @@ static void on_fiber(void *arg)
 static void on_a_fiber(void (*fn)(void))
 {
 	struct kurir_group *g = kurir_group_begin(NULL);
-	struct conn_origin from = { .peer = KURIR_STR("192.0.2.1"), .local = KURIR_STR(""),
-		.listener = KURIR_STR("mx"), .protocol = KURIR_STR("smtp"), .pipeline = KURIR_STR("in") };
+	struct conn_origin from = { .peer = KURIR_STR("192.0.2.1"),
+		.local = KURIR_STR(""),
+		.listener = KURIR_STR("mx"),
+		.protocol = KURIR_STR("smtp"),
+		.pipeline = KURIR_STR("in") };
 	struct kurir_stream *a, *b;
 
 	memset(calls, 0, sizeof(calls));

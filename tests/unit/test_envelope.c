@@ -15,9 +15,17 @@ static const struct kurir_recipient to[] = {
 	{ { "a@b", 3 }, KURIR_NOTIFY_NEVER, { "rfc822;a@b", 10 } },
 	{ { "c@d", 3 }, 0, { "", 0 } },
 };
-static const struct kurir_envelope envelope = { .id = { "0123456789", 10 }, .sender = { "", 0 },
-	.envid = { "x", 1 }, .flags = KURIR_ENV_UTF8, .arrived = 1767225600123, .peer = { "192.0.2.1", 9 },
-	.helo = { "h", 1 }, .account = { "", 0 }, .listener = { "mx", 2 }, .count = 2, .recipients = to };
+static const struct kurir_envelope envelope = { .id = { "0123456789", 10 },
+	.sender = { "", 0 },
+	.envid = { "x", 1 },
+	.flags = KURIR_ENV_UTF8,
+	.arrived = 1767225600123,
+	.peer = { "192.0.2.1", 9 },
+	.helo = { "h", 1 },
+	.account = { "", 0 },
+	.listener = { "mx", 2 },
+	.count = 2,
+	.recipients = to };
 
 static void there_and_back(void **state)
 {
@@ -51,7 +59,8 @@ static void cut_and_broken(void **state)
 	(void)state;
 	assert_int_equal(kurir_put_envelope(&b, &envelope), 0);
 	for (n = 0; n < b.len; n++) {
-		struct kurir_reader r = KURIR_READER(kurir_copy(arena, kurir_str_part(kurir_buf_str(&b), 0, n)));
+		struct kurir_reader r =
+		    KURIR_READER(kurir_copy(arena, kurir_str_part(kurir_buf_str(&b), 0, n)));
 
 		assert_int_equal(kurir_get_envelope(&r, arena, &e), -EBADMSG);
 	}
@@ -91,7 +100,8 @@ static void ids(void **state)
 
 		assert_in_range(id.len, 16, 20);
 		for (j = 0; j < id.len; j++)
-			assert_non_null(strchr("0123456789abcdefghijklmnopqrstuvwxyz", id.ptr[j]));
+			assert_non_null(
+			    strchr("0123456789abcdefghijklmnopqrstuvwxyz", id.ptr[j]));
 		assert_true(kurir_str_compare(last, id) < 0);
 		last = id;
 	}

@@ -37,8 +37,9 @@ static void text(void **state)
 	(void)kurir_log(NULL, KURIR_DEBUG, 0, "quiet");
 	assert_int_equal(lines, 0);
 	(void)kurir_log(NULL, KURIR_INFO, 0, "a%sb", "\r\nFAKE \x1b[2J\xff\xc3\xbc");
-	assert_non_null(strstr(got, "a\\x0d\\x0aFAKE \\x1b[2J\\xff\xc3\xbc"
-	                            "b"));
+	assert_non_null(strstr(got,
+	    "a\\x0d\\x0aFAKE \\x1b[2J\\xff\xc3\xbc"
+	    "b"));
 	assert_null(strchr(got, '\n'));
 }
 
@@ -49,9 +50,11 @@ static void fields(void **state)
 	(void)state;
 	memset(big, 'x', sizeof(big));
 	(void)log_open(LOG_TO_STDERR, LOG_AS_TEXT, KURIR_INFO);
-	KURIR_EMIT(NULL, KURIR_INFO, "rcpt", { "to", KURIR_STR("a@b") }, { "text", KURIR_STR("two words \"q\"") },
-	    { "empty", KURIR_STR("") }, { "big", { big, sizeof(big) } }, { "fake", KURIR_STR("a=b") });
-	assert_non_null(strstr(got, "rcpt to=a@b text=\"two words \\\"q\\\"\" empty=\"\" big=\"xxx"));
+	KURIR_EMIT(NULL, KURIR_INFO, "rcpt", { "to", KURIR_STR("a@b") },
+	    { "text", KURIR_STR("two words \"q\"") }, { "empty", KURIR_STR("") },
+	    { "big", { big, sizeof(big) } }, { "fake", KURIR_STR("a=b") });
+	assert_non_null(
+	    strstr(got, "rcpt to=a@b text=\"two words \\\"q\\\"\" empty=\"\" big=\"xxx"));
 	assert_non_null(strstr(got, "xxx...\" fake=\"a=b\""));
 	(void)log_open(LOG_TO_STDERR, LOG_AS_JSON, KURIR_INFO);
 	KURIR_EMIT(NULL, KURIR_INFO, "rcpt", { "to", KURIR_STR("a\"\\\x01\xff") });
@@ -84,7 +87,8 @@ static void stuck_reader(void **state)
 	assert_int_equal(dup2(fds[1], 2), 2);
 	(void)log_open(LOG_TO_STDERR, LOG_AS_TEXT, KURIR_INFO);
 	for (i = 0; i < 5000; i++)
-		KURIR_EMIT(NULL, KURIR_INFO, "queued", { "id", KURIR_STR("0123456789012345678901234567890123456789") });
+		KURIR_EMIT(NULL, KURIR_INFO, "queued",
+		    { "id", KURIR_STR("0123456789012345678901234567890123456789") });
 	assert_true(log_dropped() > 0);
 	assert_int_equal(dup2(saved, 2), 2);
 	(void)close(fds[0]);
@@ -135,7 +139,8 @@ static void unpack(void **state)
 	assert_true(kurir_str_equal(e.role, KURIR_STR("edge")));
 	assert_true(kurir_str_equal(e.fields[0].value, KURIR_STR("abc")));
 	for (n = 0; n < b.len; n++)
-		assert_int_equal(event_unpack(kurir_str_part(kurir_buf_str(&b), 0, n), &e), -EBADMSG);
+		assert_int_equal(
+		    event_unpack(kurir_str_part(kurir_buf_str(&b), 0, n), &e), -EBADMSG);
 	kurir_buf_free(&b);
 }
 

@@ -118,11 +118,13 @@ static void param(void **state)
 
 	(void)state;
 	assert_int_equal(smtp_param(&rest, &key, &value), 1);
-	assert_true(kurir_str_equal(key, KURIR_STR("SIZE")) && kurir_str_equal(value, KURIR_STR("12")));
+	assert_true(
+	    kurir_str_equal(key, KURIR_STR("SIZE")) && kurir_str_equal(value, KURIR_STR("12")));
 	assert_int_equal(smtp_param(&rest, &key, &value), 1);
 	assert_true(kurir_str_equal(key, KURIR_STR("SMTPUTF8")) && value.ptr == NULL);
 	assert_int_equal(smtp_param(&rest, &key, &value), 1);
-	assert_true(kurir_str_equal(key, KURIR_STR("X-Y")) && kurir_str_equal(value, KURIR_STR("a=b")));
+	assert_true(
+	    kurir_str_equal(key, KURIR_STR("X-Y")) && kurir_str_equal(value, KURIR_STR("a=b")));
 	assert_int_equal(smtp_param(&rest, &key, &value), 0);
 	rest = KURIR_STR("SIZE=1");
 	assert_int_equal(smtp_param(&rest, &key, &value), -EINVAL);

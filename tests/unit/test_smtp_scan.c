@@ -59,7 +59,10 @@ struct scan_case {
 	const char *out;
 	uint32_t seen;
 };
-#define CASE(in, ended, out, seen) { in, sizeof(in) - 1, ended, out, seen }
+#define CASE(in, ended, out, seen) \
+	{ \
+		in, sizeof(in) - 1, ended, out, seen \
+	}
 
 static const struct scan_case cases[] = {
 	CASE("a\r\n.\r\n", true, "a\r\n", 0),
@@ -151,7 +154,8 @@ static void repair(void **state)
 		char out[2 * sizeof(in)], last = 0;
 		size_t n = smtp_repair((struct kurir_str){ in, cut }, &last, out);
 
-		n += smtp_repair((struct kurir_str){ in + cut, sizeof(in) - 1 - cut }, &last, out + n);
+		n += smtp_repair(
+		    (struct kurir_str){ in + cut, sizeof(in) - 1 - cut }, &last, out + n);
 		assert_int_equal(n, sizeof(want) - 1);
 		assert_memory_equal(out, want, n);
 	}
