@@ -27,7 +27,7 @@ struct dns_event {
 	int fd, watch_fd;
 	short bits;
 	kurir_time span; /* -1: no time */
-	void (*call)(int, short, void *);
+	void (*tell)(int, short, void *);
 	void *arg;
 };
 
@@ -64,7 +64,7 @@ static void event_ready(void *arg, short events)
 		event_off(e);
 	else if (e->span >= 0)
 		(void)event_on(e);
-	e->call(e->fd, bits, e->arg); /* may free e */
+	e->tell(e->fd, bits, e->arg); /* may free e */
 }
 
 static void event_add_bits(struct ub_event *u, short bits)
@@ -114,12 +114,12 @@ static int event_del(struct ub_event *u)
 }
 
 static int event_add_timer(struct ub_event *u, struct ub_event_base *base,
-    void (*call)(int, short, void *), void *arg, struct timeval *tv)
+    void (*tell)(int, short, void *), void *arg, struct timeval *tv)
 {
 	struct dns_event *e = (struct dns_event *)u;
 
 	(void)base;
-	e->call = call;
+	e->tell = tell;
 	e->arg = arg;
 	return event_add(u, tv);
 }
@@ -151,7 +151,7 @@ static struct ub_event_vmt event_table = {
 };
 
 static struct ub_event *base_event(
-    struct ub_event_base *u, int fd, short bits, void (*call)(int, short, void *), void *arg)
+    struct ub_event_base *u, int fd, short bits, void (*tell)(int, short, void *), void *arg)
 {
 	struct dns_event *e = calloc(1, sizeof(*e));
 
@@ -163,15 +163,15 @@ static struct ub_event *base_event(
 	e->fd = e->watch_fd = fd;
 	e->bits = bits;
 	e->span = -1;
-	e->call = call;
+	e->tell = tell;
 	e->arg = arg;
 	return &e->ub;
 }
 
 static struct ub_event *base_signal(
-    struct ub_event_base *u, int fd, void (*call)(int, short, void *), void *arg)
+    struct ub_event_base *u, int fd, void (*tell)(int, short, void *), void *arg)
 {
-	return base_event(u, -1, 0, call, ((void)fd, arg));
+	return base_event(u, -1, 0, tell, ((void)fd, arg));
 }
 
 static void base_free(struct ub_event_base *u)

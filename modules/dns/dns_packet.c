@@ -301,7 +301,7 @@ static void put_record(
 }
 
 /* "MX dua.example = 10 mx.dua.example (insecure, ttl 300)" */
-static struct kurir_str summary(const struct dns_raw *raw, struct kurir_str name,
+static struct kurir_str summary(const struct dns_raw *raw, int rcode, struct kurir_str name,
     enum kurir_dns_type type, struct kurir_arena *arena, const struct kurir_dns_answer *a)
 {
 	static const char *const words[] = { "", "no such record", "no such name",
@@ -322,7 +322,7 @@ static struct kurir_str summary(const struct dns_raw *raw, struct kurir_str name
 		(void)kurir_buf_printf(
 		    &b, ": %.*s", raw->why.len > 200 ? 200 : (int)raw->why.len, raw->why.ptr);
 	else if (a->status == KURIR_DNS_SERVFAIL)
-		(void)kurir_buf_printf(&b, " (code %d)", raw->rcode);
+		(void)kurir_buf_printf(&b, " (code %d)", rcode);
 	else if (a->status != KURIR_DNS_BOGUS)
 		(void)kurir_buf_printf(
 		    &b, " (%s, ttl %u)", a->secure ? "secure" : "insecure", a->ttl);
@@ -336,15 +336,19 @@ void dns_answer_of(const struct dns_raw *raw, struct kurir_str name, enum kurir_
 {
 	struct packet k = { (const unsigned char *)raw->packet.ptr, raw->packet.len };
 	struct kurir_dns_answer a = { .canonical = name, .ttl = 86400 };
+	int rcode = raw->rcode;
 
+	/* libunbound's code is about the asking; what the server said stands in the message. */
+	if (rcode == 0 && k.len >= 12)
+		rcode = k.p[3] & 15;
 	a.secure = raw->secure && !raw->bogus;
 	if (raw->bogus)
 		a.status = KURIR_DNS_BOGUS;
-	else if (raw->rcode != 0 && raw->rcode != 3)
+	else if (rcode != 0 && rcode != 3)
 		a.status = KURIR_DNS_SERVFAIL;
 	else if (k.len > 0 && collect(&k, type, arena, &a) < 0)
 		a.status = KURIR_DNS_SERVFAIL;
-	else if (raw->rcode == 3)
+	else if (rcode == 3)
 		a.status = KURIR_DNS_NXDOMAIN;
 	else
 		a.status = a.count > 0 ? KURIR_DNS_FOUND : KURIR_DNS_NODATA;
@@ -355,6 +359,6 @@ void dns_answer_of(const struct dns_raw *raw, struct kurir_str name, enum kurir_
 	}
 	if (a.status == KURIR_DNS_SERVFAIL || a.status == KURIR_DNS_BOGUS)
 		a.secure = false;
-	a.summary = summary(raw, name, type, arena, &a);
+	a.summary = summary(raw, rcode, name, type, arena, &a);
 	*ret = a;
 }

@@ -11,7 +11,8 @@
 static struct kurir_arena *arena;
 #define S(x) KURIR_STR(x)
 
-/* clang-format off: messages are laid out by hand. */
+/* Messages are laid out by hand. */
+/* clang-format off */
 /* Header, one question of the type, n answers. */
 #define HEAD(n, qname, qtype) \
 	"\x12\x34\x81\x80\x00\x01\x00" n "\x00\x00\x00\x00" qname "\x00" qtype "\x00\x01"
