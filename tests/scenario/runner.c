@@ -649,10 +649,13 @@ static int start(void)
 {
 	struct report report = REPORT();
 	struct kurir_str error = KURIR_STR("");
-	struct kurir_arena *arena = kurir_arena_new("scenario");
-	struct plan *plan = plan_make(run.conf, true, &report);
+	/* Static: instances use them until the process ends. */
+	static struct kurir_arena *arena;
+	static struct plan *plan;
 	size_t i;
 
+	arena = kurir_arena_new("scenario");
+	plan = plan_make(run.conf, true, &report);
 	if (plan == NULL) {
 		struct kurir_str t = kurir_buf_str(&report.text);
 
