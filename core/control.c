@@ -106,7 +106,8 @@ KURIR_PARKS static int control_error(struct kurir_stream *s, struct kurir_str se
 KURIR_PARKS static void control_follow(struct kurir_stream *s)
 {
 	uint64_t at = history_newest();
-	int r = 0;
+	/* Tells a program that nothing which happens from now on will be missed. */
+	int r = control_say(s, KURIR_STR("{\"event\":\"following\"}"));
 
 	while (r >= 0) {
 		struct kurir_str line;

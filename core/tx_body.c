@@ -206,9 +206,8 @@ static void tell_queued(struct kurir_tx *tx, const struct kurir_envelope *e, boo
 		f[n++] = (struct kurir_field){ "account", e->account };
 	if (tls.len > 0)
 		f[n++] = (struct kurir_field){ "tls", tls };
-	if (!kept)
-		f[n++] = (struct kurir_field){ "verdict", KURIR_STR("discard") };
-	kurir_emit(NULL, KURIR_INFO, kept ? "queued" : "message", f, n);
+	f[n++] = (struct kurir_field){ "verdict", kept ? KURIR_STR("accept") : KURIR_STR("discard") };
+	kurir_emit(NULL, KURIR_INFO, "message", f, n);
 }
 
 static void fill_envelope(struct kurir_tx *tx, uint32_t flags, struct kurir_envelope *e)
