@@ -437,7 +437,7 @@ static void expect_count(char *args)
 /* Each line of the log since the last FORGET log. */
 static bool in_log(const char *pattern)
 {
-	char copy[8192], whole[1100];
+	static char copy[8192], whole[1100];
 	struct kurir_str rest = kurir_buf_str(&run.log);
 
 	(void)snprintf(whole, sizeof(whole), pattern[0] == '~' ? "%s" : "*%s*", pattern);
@@ -490,7 +490,7 @@ static void do_message(const char *args)
 
 static void expect_message_line(const char *pattern, bool skip)
 {
-	char copy[8192];
+	static char copy[8192];
 
 	for (;;) {
 		ssize_t nl = kurir_str_find(run.message, '\n');

@@ -67,7 +67,7 @@ static void put_common(FILE *f)
 
 static void put_file(const char *name, FILE *in, unsigned *line)
 {
-	char path[512], l[8192];
+	static char path[20000], l[8192];
 	FILE *f;
 
 	(void)snprintf(path, sizeof(path), "%s/%s", run.folder, name);
@@ -96,7 +96,7 @@ static int make_certificate(void)
 int run_read(const char *file)
 {
 	FILE *in = fopen(file, "re"), *conf;
-	char l[16384];
+	static char l[16384];
 	unsigned line = 0;
 	bool in_conf = false, hostname = false;
 
