@@ -54,7 +54,8 @@ int kurir_put_next_hop(struct kurir_buf *b, const struct kurir_next_hop *h)
 	return r;
 }
 
-int kurir_get_next_hop(struct kurir_reader *r, struct kurir_arena *arena, struct kurir_next_hop *ret)
+int kurir_get_next_hop(
+    struct kurir_reader *r, struct kurir_arena *arena, struct kurir_next_hop *ret)
 {
 	struct kurir_next_hop h = { 0 };
 	h.addresses = get_texts(r, arena);
@@ -131,8 +132,8 @@ int kurir_put_results(struct kurir_buf *b, const struct kurir_result *results, s
 }
 
 /* Exactly count results are expected: one a recipient of the job, in order. */
-int kurir_get_results(struct kurir_reader *r, struct kurir_arena *arena, struct kurir_result *ret,
-                      size_t count)
+int kurir_get_results(
+    struct kurir_reader *r, struct kurir_arena *arena, struct kurir_result *ret, size_t count)
 {
 	if (kurir_get_u32(r) != count)
 		r->error = -EBADMSG;

@@ -42,7 +42,8 @@ static size_t header_end(const char *p, size_t n)
 	return 0;
 }
 
-KURIR_PARKS static int copy_message(struct returned *x, struct kurir_body *body, bool headers, uint64_t max)
+KURIR_PARKS static int copy_message(
+    struct returned *x, struct kurir_body *body, bool headers, uint64_t max)
 {
 	char *piece = kurir_alloc(kurir_scratch(), PIECE);
 	uint64_t left = body->length < max ? body->length : max;
@@ -50,7 +51,8 @@ KURIR_PARKS static int copy_message(struct returned *x, struct kurir_body *body,
 	size_t kept = 0; /* bytes of the last piece, for a header's end across two */
 	while (r == 0 && left > 0) {
 		size_t room = PIECE - kept;
-		ssize_t got = pread(body->fd, piece + kept, left < room ? (size_t)left : room, (off_t)body->offset);
+		ssize_t got = pread(body->fd, piece + kept, left < room ? (size_t)left : room,
+		    (off_t)body->offset);
 		if (got <= 0)
 			return got < 0 ? -errno : -EIO;
 		body->offset += (uint64_t)got;
@@ -58,7 +60,8 @@ KURIR_PARKS static int copy_message(struct returned *x, struct kurir_body *body,
 		size_t n = kept + (size_t)got;
 		size_t end = headers ? header_end(piece, n) : 0;
 		if (end > 0)
-			return put_piece(x, (struct kurir_str){ piece + kept, end > kept ? end - kept : 0 });
+			return put_piece(
+			    x, (struct kurir_str){ piece + kept, end > kept ? end - kept : 0 });
 		r = put_piece(x, (struct kurir_str){ piece + kept, (size_t)got });
 		size_t keep = headers ? (n < 3 ? n : 3) : 0;
 		memmove(piece, piece + n - keep, keep);
@@ -67,8 +70,8 @@ KURIR_PARKS static int copy_message(struct returned *x, struct kurir_body *body,
 	return r;
 }
 
-KURIR_PARKS static int write_report(struct kurir_self *self, struct returned *x, const struct report_facts *f,
-                                    struct kurir_body *body)
+KURIR_PARKS static int write_report(struct kurir_self *self, struct returned *x,
+    const struct report_facts *f, struct kurir_body *body)
 {
 	const struct conf *conf = kurir_conf(self);
 	struct kurir_buf b = KURIR_BUF(REPORT_MAX);
@@ -90,10 +93,14 @@ KURIR_PARKS static int write_report(struct kurir_self *self, struct returned *x,
 	return r;
 }
 
-KURIR_PARKS static int commit_report(struct returned *x, const struct report_facts *f, kurir_time deadline)
+KURIR_PARKS static int commit_report(
+    struct returned *x, const struct report_facts *f, kurir_time deadline)
 {
-	struct kurir_recipient to = { .address = f->envelope->sender, .notify = KURIR_NOTIFY_NEVER };
-	struct kurir_envelope e = { .id = f->message_id, .flags = KURIR_ENV_BOUNCE, .arrived = f->now };
+	struct kurir_recipient to = { .address = f->envelope->sender,
+		.notify = KURIR_NOTIFY_NEVER };
+	struct kurir_envelope e = {
+		.id = f->message_id, .flags = KURIR_ENV_BOUNCE, .arrived = f->now
+	};
 	e.flags |= f->envelope->flags & KURIR_ENV_UTF8;
 	e.flags |= x->high ? KURIR_ENV_8BIT : 0u;
 	e.flags |= x->dotline ? KURIR_ENV_DOTLINE : 0u;
@@ -103,8 +110,9 @@ KURIR_PARKS static int commit_report(struct returned *x, const struct report_fac
 	return x->ops->commit(x->spool, &e, deadline);
 }
 
-KURIR_PARKS static int notify(struct kurir_self *self, struct kurir_str ref, const struct kurir_envelope *e,
-                              const struct kurir_bounce_rcpt *rcpts, size_t count, kurir_time deadline)
+KURIR_PARKS static int notify(struct kurir_self *self, struct kurir_str ref,
+    const struct kurir_envelope *e, const struct kurir_bounce_rcpt *rcpts, size_t count,
+    kurir_time deadline)
 {
 	struct returned x = { .line_start = true };
 	struct kurir_body body = { .fd = -1 };
@@ -117,7 +125,9 @@ KURIR_PARKS static int notify(struct kurir_self *self, struct kurir_str ref, con
 		return -ENOENT;
 	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		return -EIO;
-	struct report_facts f = { .hostname = kurir_hostname(), .now = kurir_wallclock(), .envelope = e };
+	struct report_facts f = {
+		.hostname = kurir_hostname(), .now = kurir_wallclock(), .envelope = e
+	};
 	f.message_id = kurir_message_id(arena);
 	f.boundary = kurir_format(arena, "=_%016llx", (unsigned long long)random);
 	f.rcpts = rcpts;
@@ -136,16 +146,16 @@ KURIR_PARKS static int notify(struct kurir_self *self, struct kurir_str ref, con
 		close(body.fd);
 	kurir_count(self, r == 0 ? SENT : FAILED, 1);
 	if (r == 0)
-		KURIR_EMIT(self, KURIR_INFO, "message", { "id", e->id }, { "notice", f.message_id },
-		           { "to", e->sender });
+		KURIR_EMIT(self, KURIR_INFO, "message", { "id", e->id },
+		    { "notice", f.message_id }, { "to", e->sender });
 	return r;
 }
 
 static const struct kurir_option options[] = {
 	KURIR_OPT_SIZE("full-size", struct conf, full_size, "64K",
-	               "Larger messages come back with their header only."),
+	    "Larger messages come back with their header only."),
 	KURIR_OPT_SIZE("header-size", struct conf, header_size, "32K",
-	               "At most that much of a header comes back."),
+	    "At most that much of a header comes back."),
 	{ 0 },
 };
 static const char *const counters[] = { "sent", "failed", NULL };
@@ -154,5 +164,5 @@ static const struct kurir_bounce_ops ops = { .size = sizeof(ops), .notify = noti
 static const struct kurir_service services[] = { { "bounce", "report", &ops, 0 }, { 0 } };
 
 KURIR_MODULE(bounce, .version = "1.0", .summary = "Tells senders what became of their mail",
-             .roles = KURIR_ROLE_QUEUE, .conf_size = sizeof(struct conf), .options = options,
-             .counters = counters, .needs = needs, .services = services);
+    .roles = KURIR_ROLE_QUEUE, .conf_size = sizeof(struct conf), .options = options,
+    .counters = counters, .needs = needs, .services = services);

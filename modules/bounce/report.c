@@ -14,21 +14,21 @@ struct words {
 
 static const struct words notice_words[] = {
 	[KURIR_NOTICE_FAILED] = { "Undelivered mail",
-	                          "Your message could not be delivered to the recipients below.\r\n"
-	                          "It will not be tried again.\r\n",
-	                          "failed" },
+	    "Your message could not be delivered to the recipients below.\r\n"
+	    "It will not be tried again.\r\n",
+	    "failed" },
 	[KURIR_NOTICE_DELAYED] = { "Delayed mail",
-	                           "Your message could not be delivered to the recipients below yet.\r\n"
-	                           "You need not send it again: it will be tried until the time shown.\r\n",
-	                           "delayed" },
+	    "Your message could not be delivered to the recipients below yet.\r\n"
+	    "You need not send it again: it will be tried until the time shown.\r\n",
+	    "delayed" },
 	[KURIR_NOTICE_DELIVERED] = { "Mail was delivered",
-	                             "Your message was delivered to the recipients below, as you asked to be "
-	                             "told.\r\n",
-	                             "delivered" },
+	    "Your message was delivered to the recipients below, as you asked to be "
+	    "told.\r\n",
+	    "delivered" },
 	[KURIR_NOTICE_RELAYED] = { "Mail was passed on",
-	                           "Your message was passed on, for the recipients below, to a server that "
-	                           "does not tell\r\nof its delivery. There will be no other notice.\r\n",
-	                           "relayed" },
+	    "Your message was passed on, for the recipients below, to a server that "
+	    "does not tell\r\nof its delivery. There will be no other notice.\r\n",
+	    "relayed" },
 };
 
 void report_date(char to[40], int64_t wallclock)
@@ -38,8 +38,9 @@ void report_date(char to[40], int64_t wallclock)
 	time_t t = (time_t)(wallclock / 1000);
 	struct tm tm;
 	gmtime_r(&t, &tm);
-	snprintf(to, 40, "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000", days + 3 * tm.tm_wday, tm.tm_mday,
-	         months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+	snprintf(to, 40, "%.3s, %02d %.3s %04d %02d:%02d:%02d +0000", days + 3 * tm.tm_wday,
+	    tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+	    tm.tm_sec);
 }
 
 static int hex_digit(char c)
@@ -54,7 +55,8 @@ struct kurir_str report_xtext(struct kurir_arena *arena, struct kurir_str s)
 	size_t n = 0;
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
-		if (c == '+' && i + 2 < s.len && hex_digit(s.ptr[i + 1]) >= 0 && hex_digit(s.ptr[i + 2]) >= 0) {
+		if (c == '+' && i + 2 < s.len && hex_digit(s.ptr[i + 1]) >= 0 &&
+		    hex_digit(s.ptr[i + 2]) >= 0) {
 			c = (char)(hex_digit(s.ptr[i + 1]) * 16 + hex_digit(s.ptr[i + 2]));
 			i += 2;
 		}
@@ -92,10 +94,14 @@ static void put_field(struct kurir_buf *b, const char *name, struct kurir_str va
 static struct kurir_str status_of(const struct kurir_bounce_rcpt *r)
 {
 	struct kurir_str s = r->result.xyz;
-	char class = r->notice == KURIR_NOTICE_FAILED ? '5' : r->notice == KURIR_NOTICE_DELAYED ? '4' : '2';
+	char class = r->notice == KURIR_NOTICE_FAILED ? '5'
+	    : r->notice == KURIR_NOTICE_DELAYED	      ? '4'
+						      : '2';
 	if (s.len >= 5 && s.ptr[1] == '.' && s.ptr[0] == class)
 		return s;
-	return class == '5' ? KURIR_STR("5.0.0") : class == '4' ? KURIR_STR("4.0.0") : KURIR_STR("2.0.0");
+	return class == '5' ? KURIR_STR("5.0.0")
+	    : class == '4'  ? KURIR_STR("4.0.0")
+			    : KURIR_STR("2.0.0");
 }
 
 static void put_human(struct kurir_buf *b, const struct report_facts *f)
@@ -152,11 +158,15 @@ static void put_recipient(struct kurir_buf *b, const struct kurir_bounce_rcpt *r
 		ssize_t semi = kurir_str_find(r->recipient.orcpt, ';');
 		put(b, "Original-Recipient: ");
 		put_clean(b, kurir_str_part(r->recipient.orcpt, 0, (size_t)(semi + 1)), 40);
-		put_clean(b, report_xtext(kurir_scratch(), kurir_str_part(r->recipient.orcpt, (size_t)(semi + 1),
-		                                                        r->recipient.orcpt.len)), WORDS_MAX);
+		put_clean(b,
+		    report_xtext(kurir_scratch(),
+			kurir_str_part(
+			    r->recipient.orcpt, (size_t)(semi + 1), r->recipient.orcpt.len)),
+		    WORDS_MAX);
 		put(b, "\r\n");
 	}
-	put_field(b, utf8 ? "Final-Recipient: utf-8;" : "Final-Recipient: rfc822;", r->recipient.address);
+	put_field(b, utf8 ? "Final-Recipient: utf-8;" : "Final-Recipient: rfc822;",
+	    r->recipient.address);
 	kurir_buf_printf(b, "Action: %s\r\n", notice_words[r->notice].action);
 	put_field(b, "Status: ", status_of(r));
 	bool peer = r->result.code > 0 && r->result.remote.len > 0;
@@ -226,10 +236,13 @@ int report_begin(struct kurir_buf *b, const struct report_facts *f, enum report_
 	put(b, "@");
 	put_clean(b, f->hostname, 255);
 	put(b, ">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
-	kurir_buf_printf(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-	                    "\tboundary=\"%.*s\"\r\n", KURIR_ARG(f->boundary));
+	kurir_buf_printf(b,
+	    "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+	    "\tboundary=\"%.*s\"\r\n",
+	    KURIR_ARG(f->boundary));
 	put_boundary(b, f, "");
-	put(b, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+	put(b,
+	    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
 	put_human(b, f);
 	put_boundary(b, f, "");
 	kurir_buf_printf(b, "Content-Type: message/%sdelivery-status\r\n", utf8 ? "global-" : "");
@@ -239,9 +252,13 @@ int report_begin(struct kurir_buf *b, const struct report_facts *f, enum report_
 	put_status(b, f);
 	put_boundary(b, f, "");
 	if (content == REPORT_FULL)
-		put(b, utf8 ? "Content-Type: message/global\r\n" : "Content-Type: message/rfc822\r\n");
+		put(b,
+		    utf8 ? "Content-Type: message/global\r\n"
+			 : "Content-Type: message/rfc822\r\n");
 	else
-		put(b, utf8 ? "Content-Type: message/global-headers\r\n" : "Content-Type: text/rfc822-headers\r\n");
+		put(b,
+		    utf8 ? "Content-Type: message/global-headers\r\n"
+			 : "Content-Type: text/rfc822-headers\r\n");
 	if (utf8 || (e->flags & KURIR_ENV_8BIT) != 0)
 		put(b, "Content-Transfer-Encoding: 8bit\r\n");
 	return kurir_buf_add(b, KURIR_STR("\r\n"));

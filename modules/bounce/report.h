@@ -6,8 +6,8 @@
 
 struct report_facts {
 	struct kurir_str hostname, boundary, message_id;
-	struct kurir_str language; /* reserved: empty */
-	int64_t now;		   /* kurir_wallclock() */
+	struct kurir_str language;	       /* reserved: empty */
+	int64_t now;			       /* kurir_wallclock() */
 	const struct kurir_envelope *envelope; /* of the message it is about */
 	const struct kurir_bounce_rcpt *rcpts;
 	size_t count;

@@ -20,9 +20,9 @@ struct predicate {
 	bool all, any;
 };
 
-static const char *const state_names[] = { "new", "waiting", "ready", "active", "destination busy",
-	                                   "destination down", "held", "delivered", "bounced", "cancelled",
-	                                   "expanded" };
+static const char *const state_names[] = { "new", "waiting", "ready", "active",
+	"destination busy", "destination down", "held", "delivered", "bounced", "cancelled",
+	"expanded" };
 
 static bool take_key(struct kurir_str arg, const char *key, struct kurir_str *to)
 {
@@ -42,8 +42,8 @@ static int parse_predicates(const json_t *args, struct predicate *p)
 		if (kurir_str_equal(arg, KURIR_STR("all")))
 			p->all = true;
 		else if (take_key(arg, "id=", &p->id) || take_key(arg, "sender=", &p->sender) ||
-		         take_key(arg, "rcpt=", &p->rcpt) || take_key(arg, "domain=", &p->domain) ||
-		         take_key(arg, "state=", &p->state))
+		    take_key(arg, "rcpt=", &p->rcpt) || take_key(arg, "domain=", &p->domain) ||
+		    take_key(arg, "state=", &p->state))
 			continue;
 		else if (arg.len > 0 && kurir_str_find(arg, '=') < 0)
 			p->id = arg;
@@ -58,18 +58,20 @@ static bool match_message(const struct predicate *p, const struct kurir_envelope
 	if (p->id.len > 0 && !kurir_str_equal(p->id, e->id))
 		return false;
 	return p->sender.len == 0 || kurir_str_equal_nocase(p->sender, e->sender) ||
-	       (e->sender.len == 0 && kurir_str_equal(p->sender, KURIR_STR("<>")));
+	    (e->sender.len == 0 && kurir_str_equal(p->sender, KURIR_STR("<>")));
 }
 
-static bool match_entry(const struct predicate *p, const struct entry *x, const struct kurir_recipient *r)
+static bool match_entry(
+    const struct predicate *p, const struct entry *x, const struct kurir_recipient *r)
 {
-	struct kurir_str domain = kurir_str_part(r->address, (size_t)(kurir_str_find_last(r->address, '@') + 1),
-	                                         r->address.len);
+	struct kurir_str domain = kurir_str_part(
+	    r->address, (size_t)(kurir_str_find_last(r->address, '@') + 1), r->address.len);
 	if (p->rcpt.len > 0 && !kurir_str_equal_nocase(p->rcpt, r->address))
 		return false;
 	if (p->domain.len > 0 && !kurir_str_equal_nocase(p->domain, domain))
 		return false;
-	return p->state.len == 0 || kurir_str_equal(p->state, kurir_str_of(state_names[x->state]));
+	return p->state.len == 0 ||
+	    kurir_str_equal(p->state, kurir_str_of(state_names[x->state]));
 }
 
 enum verb { LIST, SHOW, RETRY, HOLD, RELEASE, CANCEL };
@@ -120,8 +122,8 @@ static void tell(struct walk *w, const struct kurir_envelope *e, const struct ku
 {
 	static const char *const events[] = { NULL, NULL, NULL, "held", "released", "cancelled" };
 	if (events[w->verb] != NULL)
-		KURIR_EMIT(w->q->self, KURIR_NOTICE, events[w->verb], { "id", e->id }, { "to", r->address },
-		           { "by", KURIR_STR("administrator") });
+		KURIR_EMIT(w->q->self, KURIR_NOTICE, events[w->verb], { "id", e->id },
+		    { "to", r->address }, { "by", KURIR_STR("administrator") });
 }
 
 static json_t *json_text(struct kurir_str s)
@@ -130,14 +132,16 @@ static json_t *json_text(struct kurir_str s)
 	return j != NULL ? j : json_string("(not UTF-8)");
 }
 
-static void show_entry(struct walk *w, json_t *list, const struct entry *x, const struct kurir_recipient *r)
+static void show_entry(
+    struct walk *w, json_t *list, const struct entry *x, const struct kurir_recipient *r)
 {
 	int64_t wait = x->due - kurir_wallclock();
-	json_array_append_new(list, json_pack("{s:o, s:s, s:i, s:I, s:i}", "address", json_text(r->address),
-	                                      "state", state_names[x->state], "attempts", (int)x->attempts,
-	                                      "due", (json_int_t)x->due, "index", (int)x->index));
-	kurir_buf_printf(&w->text, "    %.*s: %s, %u attempts", KURIR_ARG(r->address), state_names[x->state],
-	                 x->attempts);
+	json_array_append_new(list,
+	    json_pack("{s:o, s:s, s:i, s:I, s:i}", "address", json_text(r->address), "state",
+		state_names[x->state], "attempts", (int)x->attempts, "due", (json_int_t)x->due,
+		"index", (int)x->index));
+	kurir_buf_printf(&w->text, "    %.*s: %s, %u attempts", KURIR_ARG(r->address),
+	    state_names[x->state], x->attempts);
 	if ((x->state == ENTRY_TIMED || x->state == ENTRY_BLOCKED) && wait > 0)
 		kurir_buf_printf(&w->text, ", next in %llds", (long long)(wait / 1000));
 	kurir_buf_printf(&w->text, "\n");
@@ -151,19 +155,21 @@ static void show_message(struct walk *w, struct message *m, const struct kurir_e
 	time_t t = (time_t)(m->arrived / 1000);
 	gmtime_r(&t, &tm);
 	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	kurir_buf_printf(&w->text, "%.*s  %s  %u bytes  from <%.*s>\n", KURIR_ARG(e->id), date, m->bytes,
-	                 KURIR_ARG(e->sender));
+	kurir_buf_printf(&w->text, "%.*s  %s  %u bytes  from <%.*s>\n", KURIR_ARG(e->id), date,
+	    m->bytes, KURIR_ARG(e->sender));
 	if (w->verb == SHOW)
 		kurir_buf_printf(&w->text, "    came from %.*s (%.*s), segment %016llx at %llu\n",
-		                 KURIR_ARG(e->peer), KURIR_ARG(e->helo), (unsigned long long)m->segment->id,
-		                 (unsigned long long)m->offset);
+		    KURIR_ARG(e->peer), KURIR_ARG(e->helo), (unsigned long long)m->segment->id,
+		    (unsigned long long)m->offset);
 	for (uint32_t i = 0; i < m->count && i < e->count; i++)
-		if (w->verb == SHOW || (!entry_decided(&m->entries[i]) &&
-		                        match_entry(&w->want, &m->entries[i], &e->recipients[i])))
+		if (w->verb == SHOW ||
+		    (!entry_decided(&m->entries[i]) &&
+			match_entry(&w->want, &m->entries[i], &e->recipients[i])))
 			show_entry(w, list, &m->entries[i], &e->recipients[i]);
-	json_array_append_new(w->list, json_pack("{s:o, s:o, s:I, s:i, s:o}", "id", json_text(e->id), "sender",
-	                                         json_text(e->sender), "arrived", (json_int_t)m->arrived,
-	                                         "bytes", (int)m->bytes, "recipients", list));
+	json_array_append_new(w->list,
+	    json_pack("{s:o, s:o, s:I, s:i, s:o}", "id", json_text(e->id), "sender",
+		json_text(e->sender), "arrived", (json_int_t)m->arrived, "bytes", (int)m->bytes,
+		"recipients", list));
 }
 
 KURIR_PARKS static void visit(struct walk *w, struct message *m)
@@ -206,11 +212,13 @@ KURIR_PARKS static int walk_all(struct walk *w)
 	struct queue *q = w->q;
 	struct kurir_buf places = KURIR_BUF((size_t)1 << 32);
 	uint32_t bucket = 0, hash = (uint32_t)kurir_str_hash(w->want.id);
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL; m = table_walk(q, &bucket, m)) {
+	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;
+	     m = table_walk(q, &bucket, m)) {
 		struct place p = { m->segment->id, m->offset };
 		if (m->dead || (w->want.id.len > 0 && m->id_hash != hash))
 			continue;
-		if (kurir_buf_add(&places, (struct kurir_str){ (const char *)&p, sizeof(p) }) != 0)
+		if (kurir_buf_add(&places, (struct kurir_str){ (const char *)&p, sizeof(p) }) !=
+		    0)
 			break;
 	}
 	int r = 0;
@@ -242,12 +250,16 @@ static int fail(struct kurir_buf *reply, const char *sentence)
 	return answer(reply, json_pack("{s:s}", "error", sentence));
 }
 
-int command_queue(struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
+int command_queue(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	static const char *const verbs[] = { "list", "show", "retry", "hold", "release", "cancel" };
-	static const char *const done[] = { "in the queue", "in the queue", "will be tried now", "held", "released",
-		                            "cancelled" };
-	struct walk w = { .q = queue_self(self)->queue, .verb = LIST, .text = KURIR_BUF(KURIR_CALL_MAX / 2) };
+	static const char *const verbs[] = { "list", "show", "retry", "hold", "release",
+		"cancel" };
+	static const char *const done[] = { "in the queue", "in the queue", "will be tried now",
+		"held", "released", "cancelled" };
+	struct walk w = {
+		.q = queue_self(self)->queue, .verb = LIST, .text = KURIR_BUF(KURIR_CALL_MAX / 2)
+	};
 	json_t *body = json_loadb(in->body.ptr, in->body.len, 0, NULL);
 	const json_t *args = json_object_get(body, "args");
 	const char *verb = json_string_value(json_array_get(args, 0));
@@ -278,19 +290,23 @@ int command_queue(struct kurir_self *self, const struct kurir_incoming *in, stru
 	if (r == 0 && w.verb == CANCEL)
 		r = state_wait(w.q, kurir_now() + 30000);
 	if (w.messages > LIST_MAX)
-		kurir_buf_printf(&w.text, "... and %llu more\n", (unsigned long long)(w.messages - LIST_MAX));
-	kurir_buf_printf(&w.text, "%llu recipients %s\n", (unsigned long long)w.hits, done[w.verb]);
+		kurir_buf_printf(
+		    &w.text, "... and %llu more\n", (unsigned long long)(w.messages - LIST_MAX));
+	kurir_buf_printf(
+	    &w.text, "%llu recipients %s\n", (unsigned long long)w.hits, done[w.verb]);
 	if (r == 0)
-		r = answer(reply, json_pack("{s:o, s:{s:I, s:I, s:o}}", "text", json_text(kurir_buf_str(&w.text)),
-		                            "data", "recipients", (json_int_t)w.hits, "messages",
-		                            (json_int_t)w.messages, "list", w.list));
+		r = answer(reply,
+		    json_pack("{s:o, s:{s:I, s:I, s:o}}", "text",
+			json_text(kurir_buf_str(&w.text)), "data", "recipients",
+			(json_int_t)w.hits, "messages", (json_int_t)w.messages, "list", w.list));
 	else
 		json_decref(w.list);
 	kurir_buf_free(&w.text);
 	return r;
 }
 
-int command_ledger(struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
+int command_ledger(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	struct queue *q = queue_self(self)->queue;
 	(void)in;
@@ -298,22 +314,23 @@ int command_ledger(struct kurir_self *self, const struct kurir_incoming *in, str
 		return fail(reply, "the queue is not running");
 	uint64_t queued = 0, held = 0;
 	uint32_t bucket = 0;
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL; m = table_walk(q, &bucket, m))
+	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;
+	     m = table_walk(q, &bucket, m))
 		for (uint32_t i = 0; i < m->count; i++) {
 			queued += !entry_decided(&m->entries[i]);
 			held += m->entries[i].state == ENTRY_HELD;
 		}
 	const struct totals *t = &q->totals;
 	bool balanced = t->accepted == t->delivered + t->bounced + t->cancelled + queued;
-	struct kurir_str text =
-	    kurir_format(kurir_scratch(),
-	                 "accepted %llu = delivered %llu + bounced %llu + cancelled %llu + queued %llu%s\n",
-	                 (unsigned long long)t->accepted, (unsigned long long)t->delivered,
-	                 (unsigned long long)t->bounced, (unsigned long long)t->cancelled,
-	                 (unsigned long long)queued, balanced ? "" : "  DOES NOT BALANCE");
-	return answer(reply, json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:b}}", "text", json_text(text), "data",
-	                               "accepted", (json_int_t)t->accepted, "delivered",
-	                               (json_int_t)t->delivered, "bounced", (json_int_t)t->bounced, "cancelled",
-	                               (json_int_t)t->cancelled, "queued", (json_int_t)queued, "held",
-	                               (json_int_t)held, "balanced", (int)balanced));
+	struct kurir_str text = kurir_format(kurir_scratch(),
+	    "accepted %llu = delivered %llu + bounced %llu + cancelled %llu + queued %llu%s\n",
+	    (unsigned long long)t->accepted, (unsigned long long)t->delivered,
+	    (unsigned long long)t->bounced, (unsigned long long)t->cancelled,
+	    (unsigned long long)queued, balanced ? "" : "  DOES NOT BALANCE");
+	return answer(reply,
+	    json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:b}}", "text", json_text(text),
+		"data", "accepted", (json_int_t)t->accepted, "delivered",
+		(json_int_t)t->delivered, "bounced", (json_int_t)t->bounced, "cancelled",
+		(json_int_t)t->cancelled, "queued", (json_int_t)queued, "held", (json_int_t)held,
+		"balanced", (int)balanced));
 }

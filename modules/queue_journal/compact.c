@@ -12,9 +12,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#define PERIOD	 1000
-#define AT_ONCE	 32	      /* messages that move in one group commit */
-#define WORTH	 (1u << 20)   /* smaller segments are left alone */
+#define PERIOD	1000
+#define AT_ONCE 32	   /* messages that move in one group commit */
+#define WORTH	(1u << 20) /* smaller segments are left alone */
 
 /* Transition: segment without living messages -> nothing. */
 static int drop_dead(struct queue *q)
@@ -64,7 +64,8 @@ KURIR_PARKS static int move_message(struct move *v)
 		char *body = kurir_alloc(arena, n + 1);
 		int fd = spool_io->open(q->dir, name, O_RDONLY, 0);
 		if (fd >= 0) {
-			r = spool_read_full(fd, body, n, v->offset + SEGMENT_HEAD + moved.record.envelope_length);
+			r = spool_read_full(
+			    fd, body, n, v->offset + SEGMENT_HEAD + moved.record.envelope_length);
 			spool_io->close(fd);
 			got = n;
 		} else {
@@ -117,7 +118,8 @@ KURIR_PARKS static int move_some(struct queue *q, struct segment *from)
 KURIR_PARKS static int compact_one(struct queue *q)
 {
 	for (struct segment *s = q->segments; s != NULL; s = s->next) {
-		if (!s->sealed || !s->seen || s->live == 0 || s->known < WORTH || s->live_bytes * 4 > s->known)
+		if (!s->sealed || !s->seen || s->live == 0 || s->known < WORTH ||
+		    s->live_bytes * 4 > s->known)
 			continue;
 		s->users++;
 		int r;
@@ -143,6 +145,7 @@ void compact_run(void *arg)
 		drop_dead(q);
 		r = compact_one(q);
 		if (r < 0 && r != -ENOENT && r != -ECANCELED)
-			kurir_log(q->self, KURIR_WARN, r, "cannot rewrite a segment, trying again");
+			kurir_log(
+			    q->self, KURIR_WARN, r, "cannot rewrite a segment, trying again");
 	}
 }

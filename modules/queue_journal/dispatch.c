@@ -24,12 +24,15 @@ static struct kurir_str number(struct kurir_arena *a, uint64_t n)
 	return kurir_format(a, "%llu", (unsigned long long)n);
 }
 
-void dispatch_tell(struct work *w, const struct target *t, const char *event, const struct kurir_result *x)
+void dispatch_tell(
+    struct work *w, const struct target *t, const char *event, const struct kurir_result *x)
 {
-	struct kurir_str seconds = number(kurir_scratch(), (uint64_t)(kurir_wallclock() - w->envelope.arrived));
+	struct kurir_str seconds =
+	    number(kurir_scratch(), (uint64_t)(kurir_wallclock() - w->envelope.arrived));
 	KURIR_EMIT(w->q->self, KURIR_INFO, event, { "id", w->envelope.id },
-	           { "to", t->recipient->address }, { "code", number(kurir_scratch(), x->code) },
-	           { "xyz", x->xyz }, { "remote", x->remote }, { "text", x->text }, { "age-ms", seconds });
+	    { "to", t->recipient->address }, { "code", number(kurir_scratch(), x->code) },
+	    { "xyz", x->xyz }, { "remote", x->remote }, { "text", x->text },
+	    { "age-ms", seconds });
 }
 
 static void settle(struct work *w, struct target *t, enum entry_state fate)
@@ -112,7 +115,7 @@ static void judge(struct work *w, struct target *t)
 	if (x->fate == KURIR_FATE_DEFERRED && now >= end) {
 		x->fate = KURIR_FATE_FAILED;
 		x->text = kurir_format(w->arena, "given up after %llu hours: %.*s",
-		                       (unsigned long long)(conf->lifetime / 3600000), KURIR_ARG(x->text));
+		    (unsigned long long)(conf->lifetime / 3600000), KURIR_ARG(x->text));
 		x->xyz = KURIR_STR("5.4.7");
 	}
 	if (x->fate == KURIR_FATE_FAILED) {
@@ -142,8 +145,8 @@ KURIR_PARKS static int notify(struct work *w, struct target *first)
 				.result = t->result,
 				.last_attempt = kurir_wallclock(),
 				.retry_until = t->notice == KURIR_NOTICE_DELAYED
-				                   ? w->envelope.arrived + w->q->conf->lifetime
-				                   : 0,
+				    ? w->envelope.arrived + w->q->conf->lifetime
+				    : 0,
 			};
 	struct kurir_self *owner;
 	const struct kurir_bounce_ops *ops = kurir_service_find("bounce", NULL, &owner);
@@ -160,7 +163,8 @@ KURIR_PARKS static void conclude(struct work *w, struct target *first)
 		judge(w, t);
 	int told = notify(w, first);
 	if (told < 0)
-		kurir_log(q->self, KURIR_ERROR, told, "cannot write a notification, trying again");
+		kurir_log(
+		    q->self, KURIR_ERROR, told, "cannot write a notification, trying again");
 	int64_t now = kurir_wallclock(), end = w->envelope.arrived + q->conf->lifetime;
 	for (struct target *t = first; t != NULL; t = t->next) {
 		struct kurir_result *x = &t->result;
@@ -191,11 +195,12 @@ KURIR_PARKS static void conclude(struct work *w, struct target *first)
 	dispatch_wake(q);
 }
 
-static void all_results(struct target *first, enum kurir_fate fate, struct kurir_str xyz, struct kurir_str text,
-                        bool site)
+static void all_results(struct target *first, enum kurir_fate fate, struct kurir_str xyz,
+    struct kurir_str text, bool site)
 {
 	for (struct target *t = first; t != NULL; t = t->next)
-		t->result = (struct kurir_result){ .fate = fate, .xyz = xyz, .text = text, .site = site };
+		t->result =
+		    (struct kurir_result){ .fate = fate, .xyz = xyz, .text = text, .site = site };
 }
 
 static int pack_job(struct work *w, struct target *first, size_t count, struct kurir_buf *b)
@@ -220,7 +225,8 @@ static int pack_job(struct work *w, struct target *first, size_t count, struct k
 KURIR_PARKS static void call_transport(struct work *w, struct target *first, size_t count)
 {
 	struct kurir_str transport = first->route.transport;
-	struct kurir_str endpoint = kurir_format(w->arena, "transport.%.*s", KURIR_ARG(transport));
+	struct kurir_str endpoint =
+	    kurir_format(w->arena, "transport.%.*s", KURIR_ARG(transport));
 	struct kurir_buf b = KURIR_BUF(KURIR_CALL_MAX);
 	struct kurir_str reply = { 0 };
 	int r = pack_job(w, first, count, &b);
@@ -228,7 +234,8 @@ KURIR_PARKS static void call_transport(struct work *w, struct target *first, siz
 		struct kurir_request call = { .endpoint = endpoint.ptr, .fd = -1 };
 		call.key = kurir_str_hash(first->route.destination);
 		call.body = kurir_buf_str(&b);
-		r = kurir_call(w->q->self, &call, kurir_now() + w->q->conf->job_deadline, w->arena, &reply);
+		r = kurir_call(
+		    w->q->self, &call, kurir_now() + w->q->conf->job_deadline, w->arena, &reply);
 	}
 	kurir_buf_free(&b);
 	if (r >= 0) {
@@ -240,9 +247,9 @@ KURIR_PARKS static void call_transport(struct work *w, struct target *first, siz
 	}
 	if (r < 0)
 		all_results(first, KURIR_FATE_DEFERRED, KURIR_STR("4.3.0"),
-		            kurir_format(w->arena, "transport %.*s: %s", KURIR_ARG(transport),
-		                         r == -ENOENT ? "not configured" : strerror(-r)),
-		            false);
+		    kurir_format(w->arena, "transport %.*s: %s", KURIR_ARG(transport),
+			r == -ENOENT ? "not configured" : strerror(-r)),
+		    false);
 }
 
 /* One destination's recipients of one message. */
@@ -266,13 +273,14 @@ KURIR_PARKS static void run_job(struct work *w, struct target *first)
 			if (a == SCHEDULER_WAIT)
 				scheduler_wait(&q->scheduler, d, t->entry);
 			else
-				scheduler_block(&q->scheduler, d, t->entry, due < end ? due : end);
+				scheduler_block(
+				    &q->scheduler, d, t->entry, due < end ? due : end);
 			dispatch_finish_entry(q, w->message, t->entry);
 		}
 		if (a == SCHEDULER_WAIT || kurir_wallclock() < end)
 			return;
 		all_results(first, KURIR_FATE_DEFERRED, KURIR_STR("4.4.1"),
-		            KURIR_STR("the destination did not answer"), false);
+		    KURIR_STR("the destination did not answer"), false);
 		conclude(w, first);
 		return;
 	}
@@ -281,9 +289,9 @@ KURIR_PARKS static void run_job(struct work *w, struct target *first)
 			t->entry->attempts++;
 		t->entry->flags &= (uint8_t)~ENTRY_URGENT;
 		KURIR_EMIT(q->self, KURIR_INFO, "attempt", { "id", w->envelope.id },
-		           { "to", t->recipient->address }, { "transport", first->route.transport },
-		           { "destination", first->route.destination },
-		           { "attempt", number(kurir_scratch(), t->entry->attempts) });
+		    { "to", t->recipient->address }, { "transport", first->route.transport },
+		    { "destination", first->route.destination },
+		    { "attempt", number(kurir_scratch(), t->entry->attempts) });
 	}
 	kurir_count(q->self, QUEUE_JOBS, 1);
 	call_transport(w, first, count);
@@ -326,8 +334,8 @@ static struct target *take_group(struct work *w, struct target **list)
 		rest = t->next;
 		t->next = NULL;
 		bool same = room > 0 && kurir_str_equal(a->transport, b->transport) &&
-		            kurir_str_equal(a->destination, b->destination) &&
-		            kurir_str_equal(a->parameters, b->parameters);
+		    kurir_str_equal(a->destination, b->destination) &&
+		    kurir_str_equal(a->parameters, b->parameters);
 		if (same) {
 			*out = t;
 			out = &t->next;
@@ -355,7 +363,8 @@ KURIR_PARKS static void run_jobs(struct work *w, struct target *list)
 			*j = (struct job){ .work = w, .first = first };
 			if (kurir_group_go(g, "queue-job", job_fiber, j) < 0)
 				run_job(w, first);
-			first = list != NULL && n + 1 < GROUPS_AT_ONCE ? take_group(w, &list) : NULL;
+			first =
+			    list != NULL && n + 1 < GROUPS_AT_ONCE ? take_group(w, &list) : NULL;
 		}
 		kurir_group_wait(g, KURIR_FOREVER);
 		kurir_group_end(g);
@@ -441,8 +450,9 @@ KURIR_PARKS static void message_fiber(void *arg)
 		list = route_all(w, list);
 		run_jobs(w, list);
 	} else if (r != -ECANCELED) {
-		kurir_log(q->self, KURIR_ERROR, r, "cannot read a message of segment %016llx, trying again",
-		          (unsigned long long)s->id);
+		kurir_log(q->self, KURIR_ERROR, r,
+		    "cannot read a message of segment %016llx, trying again",
+		    (unsigned long long)s->id);
 	}
 	give_back(q, m, kurir_wallclock() + (r == 0 ? 1000 : PAUSE_BROKEN));
 	kurir_arena_free(w->arena);
@@ -486,7 +496,7 @@ void dispatch_run(void *arg)
 		struct entry *e;
 		int64_t now = kurir_wallclock();
 		while (q->dispatching < (unsigned)q->conf->concurrency &&
-		       (e = scheduler_take(&q->scheduler, now)) != NULL)
+		    (e = scheduler_take(&q->scheduler, now)) != NULL)
 			dispatch_one(q, e);
 		int64_t next = scheduler_next(&q->scheduler);
 		int64_t span = next - now;

@@ -22,7 +22,8 @@ struct work {
 	struct kurir_str ref;
 };
 
-void dispatch_tell(struct work *, const struct target *, const char *event, const struct kurir_result *);
+void dispatch_tell(
+    struct work *, const struct target *, const char *event, const struct kurir_result *);
 /* 1: t->route says where to; 0: it was an alias, and is replaced; -1: t->result says why not. */
 int route_target(struct work *, struct target *) KURIR_PARKS;
 

@@ -27,14 +27,14 @@ static void intake_tell(struct queue *q, const struct message *m, struct kurir_s
 		struct kurir_str count = kurir_format(q->scratch, "%u", m->count);
 		struct kurir_str bytes = kurir_format(q->scratch, "%u", m->bytes);
 		KURIR_EMIT(q->self, KURIR_INFO, "queued", { "id", e.id }, { "from", e.sender },
-		           { "rcpts", count }, { "bytes", bytes });
+		    { "rcpts", count }, { "bytes", bytes });
 	}
 	kurir_arena_clear(q->scratch);
 }
 
 /* One sound record at the end of what is known. */
-static void intake_take(struct queue *q, struct segment *s, const struct segment_found *f,
-                        struct kurir_str envelope)
+static void intake_take(
+    struct queue *q, struct segment *s, const struct segment_found *f, struct kurir_str envelope)
 {
 	uint64_t bytes = segment_record_bytes(&f->record);
 	s->known = f->offset + bytes;
@@ -83,7 +83,8 @@ void intake_post(struct kurir_self *self, const struct kurir_incoming *in)
 		struct segment_found f = { .offset = kurir_get_u64(&r) };
 		struct kurir_str head = kurir_get_text(&r);
 		struct kurir_str envelope = kurir_get_text(&r);
-		if (r.error != 0 || head.len != SEGMENT_HEAD || !segment_record_sound(head.ptr, envelope) ||
+		if (r.error != 0 || head.len != SEGMENT_HEAD ||
+		    !segment_record_sound(head.ptr, envelope) ||
 		    segment_get_record(head.ptr, segment_get_le64(head.ptr + 8), &f.record) != 0)
 			break;
 		struct segment *s = table_segment(q, id, true);
@@ -150,7 +151,8 @@ KURIR_PARKS static int intake_look(struct queue *q, uint64_t id)
 	int r = kurir_offload(look_run, &l, KURIR_FOREVER);
 	s = table_segment(q, id, true); /* others ran meanwhile */
 	if (l.result == -EBADMSG) {
-		kurir_log(q->self, KURIR_ERROR, l.result, "%s is not a segment, left alone", l.name);
+		kurir_log(
+		    q->self, KURIR_ERROR, l.result, "%s is not a segment, left alone", l.name);
 		s->sealed = true;
 		s->seen = false;
 		return 0;
@@ -168,8 +170,9 @@ KURIR_PARKS static int intake_look(struct queue *q, uint64_t id)
 		}
 	if (l.scan.torn > 0 || l.scan.skipped > 0) {
 		kurir_count(q->self, QUEUE_TORN, l.scan.torn);
-		kurir_log(q->self, KURIR_WARN, 0, "%s: %u unfinished records and %llu other bytes left out",
-		          l.name, l.scan.torn, (unsigned long long)l.scan.skipped);
+		kurir_log(q->self, KURIR_WARN, 0,
+		    "%s: %u unfinished records and %llu other bytes left out", l.name,
+		    l.scan.torn, (unsigned long long)l.scan.skipped);
 	}
 	free(l.scan.found);
 	if (l.sealed) {
@@ -240,7 +243,8 @@ KURIR_PARKS static int intake_look_all(struct queue *q)
 }
 
 /* Transition: body file without a message, its writer gone -> nothing. */
-KURIR_PARKS static void drop_litter(struct queue *q, const char *suffix, const uint64_t *kept, size_t kept_count)
+KURIR_PARKS static void drop_litter(
+    struct queue *q, const char *suffix, const uint64_t *kept, size_t kept_count)
 {
 	uint64_t *ids;
 	size_t count;
@@ -248,7 +252,8 @@ KURIR_PARKS static void drop_litter(struct queue *q, const char *suffix, const u
 		return;
 	for (size_t i = 0; i < count; i++) {
 		char name[SEGMENT_NAME_MAX];
-		if (kept_count > 0 && bsearch(&ids[i], kept, kept_count, sizeof(*kept), compare_ids) != NULL)
+		if (kept_count > 0 &&
+		    bsearch(&ids[i], kept, kept_count, sizeof(*kept), compare_ids) != NULL)
 			continue;
 		segment_name(name, ids[i], suffix);
 		int fd = spool_io->open(q->dir, name, O_RDONLY, 0);
@@ -275,7 +280,8 @@ KURIR_PARKS static void drop_unused_bodies(struct queue *q)
 	uint64_t *kept = NULL;
 	size_t count = 0, room = 0;
 	uint32_t bucket = 0;
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL; m = table_walk(q, &bucket, m)) {
+	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;
+	     m = table_walk(q, &bucket, m)) {
 		if (m->body_file == 0)
 			continue;
 		if (count == room) {
@@ -316,8 +322,8 @@ static void report_orphans(struct queue *q)
 	}
 	if (orphans > 0) {
 		kurir_count(q->self, QUEUE_ORPHANS, orphans);
-		kurir_log(q->self, KURIR_ERROR, 0, "%u recipients are lost: their segments are not in the spool",
-		          orphans);
+		kurir_log(q->self, KURIR_ERROR, 0,
+		    "%u recipients are lost: their segments are not in the spool", orphans);
 	}
 }
 
@@ -373,8 +379,11 @@ static int record_run(void *arg)
 		r = x->envelope == NULL ? -ENOMEM : 0;
 	}
 	if (r == 0)
-		r = spool_read_full(fd, x->envelope, x->record.envelope_length, x->offset + SEGMENT_HEAD);
-	if (r == 0 && !segment_record_sound(x->head, (struct kurir_str){ x->envelope, x->record.envelope_length }))
+		r = spool_read_full(
+		    fd, x->envelope, x->record.envelope_length, x->offset + SEGMENT_HEAD);
+	if (r == 0 &&
+	    !segment_record_sound(
+		x->head, (struct kurir_str){ x->envelope, x->record.envelope_length }))
 		r = -EBADMSG;
 	if (fd >= 0)
 		spool_io->close(fd);
@@ -382,11 +391,12 @@ static int record_run(void *arg)
 	return 0;
 }
 
-int queue_read_record(struct queue *q, struct message *m, struct kurir_arena *arena, struct segment_record *ret,
-                      struct kurir_str *ret_envelope)
+int queue_read_record(struct queue *q, struct message *m, struct kurir_arena *arena,
+    struct segment_record *ret, struct kurir_str *ret_envelope)
 {
 	if (m->envelope != NULL && ret == NULL) {
-		*ret_envelope = kurir_copy(arena, (struct kurir_str){ m->envelope, m->envelope_length });
+		*ret_envelope =
+		    kurir_copy(arena, (struct kurir_str){ m->envelope, m->envelope_length });
 		return 0;
 	}
 	struct record_read x = { .dir = q->dir, .offset = m->offset };
@@ -399,8 +409,8 @@ int queue_read_record(struct queue *q, struct message *m, struct kurir_arena *ar
 	m->users--;
 	if (x.result == 0) {
 		size_t skip = x.record.kind == SEGMENT_MOVED ? SEGMENT_MOVED_BYTES : 0;
-		*ret_envelope = kurir_copy(arena, (struct kurir_str){ x.envelope + skip,
-			                                              x.record.envelope_length - skip });
+		*ret_envelope = kurir_copy(arena,
+		    (struct kurir_str){ x.envelope + skip, x.record.envelope_length - skip });
 		if (ret != NULL)
 			*ret = x.record;
 	}

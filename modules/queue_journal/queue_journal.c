@@ -34,13 +34,15 @@ static int queue_check(const void *conf_, struct kurir_arena *arena, struct kuri
 	const struct queue_conf *conf = conf_;
 	kurir_time span;
 	if (conf->retry.count == 0 || conf->retry.count > 32) {
-		*error = KURIR_STR("\"retry\" takes 1 to 32 times, such as [\"1m\", \"15m\", \"1h\"]");
+		*error =
+		    KURIR_STR("\"retry\" takes 1 to 32 times, such as [\"1m\", \"15m\", \"1h\"]");
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < conf->retry.count; i++)
 		if (parse_span(conf->retry.items[i], &span) < 0) {
-			*error = kurir_format(arena, "\"retry\": \"%.*s\" is not a time such as \"15m\"",
-			                      KURIR_ARG(kurir_str_part(conf->retry.items[i], 0, 40)));
+			*error = kurir_format(arena,
+			    "\"retry\": \"%.*s\" is not a time such as \"15m\"",
+			    KURIR_ARG(kurir_str_part(conf->retry.items[i], 0, 40)));
 			return -EINVAL;
 		}
 	return 0;
@@ -49,7 +51,7 @@ static int queue_check(const void *conf_, struct kurir_arena *arena, struct kuri
 struct kurir_str queue_ref(struct kurir_arena *arena, const struct message *m)
 {
 	return kurir_format(arena, "%016llx:%llu", (unsigned long long)m->segment->id,
-	                    (unsigned long long)m->offset);
+	    (unsigned long long)m->offset);
 }
 
 /* ref = 16HEXDIG ":" 1*DIGIT */
@@ -104,7 +106,8 @@ static void schedule_all(struct queue *q)
 {
 	uint32_t bucket = 0;
 	int64_t now = kurir_wallclock();
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL; m = table_walk(q, &bucket, m))
+	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;
+	     m = table_walk(q, &bucket, m))
 		for (uint32_t i = 0; i < m->count; i++) {
 			struct entry *e = &m->entries[i];
 			if (e->state != ENTRY_NEW)
@@ -128,7 +131,8 @@ int queue_start(struct kurir_self *self)
 	for (size_t i = 0; i < conf->retry.count && i < 32; i++)
 		if (parse_span(conf->retry.items[i], &q->retry[q->retry_count]) == 0)
 			q->retry_count++;
-	scheduler_init(&q->scheduler, q->retry, q->retry_count, (unsigned)conf->destination_concurrency);
+	scheduler_init(
+	    &q->scheduler, q->retry, q->retry_count, (unsigned)conf->destination_concurrency);
 	q->work = kurir_signal_new(kurir_self_arena(self));
 	q->group = kurir_group_begin(self);
 	q->scratch = kurir_arena_new("queue-intake");
@@ -139,8 +143,9 @@ int queue_start(struct kurir_self *self)
 	qs->queue = q;
 	q->started = true;
 	schedule_all(q);
-	kurir_log(self, KURIR_INFO, 0, "%u messages, %llu recipients in the queue, read in %lld ms",
-	          q->message_count, (unsigned long long)q->entry_count, (long long)(kurir_now() - began));
+	kurir_log(self, KURIR_INFO, 0,
+	    "%u messages, %llu recipients in the queue, read in %lld ms", q->message_count,
+	    (unsigned long long)q->entry_count, (long long)(kurir_now() - began));
 	r = state_start(q);
 	if (r == 0)
 		r = kurir_group_go(q->group, "queue-dispatch", dispatch_run, q);
@@ -202,38 +207,43 @@ KURIR_PARKS static void journal_stop(struct kurir_self *self)
 
 static const struct kurir_option options[] = {
 	KURIR_OPT_TEXTS("retry", struct queue_conf, retry,
-	                "[\"1m\", \"5m\", \"15m\", \"30m\", \"1h\", \"2h\", \"4h\"]",
-	                "How long to wait after each failed attempt; the last time repeats."),
-	KURIR_OPT_RANGE("lifetime", KURIR_SPAN, kurir_time, struct queue_conf, lifetime, "5d", 1000,
-	                365LL * 86400000, "How long a recipient is tried before the message is returned."),
+	    "[\"1m\", \"5m\", \"15m\", \"30m\", \"1h\", \"2h\", \"4h\"]",
+	    "How long to wait after each failed attempt; the last time repeats."),
+	KURIR_OPT_RANGE("lifetime", KURIR_SPAN, kurir_time, struct queue_conf, lifetime, "5d",
+	    1000, 365LL * 86400000,
+	    "How long a recipient is tried before the message is returned."),
 	KURIR_OPT_SPAN("delay-warning", struct queue_conf, delay_warning, "4h",
-	               "After how long the sender is told that a message waits; 0: never."),
-	KURIR_OPT_RANGE("concurrency", KURIR_INT, int64_t, struct queue_conf, concurrency, "200", 1, 10000,
-	                "How many messages are worked on at the same time."),
+	    "After how long the sender is told that a message waits; 0: never."),
+	KURIR_OPT_RANGE("concurrency", KURIR_INT, int64_t, struct queue_conf, concurrency, "200",
+	    1, 10000, "How many messages are worked on at the same time."),
 	KURIR_OPT_RANGE("destination-concurrency", KURIR_INT, int64_t, struct queue_conf,
-	                destination_concurrency, "20", 1, 1000,
-	                "How many deliveries to one destination run at the same time."),
-	KURIR_OPT_RANGE("recipients-per-job", KURIR_INT, int64_t, struct queue_conf, recipients_per_job, "100", 1,
-	                1000, "How many recipients of a message are given to a transport at once."),
-	KURIR_OPT_RANGE("job-deadline", KURIR_SPAN, kurir_time, struct queue_conf, job_deadline, "30m", 1000,
-	                86400000, "How long one delivery may take."),
-	KURIR_OPT_RANGE("segment-size", KURIR_SIZE, uint64_t, struct queue_conf, segment_size, "64M", 1 << 20,
-	                1LL << 30, "When a new segment of the spool is begun."),
-	KURIR_OPT_RANGE("inline-size", KURIR_SIZE, uint64_t, struct queue_conf, inline_size, "256K", 4096,
-	                4 << 20, "Messages above it get a file of their own."),
-	KURIR_OPT_RANGE("memory", KURIR_SIZE, uint64_t, struct queue_conf, memory, "64M", 1 << 20, 1LL << 40,
-	                "Bytes of unfinished messages kept in memory; beyond, they go to files early."),
-	KURIR_OPT_RANGE("state-delay", KURIR_SPAN, kurir_time, struct queue_conf, state_delay, "20ms", 0, 10000,
-	                "Fates are gathered that long before they are made durable together."),
-	KURIR_OPT_RANGE("scan-interval", KURIR_SPAN, kurir_time, struct queue_conf, scan_interval, "3s", 100,
-	                3600000, "How often the spool is searched for messages whose notice was lost."),
+	    destination_concurrency, "20", 1, 1000,
+	    "How many deliveries to one destination run at the same time."),
+	KURIR_OPT_RANGE("recipients-per-job", KURIR_INT, int64_t, struct queue_conf,
+	    recipients_per_job, "100", 1, 1000,
+	    "How many recipients of a message are given to a transport at once."),
+	KURIR_OPT_RANGE("job-deadline", KURIR_SPAN, kurir_time, struct queue_conf, job_deadline,
+	    "30m", 1000, 86400000, "How long one delivery may take."),
+	KURIR_OPT_RANGE("segment-size", KURIR_SIZE, uint64_t, struct queue_conf, segment_size,
+	    "64M", 1 << 20, 1LL << 30, "When a new segment of the spool is begun."),
+	KURIR_OPT_RANGE("inline-size", KURIR_SIZE, uint64_t, struct queue_conf, inline_size,
+	    "256K", 4096, 4 << 20, "Messages above it get a file of their own."),
+	KURIR_OPT_RANGE("memory", KURIR_SIZE, uint64_t, struct queue_conf, memory, "64M", 1 << 20,
+	    1LL << 40,
+	    "Bytes of unfinished messages kept in memory; beyond, they go to files early."),
+	KURIR_OPT_RANGE("state-delay", KURIR_SPAN, kurir_time, struct queue_conf, state_delay,
+	    "20ms", 0, 10000,
+	    "Fates are gathered that long before they are made durable together."),
+	KURIR_OPT_RANGE("scan-interval", KURIR_SPAN, kurir_time, struct queue_conf, scan_interval,
+	    "3s", 100, 3600000,
+	    "How often the spool is searched for messages whose notice was lost."),
 	{ 0 },
 };
 
 /* In the order of enum queue_counter. */
-static const char *const counters[] = { "committed", "batches", "bytes", "commit-failed", "accepted",
-	                                "delivered", "bounced", "cancelled", "deferred", "jobs", "missed",
-	                                "torn", "segments-dropped", "moved", "orphans", NULL };
+static const char *const counters[] = { "committed", "batches", "bytes", "commit-failed",
+	"accepted", "delivered", "bounced", "cancelled", "deferred", "jobs", "missed", "torn",
+	"segments-dropped", "moved", "orphans", NULL };
 
 static const struct kurir_queue_ops queue_ops = {
 	.size = sizeof(queue_ops),
@@ -245,9 +255,10 @@ static const struct kurir_queue_ops queue_ops = {
 	.open = queue_open_ref,
 };
 static const struct kurir_endpoint_ops new_ops = { .size = sizeof(new_ops), .post = intake_post };
-static const struct kurir_endpoint_ops ctl_queue_ops = { .size = sizeof(ctl_queue_ops), .call = command_queue };
+static const struct kurir_endpoint_ops ctl_queue_ops = { .size = sizeof(ctl_queue_ops),
+	.call = command_queue };
 static const struct kurir_endpoint_ops ctl_ledger_ops = { .size = sizeof(ctl_ledger_ops),
-	                                                  .call = command_ledger };
+	.call = command_ledger };
 
 static const struct kurir_service services[] = {
 	{ "queue", "journal", &queue_ops, 0 },
@@ -258,14 +269,15 @@ static const struct kurir_service services[] = {
 };
 static const struct kurir_path paths[] = {
 	{ .state = "queue",
-	  .read = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_RELAY | KURIR_ROLE_STORE,
-	  .write = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE },
+	    .read = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_RELAY | KURIR_ROLE_STORE,
+	    .write = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE },
 	{ 0 },
 };
 
-KURIR_MODULE(queue_journal, .version = "1.0", .summary = "The spool and the queue, in append-only files",
-             .caps = KURIR_CAP_SPAWN | KURIR_CAP_FILES,
-             .roles = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_RELAY | KURIR_ROLE_STORE,
-             .conf_size = sizeof(struct queue_conf), .self_size = sizeof(struct queue_self),
-             .options = options, .counters = counters, .services = services, .paths = paths,
-             .check = queue_check, .start = journal_start, .stop = journal_stop);
+KURIR_MODULE(queue_journal, .version = "1.0",
+    .summary = "The spool and the queue, in append-only files",
+    .caps = KURIR_CAP_SPAWN | KURIR_CAP_FILES,
+    .roles = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_RELAY | KURIR_ROLE_STORE,
+    .conf_size = sizeof(struct queue_conf), .self_size = sizeof(struct queue_self),
+    .options = options, .counters = counters, .services = services, .paths = paths,
+    .check = queue_check, .start = journal_start, .stop = journal_stop);

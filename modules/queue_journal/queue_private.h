@@ -14,17 +14,17 @@ struct queue_conf {
 };
 
 enum queue_counter {
-	QUEUE_COMMITTED,	/* messages made durable */
-	QUEUE_BATCHES,		/* group commits */
+	QUEUE_COMMITTED, /* messages made durable */
+	QUEUE_BATCHES,	 /* group commits */
 	QUEUE_BYTES,
 	QUEUE_COMMIT_FAILED,
-	QUEUE_ACCEPTED,		/* recipients, as all below */
+	QUEUE_ACCEPTED, /* recipients, as all below */
 	QUEUE_DELIVERED,
 	QUEUE_BOUNCED,
 	QUEUE_CANCELLED,
-	QUEUE_DEFERRED,		/* attempts that ended so */
+	QUEUE_DEFERRED, /* attempts that ended so */
 	QUEUE_JOBS,
-	QUEUE_MISSED,		/* messages found by looking, not by notice */
+	QUEUE_MISSED, /* messages found by looking, not by notice */
 	QUEUE_TORN,
 	QUEUE_SEGMENTS_DROPPED,
 	QUEUE_MOVED,

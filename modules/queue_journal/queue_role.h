@@ -35,16 +35,17 @@ struct message {
 	uint64_t dead_at; /* of the state log: may be forgotten when that is durable */
 	char *envelope;	  /* packed, while it is fresh; or NULL */
 	uint32_t envelope_length;
-	uint32_t bytes;	  /* of the record */
+	uint32_t bytes; /* of the record */
 	uint32_t id_hash;
 	uint32_t count, undecided;
-	uint32_t users;	  /* fibers that work on it */
+	uint32_t users; /* fibers that work on it */
 	bool dead;
 	struct entry entries[];
 };
 
 struct totals {
-	uint64_t accepted, delivered, bounced, cancelled; /* recipients, since the spool was made */
+	uint64_t accepted, delivered, bounced,
+	    cancelled; /* recipients, since the spool was made */
 };
 
 struct state_log {
@@ -54,7 +55,7 @@ struct state_log {
 	struct kurir_buf pending;
 	uint64_t appended, durable; /* bytes, over all files; what state_wait() waits for */
 	struct kurir_signal *work, *flushed;
-	bool broken;  /* a write failed: nothing but a new checkpoint helps */
+	bool broken; /* a write failed: nothing but a new checkpoint helps */
 };
 
 struct queue {
@@ -83,8 +84,10 @@ struct queue {
 struct segment *table_segment(struct queue *, uint64_t id, bool create);
 void table_segment_free(struct queue *, struct segment *);
 struct message *table_find(struct queue *, const struct segment *, uint64_t offset);
-struct message *table_add(struct queue *, struct segment *, uint64_t offset, const struct segment_record *);
-void table_move(struct queue *, struct message *, struct segment *, uint64_t offset, uint32_t bytes);
+struct message *table_add(
+    struct queue *, struct segment *, uint64_t offset, const struct segment_record *);
+void table_move(
+    struct queue *, struct message *, struct segment *, uint64_t offset, uint32_t bytes);
 void table_remove(struct queue *, struct message *); /* and frees */
 struct message *table_message_of(struct entry *);
 static inline bool entry_decided(const struct entry *e)
@@ -97,16 +100,17 @@ bool table_decide(struct queue *, struct message *, struct entry *, enum entry_s
 struct message *table_walk(struct queue *, uint32_t *bucket, struct message *after);
 
 /* state.c */
-int state_open(struct queue *);  /* replays; the scheduler is empty until queue_schedule_all() */
+int state_open(struct queue *);	 /* replays; the scheduler is empty until queue_schedule_all() */
 int state_start(struct queue *); /* the fiber that writes */
 void state_close(struct queue *) KURIR_PARKS;
 void state_message(struct queue *, const struct message *);
 void state_entry(struct queue *, const struct message *, const struct entry *);
-void state_moved(struct queue *, uint64_t old_segment, uint64_t old_offset, const struct message *);
+void state_moved(
+    struct queue *, uint64_t old_segment, uint64_t old_offset, const struct message *);
 void state_segment(struct queue *, const struct segment *);
 void state_segment_gone(struct queue *, uint64_t id);
 int state_wait(struct queue *, kurir_time) KURIR_PARKS; /* until all appended so far is durable */
-void state_bury(struct queue *, struct message *); /* every recipient is decided */
+void state_bury(struct queue *, struct message *);	/* every recipient is decided */
 /* One file of the log, as bytes: for replay and its tests. 0 or -EBADMSG at a torn end; *ret_good tells where. */
 int state_replay(struct queue *, struct kurir_str bytes, uint64_t salt, size_t *ret_good);
 
@@ -114,8 +118,8 @@ int state_replay(struct queue *, struct kurir_str bytes, uint64_t salt, size_t *
 void intake_post(struct kurir_self *, const struct kurir_incoming *);
 int intake_recover(struct queue *) KURIR_PARKS;
 void intake_watch(void *queue) KURIR_PARKS; /* fiber: finds what no notice told of */
-int queue_read_record(struct queue *, struct message *, struct kurir_arena *, struct segment_record *,
-                      struct kurir_str *ret_envelope) KURIR_PARKS;
+int queue_read_record(struct queue *, struct message *, struct kurir_arena *,
+    struct segment_record *, struct kurir_str *ret_envelope) KURIR_PARKS;
 
 /* dispatch.c */
 void dispatch_run(void *queue) KURIR_PARKS; /* fiber */
@@ -127,8 +131,10 @@ void dispatch_finish_entry(struct queue *, struct message *, struct entry *);
 void compact_run(void *queue) KURIR_PARKS; /* fiber */
 
 /* command.c */
-int command_queue(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *) KURIR_PARKS;
-int command_ledger(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *) KURIR_PARKS;
+int command_queue(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
+    KURIR_PARKS;
+int command_ledger(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
+    KURIR_PARKS;
 
 /* "0123456789abcdef:4096", what queue.h calls ref. */
 struct kurir_str queue_ref(struct kurir_arena *, const struct message *);

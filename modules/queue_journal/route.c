@@ -14,7 +14,8 @@
 #define ROUTE_TIME   60000
 #define COPY_PIECE   32768
 
-KURIR_PARKS static int ask_routes(struct work *w, struct kurir_str address, struct kurir_route *ret)
+KURIR_PARKS static int ask_routes(
+    struct work *w, struct kurir_str address, struct kurir_route *ret)
 {
 	struct kurir_self *owner;
 	const struct kurir_route_ops *ops;
@@ -22,20 +23,23 @@ KURIR_PARKS static int ask_routes(struct work *w, struct kurir_str address, stru
 		struct kurir_route route = { 0 };
 		int r = ops->route(owner, address, kurir_now() + ROUTE_TIME, w->arena, &route);
 		if (r < 0) {
-			route = (struct kurir_route){ .kind = KURIR_ROUTE_LATER, .xyz = KURIR_STR("4.4.3") };
-			route.text = kurir_format(w->arena, "%s: %s", kurir_self_name(owner), strerror(-r));
+			route = (struct kurir_route){ .kind = KURIR_ROUTE_LATER,
+				.xyz = KURIR_STR("4.4.3") };
+			route.text = kurir_format(
+			    w->arena, "%s: %s", kurir_self_name(owner), strerror(-r));
 		}
 		if (route.kind == KURIR_ROUTE_NONE)
 			continue;
 		*ret = route;
-		KURIR_EMIT(w->q->self, KURIR_INFO, "route", { "id", w->envelope.id }, { "to", address },
-		           { "by", kurir_str_of(kurir_self_name(owner)) }, { "transport", route.transport },
-		           { "destination", route.destination }, { "why", route.why },
-		           { "xyz", route.xyz }, { "text", route.text });
+		KURIR_EMIT(w->q->self, KURIR_INFO, "route", { "id", w->envelope.id },
+		    { "to", address }, { "by", kurir_str_of(kurir_self_name(owner)) },
+		    { "transport", route.transport }, { "destination", route.destination },
+		    { "why", route.why }, { "xyz", route.xyz }, { "text", route.text });
 		return 0;
 	}
-	*ret = (struct kurir_route){ .kind = KURIR_ROUTE_FAIL, .xyz = KURIR_STR("5.4.4"),
-		                     .text = KURIR_STR("no route to this domain") };
+	*ret = (struct kurir_route){ .kind = KURIR_ROUTE_FAIL,
+		.xyz = KURIR_STR("5.4.4"),
+		.text = KURIR_STR("no route to this domain") };
 	return 0;
 }
 
@@ -58,8 +62,8 @@ static bool expansion_add(struct expansion *x, struct kurir_str address)
 }
 
 /* All that the alias stands for in the end: 0, -ELOOP, -E2BIG. */
-KURIR_PARKS static int expand(struct work *w, struct kurir_str alias, const struct kurir_route *first,
-                              struct expansion *x)
+KURIR_PARKS static int expand(
+    struct work *w, struct kurir_str alias, const struct kurir_route *first, struct expansion *x)
 {
 	struct kurir_route route = *first;
 	size_t at = 0, level_end = 1;
@@ -120,7 +124,8 @@ KURIR_PARKS static int respool(struct work *w, const struct target *t, const str
 		*r = *t->recipient;
 		r->address = x->seen[i];
 		if (r->orcpt.len == 0 && r->notify != KURIR_NOTIFY_UNSET)
-			r->orcpt = kurir_format(w->arena, "rfc822;%.*s", KURIR_ARG(t->recipient->address));
+			r->orcpt = kurir_format(
+			    w->arena, "rfc822;%.*s", KURIR_ARG(t->recipient->address));
 	}
 	int err = spool_begin(w->q->self, 0, &s);
 	if (err < 0)
@@ -133,7 +138,8 @@ KURIR_PARKS static int respool(struct work *w, const struct target *t, const str
 	return spool_commit(s, &e, kurir_now() + ROUTE_TIME);
 }
 
-static int refuse(struct target *t, enum kurir_fate fate, struct kurir_str xyz, struct kurir_str text)
+static int refuse(
+    struct target *t, enum kurir_fate fate, struct kurir_str xyz, struct kurir_str text)
 {
 	t->result = (struct kurir_result){ .fate = fate, .xyz = xyz, .text = text };
 	return -1;
@@ -159,13 +165,15 @@ int route_target(struct work *w, struct target *t)
 	for (size_t i = 0; i < x.count; i++)
 		leaves += x.leaf[i];
 	if (r == -ELOOP || (r == 0 && leaves == 0))
-		return refuse(t, KURIR_FATE_FAILED, KURIR_STR("5.4.6"), KURIR_STR("the alias leads in a circle"));
+		return refuse(t, KURIR_FATE_FAILED, KURIR_STR("5.4.6"),
+		    KURIR_STR("the alias leads in a circle"));
 	if (r == 0)
 		r = respool(w, t, &x);
 	if (r == -E2BIG)
-		return refuse(t, KURIR_FATE_FAILED, KURIR_STR("5.2.4"), KURIR_STR("the alias has too many members"));
+		return refuse(t, KURIR_FATE_FAILED, KURIR_STR("5.2.4"),
+		    KURIR_STR("the alias has too many members"));
 	if (r < 0)
 		return refuse(t, KURIR_FATE_DEFERRED, KURIR_STR("4.3.1"),
-		              kurir_format(w->arena, "cannot expand the alias: %s", strerror(-r)));
+		    kurir_format(w->arena, "cannot expand the alias: %s", strerror(-r)));
 	return 0;
 }

@@ -94,7 +94,8 @@ static void heap_remove(struct scheduler *s, struct entry *e)
 		heap_down(s, at, last);
 }
 
-void scheduler_init(struct scheduler *s, const kurir_time *retry, unsigned count, unsigned destination_limit)
+void scheduler_init(
+    struct scheduler *s, const kurir_time *retry, unsigned count, unsigned destination_limit)
 {
 	memset(s, 0, sizeof(*s));
 	s->retry = retry;
@@ -169,7 +170,7 @@ struct entry *scheduler_take(struct scheduler *s, int64_t now)
 {
 	while (s->heap_count > 0 && s->heap[1]->due <= now)
 		scheduler_ready(s, s->heap[1]);
-	for (unsigned class = 0; class < 2; class++) {
+	for (unsigned class = 0; class < 2; class ++) {
 		uint64_t used = s->lanes_used[class];
 		if (used == 0)
 			continue;
@@ -217,7 +218,8 @@ struct destination *scheduler_destination(struct scheduler *s, struct kurir_str 
 	if (name.len > 1024)
 		name.len = 1024;
 	for (struct destination *d = *slot; d != NULL; d = d->hash_next)
-		if (d->hash == hash && d->name_length == name.len && memcmp(d->name, name.ptr, name.len) == 0)
+		if (d->hash == hash && d->name_length == name.len &&
+		    memcmp(d->name, name.ptr, name.len) == 0)
 			return d;
 	struct destination *d = calloc(1, sizeof(*d) + name.len + 1);
 	if (d == NULL)
@@ -250,7 +252,8 @@ void scheduler_drop_unused(struct scheduler *s, struct destination *d)
 	free(d);
 }
 
-enum scheduler_answer scheduler_ask(struct scheduler *s, struct destination *d, int64_t now, bool urgent)
+enum scheduler_answer scheduler_ask(
+    struct scheduler *s, struct destination *d, int64_t now, bool urgent)
 {
 	(void)s;
 	if (d->troubles > 0 && !urgent) {
@@ -287,14 +290,15 @@ void scheduler_block(struct scheduler *s, struct destination *d, struct entry *e
 
 static void wake_waiting(struct scheduler *s, struct destination *d, unsigned count)
 {
-	for (unsigned class = 0; class < 2; class++)
+	for (unsigned class = 0; class < 2; class ++)
 		while (count > 0 && d->waiting[class].first != NULL) {
 			scheduler_ready(s, d->waiting[class].first);
 			count--;
 		}
 }
 
-void scheduler_done(struct scheduler *s, struct destination *d, int64_t now, bool trouble, bool success)
+void scheduler_done(
+    struct scheduler *s, struct destination *d, int64_t now, bool trouble, bool success)
 {
 	d->active--;
 	if (trouble) {
@@ -306,10 +310,11 @@ void scheduler_done(struct scheduler *s, struct destination *d, int64_t now, boo
 			if (d->troubles < UINT16_MAX)
 				d->troubles++;
 		}
-		for (unsigned class = 0; class < 2; class++)
+		for (unsigned class = 0; class < 2; class ++)
 			while (d->waiting[class].first != NULL) {
 				struct entry *e = d->waiting[class].first;
-				scheduler_block(s, d, e, d->blocked_until + (int64_t)(scheduler_random(s) % 1000));
+				scheduler_block(s, d, e,
+				    d->blocked_until + (int64_t)(scheduler_random(s) % 1000));
 			}
 		return;
 	}

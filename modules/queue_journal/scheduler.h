@@ -28,18 +28,18 @@ enum entry_state {
 	ENTRY_EXPANDED,
 };
 enum entry_flag {
-	ENTRY_WARNED = 1u << 0,	  /* a delay notice was sent */
-	ENTRY_URGENT = 1u << 1,	  /* an administrator said "now": back-off is ignored once */
-	ENTRY_HOLD = 1u << 2,	  /* to be held when its attempt is over */
-	ENTRY_CANCEL = 1u << 3,	  /* to be cancelled when its attempt is over */
+	ENTRY_WARNED = 1u << 0, /* a delay notice was sent */
+	ENTRY_URGENT = 1u << 1, /* an administrator said "now": back-off is ignored once */
+	ENTRY_HOLD = 1u << 2,	/* to be held when its attempt is over */
+	ENTRY_CANCEL = 1u << 3, /* to be cancelled when its attempt is over */
 };
 /* One undecided recipient: small, there may be millions. */
 struct entry {
 	struct entry *next, **link; /* in a list: who points here */
 	int64_t due;
 	struct destination *destination; /* while WAITING or BLOCKED */
-	uint32_t heap;	    /* place, from 1; 0: not in it */
-	uint32_t index;	    /* in the message */
+	uint32_t heap;			 /* place, from 1; 0: not in it */
+	uint32_t index;			 /* in the message */
 	uint16_t attempts;
 	uint8_t state, flags;
 	uint8_t lane;
@@ -79,7 +79,8 @@ struct scheduler {
 	uint32_t ready;
 };
 
-void scheduler_init(struct scheduler *, const kurir_time *retry, unsigned count, unsigned destination_limit);
+void scheduler_init(
+    struct scheduler *, const kurir_time *retry, unsigned count, unsigned destination_limit);
 void scheduler_fini(struct scheduler *);
 
 /* Takes the entry out of whatever it is in. */
@@ -96,10 +97,12 @@ struct destination *scheduler_destination(struct scheduler *, struct kurir_str n
 void scheduler_drop_unused(struct scheduler *, struct destination *);
 enum scheduler_answer { SCHEDULER_GO, SCHEDULER_WAIT, SCHEDULER_BLOCKED };
 /* GO counts as active until scheduler_done(). urgent: trouble is no reason. */
-enum scheduler_answer scheduler_ask(struct scheduler *, struct destination *, int64_t now, bool urgent);
+enum scheduler_answer scheduler_ask(
+    struct scheduler *, struct destination *, int64_t now, bool urgent);
 void scheduler_wait(struct scheduler *, struct destination *, struct entry *);
 void scheduler_block(struct scheduler *, struct destination *, struct entry *, int64_t due);
 /* One that was active is over.  Wakes those that can go now. trouble: the whole destination failed. */
-void scheduler_done(struct scheduler *, struct destination *, int64_t now, bool trouble, bool success);
+void scheduler_done(
+    struct scheduler *, struct destination *, int64_t now, bool trouble, bool success);
 
 #endif

@@ -51,7 +51,8 @@ void segment_put_head(char to[SEGMENT_HEAD], const struct segment_head *h)
 
 int segment_get_head(const char from[SEGMENT_HEAD], struct segment_head *ret)
 {
-	if (segment_get_le64(from) != HEAD_MAGIC || segment_get_le32(from + 60) != crc32c(0, from, 60))
+	if (segment_get_le64(from) != HEAD_MAGIC ||
+	    segment_get_le32(from + 60) != crc32c(0, from, 60))
 		return -EBADMSG;
 	*ret = (struct segment_head){
 		.id = segment_get_le64(from + 8),
@@ -66,7 +67,8 @@ int segment_get_head(const char from[SEGMENT_HEAD], struct segment_head *ret)
 
 /* magic:4 crc:4 salt:8 synced/8:4 id_hash:4 body_length:8 body_file:8 arrived:8
  * envelope_length:4 body_crc:4 recipients:4 kind:1 lane:1 zero:2 */
-void segment_put_record(char to[SEGMENT_HEAD], const struct segment_record *r, struct kurir_str envelope)
+void segment_put_record(
+    char to[SEGMENT_HEAD], const struct segment_record *r, struct kurir_str envelope)
 {
 	segment_put_le32(to, RECORD_MAGIC);
 	segment_put_le64(to + 8, r->salt);
@@ -100,7 +102,8 @@ int segment_get_record(const char from[SEGMENT_HEAD], uint64_t salt, struct segm
 		.kind = (uint8_t)from[60],
 		.lane = (uint8_t)from[61],
 	};
-	if (r.envelope_length > SEGMENT_ENVELOPE_MAX || r.kind < SEGMENT_MESSAGE || r.kind > SEGMENT_MOVED)
+	if (r.envelope_length > SEGMENT_ENVELOPE_MAX || r.kind < SEGMENT_MESSAGE ||
+	    r.kind > SEGMENT_MOVED)
 		return -EBADMSG;
 	if (r.body_file == 0 && r.body_length > SEGMENT_BODY_MAX)
 		return -EBADMSG;
@@ -120,7 +123,8 @@ bool segment_record_sound(const char head[SEGMENT_HEAD], struct kurir_str envelo
 
 uint64_t segment_record_bytes(const struct segment_record *r)
 {
-	uint64_t n = SEGMENT_HEAD + (uint64_t)r->envelope_length + (r->body_file == 0 ? r->body_length : 0);
+	uint64_t n = SEGMENT_HEAD + (uint64_t)r->envelope_length +
+	    (r->body_file == 0 ? r->body_length : 0);
 	return (n + SEGMENT_ALIGN - 1) / SEGMENT_ALIGN * SEGMENT_ALIGN;
 }
 

@@ -21,7 +21,7 @@
 #define SEGMENT_NAME_MAX     32
 
 struct segment_head {
-	uint64_t id;   /* names the file; grows with time */
+	uint64_t id; /* names the file; grows with time */
 	uint64_t salt;
 	uint32_t role, index, pid; /* who writes it */
 	int64_t created;
@@ -49,7 +49,8 @@ struct segment_record {
 void segment_put_head(char to[SEGMENT_HEAD], const struct segment_head *);
 int segment_get_head(const char from[SEGMENT_HEAD], struct segment_head *ret); /* -EBADMSG */
 /* The checksum covers the envelope. */
-void segment_put_record(char to[SEGMENT_HEAD], const struct segment_record *, struct kurir_str envelope);
+void segment_put_record(
+    char to[SEGMENT_HEAD], const struct segment_record *, struct kurir_str envelope);
 /* Shape only: magic, salt, lengths. 0 or -EBADMSG. */
 int segment_get_record(const char from[SEGMENT_HEAD], uint64_t salt, struct segment_record *ret);
 bool segment_record_sound(const char head[SEGMENT_HEAD], struct kurir_str envelope);
@@ -69,15 +70,16 @@ struct segment_found {
 };
 struct segment_scan {
 	int fd;
-	uint64_t from, until;  /* where to begin; where to stop (the end of the file: UINT64_MAX) */
-	bool trusted;	       /* until is known to be durable: bodies need not be checked */
-	struct segment_head head; /* out */
+	uint64_t from,
+	    until;    /* where to begin; where to stop (the end of the file: UINT64_MAX) */
+	bool trusted; /* until is known to be durable: bodies need not be checked */
+	struct segment_head head;    /* out */
 	struct segment_found *found; /* out, free() it */
 	size_t count, room;
-	uint64_t end;	 /* out: after the last sound record */
+	uint64_t end;	  /* out: after the last sound record */
 	uint64_t skipped; /* out: bytes that were no record although sound ones follow */
-	unsigned torn;	 /* out: records whose body was not what was meant */
-	uint64_t synced; /* out: the greatest seen */
+	unsigned torn;	  /* out: records whose body was not what was meant */
+	uint64_t synced;  /* out: the greatest seen */
 };
 /* 0 or -errno (also -EBADMSG when the head is not one). */
 int segment_scan(struct segment_scan *);

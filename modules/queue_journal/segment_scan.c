@@ -38,7 +38,8 @@ static int window_get(struct window *w, uint64_t pos, size_t n, const char **ret
 	w->at = pos;
 	w->len = 0;
 	while (w->len < want) {
-		ssize_t got = spool_io->pread(w->fd, w->ptr + w->len, want - w->len, pos + w->len);
+		ssize_t got =
+		    spool_io->pread(w->fd, w->ptr + w->len, want - w->len, pos + w->len);
 		if (got < 0)
 			return (int)got;
 		if (got == 0)
@@ -66,7 +67,8 @@ static int scan_add(struct segment_scan *s, const struct segment_found *f)
 }
 
 /* A record whose head and envelope are whole: 1; 0 when there is none at pos. */
-static int scan_at(struct segment_scan *s, struct window *w, uint64_t pos, struct segment_found *ret)
+static int scan_at(
+    struct segment_scan *s, struct window *w, uint64_t pos, struct segment_found *ret)
 {
 	const char *p;
 	int r = window_get(w, pos, SEGMENT_HEAD, &p);
@@ -90,11 +92,13 @@ static int scan_at(struct segment_scan *s, struct window *w, uint64_t pos, struc
 }
 
 /* The next place from pos on where a record begins: 1, 0 none, -errno. */
-static int scan_search(struct segment_scan *s, struct window *w, uint64_t pos, struct segment_found *ret)
+static int scan_search(
+    struct segment_scan *s, struct window *w, uint64_t pos, struct segment_found *ret)
 {
 	for (;; pos += SEGMENT_ALIGN) {
 		const char *p;
-		int r = pos + SEGMENT_HEAD > s->until ? -ENODATA : window_get(w, pos, SEGMENT_HEAD, &p);
+		int r = pos + SEGMENT_HEAD > s->until ? -ENODATA
+						      : window_get(w, pos, SEGMENT_HEAD, &p);
 		if (r < 0)
 			return r == -ENODATA ? 0 : r;
 		if (segment_get_le64(p) == 0)

@@ -30,7 +30,8 @@ static uint64_t file_id(struct spool_file *f)
 	uint64_t ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 	uint32_t role = (uint32_t)__builtin_ctz(f->role | 1u << 15);
 	uint32_t who = (uint32_t)getpid() * 31 + f->index;
-	return ms << 20 | (uint64_t)(role & 15) << 16 | (uint64_t)(who & 255) << 8 | (f->sequence++ & 255);
+	return ms << 20 | (uint64_t)(role & 15) << 16 | (uint64_t)(who & 255) << 8 |
+	    (f->sequence++ & 255);
 }
 
 int spool_file_create(struct spool_file *f, const char *suffix, uint64_t *ret_id)
@@ -67,7 +68,7 @@ static void file_fill(struct spool_file *f, uint64_t up_to)
 		int count = 0;
 		for (uint64_t at = 0; at < n; at += sizeof(zeros))
 			v[count++] = (struct iovec){ .iov_base = (void *)(uintptr_t)zeros,
-				                     .iov_len = sizeof(zeros) };
+				.iov_len = sizeof(zeros) };
 		if (spool_writev_full(f->fd, v, count, f->filled) != 0)
 			return;
 		f->filled += n;
@@ -78,7 +79,8 @@ static void file_fill(struct spool_file *f, uint64_t up_to)
 /* Transition: nothing -> an empty segment whose name is durable. */
 static int file_open(struct spool_file *f)
 {
-	char from[SEGMENT_NAME_MAX], to[SEGMENT_NAME_MAX], mark[SEGMENT_NAME_MAX], head[SEGMENT_HEAD];
+	char from[SEGMENT_NAME_MAX], to[SEGMENT_NAME_MAX], mark[SEGMENT_NAME_MAX],
+	    head[SEGMENT_HEAD];
 	uint64_t id;
 	int fd = spool_file_create(f, ".new", &id);
 	if (fd < 0)
@@ -86,7 +88,9 @@ static int file_open(struct spool_file *f)
 	segment_name(from, id, ".new");
 	segment_name(to, id, ".seg");
 	segment_name(mark, id, ".end");
-	struct segment_head h = { .id = id, .role = f->role, .index = f->index, .pid = (uint32_t)getpid() };
+	struct segment_head h = {
+		.id = id, .role = f->role, .index = f->index, .pid = (uint32_t)getpid()
+	};
 	h.created = (int64_t)(id >> 20);
 	int r = 0;
 	if (getrandom(&h.salt, sizeof(h.salt), 0) != (ssize_t)sizeof(h.salt))

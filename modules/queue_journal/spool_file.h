@@ -21,7 +21,7 @@ struct spool_item {
 	struct segment_record record; /* salt and synced are filled in */
 	char head[SEGMENT_HEAD];
 	struct kurir_str envelope, body; /* body empty when it is in a file */
-	uint64_t segment, offset; /* out: where it is */
+	uint64_t segment, offset;	 /* out: where it is */
 };
 #define SPOOL_BATCH_MAX 60
 struct spool_batch {
@@ -31,7 +31,7 @@ struct spool_batch {
 	int result; /* of all: 0 durable, -errno nothing of it is promised */
 };
 
-int spool_batch_run(void *batch); /* returns 0: see result */
+int spool_batch_run(void *batch);  /* returns 0: see result */
 int spool_file_finish(void *file); /* closes: truncated, unlocked, the queue may take it over */
 /* A new file of that suffix, locked; *ret_id names it. */
 int spool_file_create(struct spool_file *, const char *suffix, uint64_t *ret_id);

@@ -20,14 +20,13 @@
 #define ENVELOPE_MAX (SEGMENT_ENVELOPE_MAX - SEGMENT_MOVED_BYTES)
 #define PIECE	     (256u << 10) /* of a body that goes to a file */
 #define KEEP_ROOM    (32u << 10)  /* of a buffer that waits for its next message */
-#define KEEP_SPOOLS  256
 #define NOTICE_MAX   (256u << 10)
 
 enum spool_state { SPOOL_IDLE, SPOOL_OPEN, SPOOL_WAITS, SPOOL_BATCHED, SPOOL_DONE };
 
 struct kurir_spool {
 	struct spool_writer *writer;
-	struct kurir_spool *next;
+	struct kurir_spool *next, *made_before;
 	struct kurir_signal *done;
 	struct kurir_group *readers;
 	enum spool_state state;
@@ -43,13 +42,12 @@ struct kurir_spool {
 
 struct spool_writer {
 	struct kurir_self *self;
-	struct spool_file file;  /* the committer's */
+	struct spool_file file;	 /* the committer's */
 	struct spool_file names; /* for body files: only dir and ids */
 	struct kurir_group *group;
 	struct kurir_signal *work;
 	struct kurir_spool *first, **last; /* waiting for a batch */
-	struct kurir_spool *idle;
-	unsigned idle_count;
+	struct kurir_spool *idle, *made;   /* free ones; all */
 	uint64_t memory;
 	bool stopped;
 };
@@ -88,7 +86,6 @@ static void spool_release(struct kurir_spool *s)
 	s->state = SPOOL_IDLE;
 	s->next = w->idle;
 	w->idle = s;
-	w->idle_count++;
 }
 
 /* Transition: body file without a record -> nothing. */
@@ -110,10 +107,11 @@ int spool_begin(struct kurir_self *self, uint64_t size_hint, struct kurir_spool 
 	struct kurir_spool *s = w->idle;
 	if (s != NULL) {
 		w->idle = s->next;
-		w->idle_count--;
 	} else {
 		s = kurir_alloc(kurir_self_arena(self), sizeof(*s));
 		s->writer = w;
+		s->made_before = w->made;
+		w->made = s;
 		s->done = kurir_signal_new(kurir_self_arena(self));
 		s->body.limit = SEGMENT_BODY_MAX + PIECE; /* the real limit: see spool_write() */
 		s->envelope.limit = SEGMENT_ENVELOPE_MAX;
@@ -339,14 +337,16 @@ int spool_commit_moved(struct kurir_spool *s, const struct spool_moved *m, kurir
 	if (m->record.body_file != 0)
 		s->crc = m->record.body_crc;
 	if (s->error == 0)
-		s->error = kurir_buf_add(&s->envelope, (struct kurir_str){ place, sizeof(place) });
+		s->error =
+		    kurir_buf_add(&s->envelope, (struct kurir_str){ place, sizeof(place) });
 	if (s->error == 0)
 		s->error = kurir_buf_add(&s->envelope, m->envelope);
 	return spool_durable(s, deadline);
 }
 
 /* Takes the next batch off the list; false: there is none. */
-static bool writer_gather(struct spool_writer *w, struct spool_batch *b, struct kurir_spool **spools)
+static bool writer_gather(
+    struct spool_writer *w, struct spool_batch *b, struct kurir_spool **spools)
 {
 	uint64_t bytes = 0;
 	b->count = 0;
@@ -399,7 +399,8 @@ static void writer_tell(struct spool_writer *w, const struct spool_batch *b)
 	kurir_buf_free(&notice);
 }
 
-static void writer_finish_batch(struct spool_writer *w, const struct spool_batch *b, struct kurir_spool **spools)
+static void writer_finish_batch(
+    struct spool_writer *w, const struct spool_batch *b, struct kurir_spool **spools)
 {
 	if (b->result == 0) {
 		kurir_count(w->self, QUEUE_COMMITTED, b->count);
@@ -408,7 +409,7 @@ static void writer_finish_batch(struct spool_writer *w, const struct spool_batch
 	} else {
 		kurir_count(w->self, QUEUE_COMMIT_FAILED, b->count);
 		kurir_log(w->self, KURIR_ERROR, b->result,
-		          "cannot write to the spool, %u messages were refused for now", b->count);
+		    "cannot write to the spool, %u messages were refused for now", b->count);
 	}
 	for (unsigned i = 0; i < b->count; i++) {
 		struct kurir_spool *s = spools[i];
@@ -437,7 +438,8 @@ KURIR_PARKS static void writer_commits(void *arg)
 			continue;
 		}
 		b->result = -EIO;
-		r = kurir_offload(spool_batch_run, b, KURIR_FOREVER); /* waits for it in any case */
+		r = kurir_offload(
+		    spool_batch_run, b, KURIR_FOREVER); /* waits for it in any case */
 		writer_finish_batch(w, b, spools);
 	}
 	w->stopped = true;
@@ -462,7 +464,8 @@ int spool_writer_start(struct kurir_self *self, int dir, struct spool_writer **r
 	w->self = self;
 	w->last = &w->first;
 	w->work = kurir_signal_new(kurir_self_arena(self));
-	w->file = (struct spool_file){ .dir = dir, .fd = -1, .mark = -1, .limit = conf->segment_size };
+	w->file =
+	    (struct spool_file){ .dir = dir, .fd = -1, .mark = -1, .limit = conf->segment_size };
 	w->file.role = kurir_roles();
 	w->file.index = kurir_role_index();
 	w->names = w->file;
@@ -480,4 +483,8 @@ void spool_writer_stop(struct spool_writer *w)
 		return;
 	w->stopped = true;
 	spool_file_finish(&w->file); /* its fiber is no more */
+	for (struct kurir_spool *s = w->made; s != NULL; s = s->made_before) {
+		kurir_buf_free(&s->body);
+		kurir_buf_free(&s->envelope);
+	}
 }

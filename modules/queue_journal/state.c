@@ -30,10 +30,11 @@
 enum {
 	LOG_SEGMENT = 1, /* id:8 known:8 */
 	LOG_GONE = 2,	 /* id:8 */
-	LOG_MESSAGE = 3, /* segment:8 offset:8 body_file:8 arrived:8 bytes:4 id_hash:4 count:4 lane:4 */
-	LOG_ENTRY = 4,	 /* segment:8 offset:8 due:8 index:4 attempts:2 state:1 flags:1 */
-	LOG_MOVED = 5,	 /* segment:8 offset:8 old_segment:8 old_offset:8 bytes:4 zero:4 */
-	LOG_TOTALS = 6,	 /* accepted:8 delivered:8 bounced:8 cancelled:8 */
+	LOG_MESSAGE =
+	    3, /* segment:8 offset:8 body_file:8 arrived:8 bytes:4 id_hash:4 count:4 lane:4 */
+	LOG_ENTRY = 4,	/* segment:8 offset:8 due:8 index:4 attempts:2 state:1 flags:1 */
+	LOG_MOVED = 5,	/* segment:8 offset:8 old_segment:8 old_offset:8 bytes:4 zero:4 */
+	LOG_TOTALS = 6, /* accepted:8 delivered:8 bounced:8 cancelled:8 */
 };
 #define PAYLOAD_MAX 48
 
@@ -44,7 +45,8 @@ static uint32_t entry_crc(uint64_t salt, const char *from_length, size_t n)
 	return crc32c(crc32c(0, s, sizeof(s)), from_length, n);
 }
 
-static void log_put(struct kurir_buf *to, uint64_t salt, unsigned type, const char *payload, size_t n)
+static void log_put(
+    struct kurir_buf *to, uint64_t salt, unsigned type, const char *payload, size_t n)
 {
 	char e[ENTRY_HEAD + PAYLOAD_MAX];
 	segment_put_le32(e + 4, (uint32_t)n | (uint32_t)type << 16);
@@ -89,7 +91,8 @@ static size_t pack_entry(char *p, const struct message *m, const struct entry *e
 	segment_put_le64(p + 8, m->offset);
 	segment_put_le64(p + 16, (uint64_t)e->due);
 	segment_put_le32(p + 24, e->index);
-	segment_put_le32(p + 28, e->attempts | state << 16 | (uint32_t)(e->flags & ENTRY_WARNED) << 24);
+	segment_put_le32(
+	    p + 28, e->attempts | state << 16 | (uint32_t)(e->flags & ENTRY_WARNED) << 24);
 	return 32;
 }
 
@@ -127,7 +130,8 @@ void state_entry(struct queue *q, const struct message *m, const struct entry *e
 	log_add(q, LOG_ENTRY, p, pack_entry(p, m, e));
 }
 
-void state_moved(struct queue *q, uint64_t old_segment, uint64_t old_offset, const struct message *m)
+void state_moved(
+    struct queue *q, uint64_t old_segment, uint64_t old_offset, const struct message *m)
 {
 	char p[PAYLOAD_MAX];
 	segment_put_le64(p, m->segment->id);
@@ -165,7 +169,8 @@ static int replay_message(struct queue *q, const char *p)
 
 static int replay_entry(struct queue *q, const char *p)
 {
-	struct message *m = table_find(q, table_segment(q, segment_get_le64(p), false), segment_get_le64(p + 8));
+	struct message *m =
+	    table_find(q, table_segment(q, segment_get_le64(p), false), segment_get_le64(p + 8));
 	uint32_t index = segment_get_le32(p + 24), rest = segment_get_le32(p + 28);
 	unsigned state = rest >> 16 & 255;
 	if (m == NULL)
@@ -224,9 +229,9 @@ static int replay_one(struct queue *q, unsigned type, const char *p, size_t n)
 		return replay_moved(q, p);
 	default:
 		q->totals = (struct totals){ .accepted = segment_get_le64(p),
-			                     .delivered = segment_get_le64(p + 8),
-			                     .bounced = segment_get_le64(p + 16),
-			                     .cancelled = segment_get_le64(p + 24) };
+			.delivered = segment_get_le64(p + 8),
+			.bounced = segment_get_le64(p + 16),
+			.cancelled = segment_get_le64(p + 24) };
 		return 0;
 	}
 }
@@ -301,8 +306,8 @@ static int read_log(struct queue *q, int fd)
 	kurir_buf_free(&b);
 	if (r == -EBADMSG || r == -ENODATA) {
 		/* The tail of a log is torn after a power cut: what it said is found again. */
-		kurir_log(q->self, KURIR_WARN, r, "state log ends at byte %llu, going on from there",
-		          (unsigned long long)good);
+		kurir_log(q->self, KURIR_WARN, r,
+		    "state log ends at byte %llu, going on from there", (unsigned long long)good);
 		r = 0;
 	}
 	q->log.size = good;
@@ -367,11 +372,13 @@ static void checkpoint_messages(struct queue *q, struct kurir_buf *b, uint64_t s
 {
 	char p[PAYLOAD_MAX];
 	uint32_t bucket = 0;
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL; m = table_walk(q, &bucket, m)) {
+	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;
+	     m = table_walk(q, &bucket, m)) {
 		log_put(b, salt, LOG_MESSAGE, p, pack_message(p, m));
 		for (uint32_t i = 0; i < m->count; i++) {
 			const struct entry *e = &m->entries[i];
-			if (e->attempts > 0 || e->flags != 0 || entry_decided(e) || e->state == ENTRY_HELD)
+			if (e->attempts > 0 || e->flags != 0 || entry_decided(e) ||
+			    e->state == ENTRY_HELD)
 				log_put(b, salt, LOG_ENTRY, p, pack_entry(p, m, e));
 		}
 	}
@@ -399,7 +406,9 @@ KURIR_PARKS static int state_checkpoint(struct queue *q)
 	struct kurir_buf old = l->pending; /* is in the checkpoint; kept in case it fails */
 	l->pending = (struct kurir_buf){ .limit = PENDING_MAX };
 	l->salt = h.salt;
-	struct log_write w = { .dir = q->dir, .bytes = kurir_buf_str(&b), .fresh = true, .result = -EIO };
+	struct log_write w = {
+		.dir = q->dir, .bytes = kurir_buf_str(&b), .fresh = true, .result = -EIO
+	};
 	kurir_offload(log_write_run, &w, KURIR_FOREVER);
 	if (w.result == 0) {
 		if (l->fd >= 0)
@@ -481,12 +490,14 @@ KURIR_PARKS static void state_writes(void *arg)
 	while (r != -ECANCELED) {
 		if (l->durable == l->appended && !l->broken) {
 			forget_dead(q);
-			r = kurir_signal_wait(l->work, q->dead_first != NULL ? kurir_now() + 100 : KURIR_FOREVER);
+			r = kurir_signal_wait(
+			    l->work, q->dead_first != NULL ? kurir_now() + 100 : KURIR_FOREVER);
 			continue;
 		}
 		int err = state_flush(q);
 		if (err != 0)
-			kurir_log(q->self, KURIR_ERROR, err, "cannot write the state log, trying again");
+			kurir_log(q->self, KURIR_ERROR, err,
+			    "cannot write the state log, trying again");
 		forget_dead(q);
 		kurir_signal_raise(l->flushed);
 		r = kurir_sleep(kurir_now() + (err != 0 ? BROKEN_PAUSE : q->conf->state_delay));

@@ -86,7 +86,8 @@ struct message *table_find(struct queue *q, const struct segment *s, uint64_t of
 	return m;
 }
 
-struct message *table_add(struct queue *q, struct segment *s, uint64_t offset, const struct segment_record *r)
+struct message *table_add(
+    struct queue *q, struct segment *s, uint64_t offset, const struct segment_record *r)
 {
 	if (q->message_count >= q->hash_size)
 		table_grow(q);
@@ -114,7 +115,8 @@ struct message *table_add(struct queue *q, struct segment *s, uint64_t offset, c
 	return m;
 }
 
-void table_move(struct queue *q, struct message *m, struct segment *s, uint64_t offset, uint32_t bytes)
+void table_move(
+    struct queue *q, struct message *m, struct segment *s, uint64_t offset, uint32_t bytes)
 {
 	hash_remove(q, m);
 	m->segment->live--;

@@ -26,14 +26,16 @@ static int static_check(const void *conf_, struct kurir_arena *arena, struct kur
 			const char *why;
 			if (route_text_parse(p->values.items[k], &t, &why) < 0) {
 				*error = kurir_format(arena, "route \"%.*s\" of \"%.*s\" %s",
-				                      KURIR_ARG(kurir_str_part(p->values.items[k], 0, 80)),
-				                      KURIR_ARG(kurir_str_part(p->key, 0, 80)), why);
+				    KURIR_ARG(kurir_str_part(p->values.items[k], 0, 80)),
+				    KURIR_ARG(kurir_str_part(p->key, 0, 80)), why);
 				return -EINVAL;
 			}
 			bool name = !t.literal && p->values.count > 1;
 			if (name || (k > 0 && !kurir_str_equal(transport, t.transport))) {
-				*error = kurir_format(arena, "several routes of \"%.*s\" must be addresses of one"
-				                             " transport", KURIR_ARG(kurir_str_part(p->key, 0, 80)));
+				*error = kurir_format(arena,
+				    "several routes of \"%.*s\" must be addresses of one"
+				    " transport",
+				    KURIR_ARG(kurir_str_part(p->key, 0, 80)));
 				return -EINVAL;
 			}
 			transport = t.transport;
@@ -42,10 +44,12 @@ static int static_check(const void *conf_, struct kurir_arena *arena, struct kur
 	return 0;
 }
 
-static int pack_hop(const struct conf *conf, const struct kurir_pair *p, struct kurir_arena *arena,
-                    struct kurir_route *ret)
+static int pack_hop(const struct conf *conf, const struct kurir_pair *p,
+    struct kurir_arena *arena, struct kurir_route *ret)
 {
-	struct kurir_next_hop hop = { .tls = (uint8_t)conf->tls, .user = conf->user, .password = conf->password };
+	struct kurir_next_hop hop = {
+		.tls = (uint8_t)conf->tls, .user = conf->user, .password = conf->password
+	};
 	struct kurir_str *list = kurir_alloc(arena, (p->values.count + 1) * sizeof(*list));
 	for (size_t k = 0; k < p->values.count; k++) {
 		struct route_text t;
@@ -68,8 +72,8 @@ static int pack_hop(const struct conf *conf, const struct kurir_pair *p, struct 
 	return r;
 }
 
-KURIR_PARKS static int static_route(struct kurir_self *self, struct kurir_str address, kurir_time deadline,
-                                    struct kurir_arena *arena, struct kurir_route *ret)
+KURIR_PARKS static int static_route(struct kurir_self *self, struct kurir_str address,
+    kurir_time deadline, struct kurir_arena *arena, struct kurir_route *ret)
 {
 	const struct conf *conf = kurir_conf(self);
 	struct kurir_str domain =
@@ -79,9 +83,11 @@ KURIR_PARKS static int static_route(struct kurir_self *self, struct kurir_str ad
 		const struct kurir_pair *p = &conf->routes.items[i];
 		if (p->values.count == 0 || !route_text_matches(p->key, domain))
 			continue;
-		*ret = (struct kurir_route){ .kind = KURIR_ROUTE_TO, .destination = p->values.items[0] };
-		ret->why = kurir_format(arena, "\"%.*s\" is routed to %.*s", KURIR_ARG(kurir_str_part(p->key, 0, 80)),
-		                        KURIR_ARG(kurir_str_part(p->values.items[0], 0, 80)));
+		*ret = (struct kurir_route){ .kind = KURIR_ROUTE_TO,
+			.destination = p->values.items[0] };
+		ret->why = kurir_format(arena, "\"%.*s\" is routed to %.*s",
+		    KURIR_ARG(kurir_str_part(p->key, 0, 80)),
+		    KURIR_ARG(kurir_str_part(p->values.items[0], 0, 80)));
 		kurir_count(self, ROUTED, 1);
 		return pack_hop(conf, p, arena, ret);
 	}
@@ -94,10 +100,10 @@ KURIR_PARKS static int static_route(struct kurir_self *self, struct kurir_str ad
 static const char *const tls_choices[] = { "may", "never", "must", "verify", NULL };
 static const struct kurir_option options[] = {
 	KURIR_OPT_MAP("routes", struct conf, routes, NULL,
-	              "Domain, \".domain\" (what is below it) or \"*\", and where its mail goes; the first that"
-	              " matches."),
+	    "Domain, \".domain\" (what is below it) or \"*\", and where its mail goes; the first that"
+	    " matches."),
 	KURIR_OPT_CHOICE("tls", struct conf, tls, tls_choices, "may",
-	                 "Whether connections are encrypted; \"verify\" wants a trusted certificate as well."),
+	    "Whether connections are encrypted; \"verify\" wants a trusted certificate as well."),
 	KURIR_OPT_TEXT("user", struct conf, user, "", "Logs in with this name."),
 	KURIR_OPT_SECRET("password", struct conf, password, "", "The password of \"user\"."),
 	{ 0 },
@@ -106,6 +112,7 @@ static const char *const counters[] = { "routed", "passed", NULL };
 static const struct kurir_route_ops ops = { .size = sizeof(ops), .route = static_route };
 static const struct kurir_service services[] = { { "route", "static", &ops, 0 }, { 0 } };
 
-KURIR_MODULE(route_static, .version = "1.0", .summary = "Routes domains to the hosts that the configuration names",
-             .roles = KURIR_ROLE_QUEUE, .conf_size = sizeof(struct conf), .options = options,
-             .counters = counters, .services = services, .check = static_check);
+KURIR_MODULE(route_static, .version = "1.0",
+    .summary = "Routes domains to the hosts that the configuration names",
+    .roles = KURIR_ROLE_QUEUE, .conf_size = sizeof(struct conf), .options = options,
+    .counters = counters, .services = services, .check = static_check);

@@ -12,7 +12,7 @@ static bool is_address(int family, struct kurir_str s)
 {
 	char text[64];
 	unsigned char out[16];
-	if (s.len == 0 || s.len >= sizeof(text))
+	if (s.len == 0 || s.len >= sizeof(text) || memchr(s.ptr, 0, s.len) != NULL)
 		return false;
 	memcpy(text, s.ptr, s.len);
 	text[s.len] = '\0';
@@ -27,8 +27,8 @@ static bool is_name(struct kurir_str s)
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
-		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		              c == '_';
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    (c >= '0' && c <= '9') || c == '_';
 		if (!letter && c != '-' && c != '.')
 			return false;
 		if ((c == '.' || c == '-') && before == '.')
@@ -68,7 +68,8 @@ int route_text_parse(struct kurir_str s, struct route_text *ret, const char **re
 	if (kurir_str_starts(s, KURIR_STR("unix:/"))) {
 		if (!kurir_str_equal(t.transport, KURIR_STR("lmtp")) || s.len > 100 ||
 		    memchr(s.ptr, '\0', s.len) != NULL) {
-			*ret_error = "has a socket path, which only \"lmtp:\" takes, up to 95 bytes";
+			*ret_error =
+			    "has a socket path, which only \"lmtp:\" takes, up to 95 bytes";
 			return -EINVAL;
 		}
 		t.host = s;
@@ -96,7 +97,8 @@ int route_text_parse(struct kurir_str s, struct route_text *ret, const char **re
 			return -EINVAL;
 		}
 	}
-	if (rest.len > 0 && (rest.ptr[0] != ':' || parse_port(kurir_str_part(rest, 1, rest.len), &t.port) < 0)) {
+	if (rest.len > 0 &&
+	    (rest.ptr[0] != ':' || parse_port(kurir_str_part(rest, 1, rest.len), &t.port) < 0)) {
 		*ret_error = "ends with something that is no port from 1 to 65535";
 		return -EINVAL;
 	}
@@ -120,7 +122,7 @@ bool route_text_matches(struct kurir_str pattern, struct kurir_str domain)
 		return true;
 	if (pattern.len > 0 && pattern.ptr[0] == '.')
 		return domain.len > pattern.len &&
-		       kurir_str_equal_nocase(kurir_str_part(domain, domain.len - pattern.len, pattern.len),
-		                              pattern);
+		    kurir_str_equal_nocase(
+			kurir_str_part(domain, domain.len - pattern.len, pattern.len), pattern);
 	return kurir_str_equal_nocase(pattern, domain);
 }

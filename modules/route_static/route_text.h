@@ -6,8 +6,8 @@
 
 struct route_text {
 	struct kurir_str transport; /* "smtp", "lmtp" */
-	struct kurir_str host;	    /* a name, or an IP address without brackets, or "unix:/path" */
-	bool literal;		    /* host is an IP address or a path: nothing to look up */
+	struct kurir_str host; /* a name, or an IP address without brackets, or "unix:/path" */
+	bool literal;	       /* host is an IP address or a path: nothing to look up */
 	uint16_t port;
 };
 /* 0 or -EINVAL with *ret_error: what is wrong, as the end of a sentence. */
