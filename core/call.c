@@ -34,6 +34,7 @@ static struct kurir_arena *book_arena;
 static struct kurir_signal *book_changed;
 static struct kurir_group *call_group; /* handlers of the core's own endpoints */
 static unsigned calls_in, calls_out;
+static bool held; /* the instances are not started yet: what is for them waits */
 
 /* A call that runs here, for a channel or (channel NULL) for a fiber of this process. */
 struct call_in {
@@ -201,9 +202,17 @@ KURIR_PARKS static void call_run(void *arg)
 	struct kurir_incoming incoming = { .body = { in->body, in->length }, .fd = in->fd,
 		.key = in->key };
 	struct kurir_buf reply = KURIR_BUF(KURIR_CALL_MAX);
-	int r = -ENOENT;
+	int r = 0;
 
-	if (in->ops != NULL && in->ops->call != NULL)
+	while (r == 0 && held && in->owner != NULL && !in->owner->started)
+		r = kurir_signal_wait(book_signal(), KURIR_FOREVER);
+	if (r < 0 && in->fd >= 0)
+		(void)close(in->fd);
+	if (r == 0)
+		r = -ENOENT;
+	if (r == -ECANCELED)
+		;
+	else if (in->ops != NULL && in->ops->call != NULL)
 		r = in->ops->call(in->owner, &incoming, &reply);
 	else if (in->endpoint->call != NULL)
 		r = in->endpoint->call(&incoming, &reply);
@@ -253,6 +262,89 @@ static int call_begin(struct call_in *in, int fd)
 
 /* Frames. */
 
+/* Posts that wait: those to this process itself for the end of the round, as from a channel; others for
+ * their instance's start. */
+struct local_post {
+	struct local_post *next;
+	struct frame frame;
+	int fd;
+	char bytes[];
+};
+struct post_list {
+	struct local_post *first, **end;
+	unsigned count;
+};
+static struct post_list posts = { .end = &posts.first }, early = { .end = &early.first };
+
+/* Takes fd on success. */
+static int post_keep(struct post_list *l, const struct endpoint *e, uint64_t key, struct kurir_str body, int fd)
+{
+	struct local_post *p;
+
+	if (l->count >= POSTS_MAX)
+		return -EAGAIN;
+	p = malloc(sizeof(*p) + body.len + 1);
+	if (p == NULL)
+		return -EAGAIN;
+	memcpy(p->bytes, body.ptr, body.len);
+	p->bytes[body.len] = 0;
+	p->next = NULL;
+	p->frame = (struct frame){ .kind = FRAME_POST, .key = key, .name = e->name,
+		.body = { p->bytes, body.len } };
+	p->fd = fd;
+	*l->end = p;
+	l->end = &p->next;
+	l->count++;
+	return 0;
+}
+
+static void frame_post(const struct frame *f, int fd)
+{
+	const struct endpoint *e = endpoint_find(f->name, false);
+	const struct kurir_endpoint_ops *ops;
+	struct kurir_self *owner;
+	struct kurir_incoming incoming = { .body = f->body, .fd = fd, .key = f->key };
+
+	if (e != NULL && endpoint_local(e, &ops, &owner) >= 0) {
+		if (held && owner != NULL && !owner->started &&
+		    post_keep(&early, e, f->key, f->body, fd) >= 0)
+			return;
+		if (ops != NULL && ops->post != NULL) {
+			ops->post(owner, &incoming);
+			return;
+		}
+		if (ops == NULL && e->post != NULL) {
+			e->post(&incoming);
+			return;
+		}
+	}
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static void posts_replay(struct post_list *l)
+{
+	struct local_post *p = l->first;
+
+	*l = (struct post_list){ .end = &l->first };
+	while (p != NULL) {
+		struct local_post *next = p->next;
+
+		frame_post(&p->frame, p->fd);
+		free(p);
+		p = next;
+	}
+}
+
+void call_hold(bool on)
+{
+	held = on;
+	if (on)
+		return;
+	kurir_signal_raise(book_signal());
+	posts_replay(&early);
+}
+
 static void frame_call(struct channel *c, const struct frame *f, int fd)
 {
 	const struct endpoint *e = endpoint_find(f->name, false);
@@ -287,27 +379,6 @@ refuse:
 	if (fd >= 0)
 		(void)close(fd);
 	call_answer(c, f->id, r, KURIR_STR(""));
-}
-
-static void frame_post(const struct frame *f, int fd)
-{
-	const struct endpoint *e = endpoint_find(f->name, false);
-	const struct kurir_endpoint_ops *ops;
-	struct kurir_self *owner;
-	struct kurir_incoming incoming = { .body = f->body, .fd = fd, .key = f->key };
-
-	if (e != NULL && endpoint_local(e, &ops, &owner) >= 0) {
-		if (ops != NULL && ops->post != NULL) {
-			ops->post(owner, &incoming);
-			return;
-		}
-		if (ops == NULL && e->post != NULL) {
-			e->post(&incoming);
-			return;
-		}
-	}
-	if (fd >= 0)
-		(void)close(fd);
 }
 
 static void slot_free(struct channel *c, struct call_slot *s)
@@ -542,54 +613,23 @@ KURIR_PARKS int kurir_call(struct kurir_self *self, const struct kurir_request *
 	return r;
 }
 
-/* Posts to this process itself: at the end of the round, as from a channel. */
-struct local_post {
-	struct local_post *next;
-	struct frame frame;
-	int fd;
-	char bytes[];
-};
-static struct local_post *posts, **posts_end = &posts;
-static unsigned posts_count;
-
 static void posts_run(struct loop_task *t)
 {
-	struct local_post *p = posts;
-
 	(void)t;
-	posts = NULL;
-	posts_end = &posts;
-	posts_count = 0;
-	while (p != NULL) {
-		struct local_post *next = p->next;
-
-		frame_post(&p->frame, p->fd);
-		free(p);
-		p = next;
-	}
+	posts_replay(&posts);
 }
 
 static int post_local(const struct endpoint *e, const struct kurir_request *q)
 {
 	static struct loop_task task = { .run = posts_run };
-	struct local_post *p;
+	int fd = q->fd >= 0 ? fcntl(q->fd, F_DUPFD_CLOEXEC, 3) : -1;
+	int r = post_keep(&posts, e, q->key, q->body, fd);
 
-	if (posts_count >= POSTS_MAX)
-		return -EAGAIN;
-	p = malloc(sizeof(*p) + q->body.len + 1);
-	if (p == NULL)
-		return -EAGAIN;
-	memcpy(p->bytes, q->body.ptr, q->body.len);
-	p->bytes[q->body.len] = 0;
-	p->next = NULL;
-	p->frame = (struct frame){ .kind = FRAME_POST, .key = q->key, .name = e->name,
-		.body = { p->bytes, q->body.len } };
-	p->fd = q->fd >= 0 ? fcntl(q->fd, F_DUPFD_CLOEXEC, 3) : -1;
-	*posts_end = p;
-	posts_end = &p->next;
-	posts_count++;
-	loop_defer(&task);
-	return 0;
+	if (r < 0 && fd >= 0)
+		(void)close(fd);
+	if (r >= 0)
+		loop_defer(&task);
+	return r;
 }
 
 int kurir_post(struct kurir_self *self, const struct kurir_request *q)

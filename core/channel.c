@@ -16,6 +16,8 @@
 
 #define CONTAINER(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
+static struct channel *channels;
+
 int frame_parse(struct kurir_str in, struct frame *ret, size_t *ret_used)
 {
 	struct frame_head h;
@@ -51,6 +53,11 @@ void channel_unref(struct channel *c)
 	kurir_buf_free(&c->out);
 	kurir_buf_free(&c->in);
 	free(c->slots);
+	if (c->link != NULL) {
+		*c->link = c->next;
+		if (c->next != NULL)
+			c->next->link = c->link;
+	}
 	kurir_arena_free(c->arena);
 	free(c);
 }
@@ -341,6 +348,11 @@ struct channel *channel_new(int fd, const char *label)
 		c = NULL;
 		goto fail;
 	}
+	c->link = &channels;
+	c->next = channels;
+	if (channels != NULL)
+		channels->link = &c->next;
+	channels = c;
 	return c;
 fail:
 	(void)close(fd);
@@ -351,4 +363,16 @@ void channel_free(struct channel *c)
 {
 	if (c != NULL)
 		channel_down(c);
+}
+
+void channel_free_all(void)
+{
+	struct channel *c;
+
+	do {
+		c = channels;
+		while (c != NULL && c->down)
+			c = c->next;
+		channel_free(c);
+	} while (c != NULL);
 }

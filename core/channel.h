@@ -14,6 +14,9 @@ struct channel;
 struct channel *channel_new(int fd, const char *label);
 void channel_free(struct channel *); /* calls in flight fail with -ECONNRESET */
 
+/* At the end of the process: all that are left. */
+void channel_free_all(void);
+
 /* The process's address book: where role/index is reached; replaced when the supervisor says
  * so. */
 void channel_book_set(uint32_t role, unsigned index, unsigned count, struct channel *);

@@ -51,6 +51,7 @@ struct call_slot {
 };
 
 struct channel {
+	struct channel *next, **link; /* of all */
 	struct loop_fd fd;
 	struct loop_task flush, more;
 	unsigned refs;

@@ -139,6 +139,7 @@ KURIR_PARKS static int role_serve(void)
 	if (role_wait(ROLE_GO) < 0 || role.order >= ROLE_DRAIN)
 		return 0;
 	r = instance_start_all(roles_now);
+	call_hold(false);
 	if (r >= 0 && (roles_now & KURIR_ROLE_EDGE))
 		r = role_listen();
 	if (r >= 0 && (roles_now & KURIR_ROLE_CONTROL))
@@ -238,6 +239,7 @@ int role_live(void)
 	role.arena = kurir_arena_new("role");
 	role.ordered = kurir_signal_new(role.arena);
 	role_endpoints();
+	call_hold(true);
 	r = role_signals();
 	if (r >= 0 && !role.single)
 		r = role_control_begin();
@@ -254,6 +256,8 @@ int role_live(void)
 		return 1;
 	}
 	loop_run();
+	channel_free_all();
+	call_reset();
 	log_flush();
 	return role.status;
 }
