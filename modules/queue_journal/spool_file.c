@@ -45,12 +45,22 @@ int spool_file_create(struct spool_file *f, const char *suffix, uint64_t *ret_id
 			continue;
 		if (fd < 0)
 			return fd;
-		/* Whatever the umask is: the queue reads it. */
-		if (fchmod(fd, 0640) != 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		/* Whatever the umask is: the queue reads it.  And the queue may have taken the
+		 * newborn for litter before it was locked. */
+		struct stat st;
+		int r = 0;
+		do
+			r = flock(fd, LOCK_EX);
+		while (r != 0 && errno == EINTR);
+		if (r != 0 || fchmod(fd, 0640) != 0 || fstat(fd, &st) != 0) {
 			int err = -errno;
 			spool_io->close(fd);
 			spool_io->unlink(f->dir, name);
 			return err;
+		}
+		if (st.st_nlink == 0) {
+			spool_io->close(fd);
+			continue;
 		}
 		*ret_id = id;
 		return fd;
