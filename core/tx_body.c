@@ -206,7 +206,8 @@ static void tell_queued(struct kurir_tx *tx, const struct kurir_envelope *e, boo
 		f[n++] = (struct kurir_field){ "account", e->account };
 	if (tls.len > 0)
 		f[n++] = (struct kurir_field){ "tls", tls };
-	f[n++] = (struct kurir_field){ "verdict", kept ? KURIR_STR("accept") : KURIR_STR("discard") };
+	f[n++] =
+	    (struct kurir_field){ "verdict", kept ? KURIR_STR("accept") : KURIR_STR("discard") };
 	kurir_emit(NULL, KURIR_INFO, "message", f, n);
 }
 

@@ -21,6 +21,7 @@ struct kurir_spool {
 	struct kurir_self *self;
 	struct kurir_arena *arena;
 	struct kurir_buf body;
+	struct kurir_group *readers; /* fibers that feed read_back()'s streams */
 	int error;
 };
 
@@ -52,6 +53,8 @@ static int put(struct kurir_spool *s, struct kurir_str piece)
 
 static void drop(struct kurir_spool *s)
 {
+	if (s->readers != NULL)
+		kurir_group_end(s->readers);
 	kurir_buf_free(&s->body);
 	kurir_arena_free(s->arena);
 }
@@ -73,14 +76,14 @@ static void feed(void *arg)
 static int read_back(struct kurir_spool *s, struct kurir_stream **ret)
 {
 	struct feed *f = kurir_alloc(s->arena, sizeof(*f));
-	struct kurir_group *g;
 	int r = kurir_stream_pair(&f->to, ret);
 
 	if (r < 0)
 		return r;
 	f->text = kurir_buf_str(&s->body);
-	g = kurir_group_begin(s->self);
-	return kurir_group_go(g, "feed", feed, f);
+	if (s->readers == NULL)
+		s->readers = kurir_group_begin(s->self);
+	return kurir_group_go(s->readers, "feed", feed, f);
 }
 
 static int commit(struct kurir_spool *s, const struct kurir_envelope *e, kurir_time until)
@@ -96,6 +99,7 @@ static int commit(struct kurir_spool *s, const struct kurir_envelope *e, kurir_t
 		drop(s);
 		return -ENOSPC;
 	}
+	st->count++; /* drop() parks: the place is taken before */
 	*m = KURIR_BUF(BYTES_MAX + 65536);
 	(void)kurir_buf_printf(m, "from: <%.*s>\n", KURIR_ARG(e->sender));
 	for (i = 0; i < e->count; i++)
@@ -105,7 +109,6 @@ static int commit(struct kurir_spool *s, const struct kurir_envelope *e, kurir_t
 	(void)kurir_buf_printf(m, "flags: %u envid=%.*s account=%.*s\n\n", e->flags,
 	    KURIR_ARG(e->envid), KURIR_ARG(e->account));
 	(void)kurir_buf_add(m, kurir_buf_str(&s->body));
-	st->count++;
 	drop(s);
 	return 0;
 }

@@ -1,0 +1,176 @@
+/* hooks_fixed.c - says at each point what its configuration says, and rot-13s messages: for
+ * scenarios. */
+#include <kurir/smtp.h>
+#include <kurir/stream.h>
+
+#include <errno.h>
+
+static const char *const verdicts[] = { "next", "accept", "reject", "defer", "discard", "hangup",
+	"error", NULL };
+
+struct conf {
+	int at_connect, at_helo, at_auth, at_mail, at_rcpt, at_data, at_message, at_filter;
+	struct kurir_str reply, find;
+	bool rotate, header;
+	kurir_time wait;
+};
+
+#define POINT(n, m) \
+	KURIR_OPT_CHOICE(n, struct conf, m, verdicts, "next", "What is said at this point.")
+static const struct kurir_option options[] = {
+	POINT("connect", at_connect),
+	POINT("helo", at_helo),
+	POINT("auth", at_auth),
+	POINT("mail", at_mail),
+	POINT("rcpt", at_rcpt),
+	POINT("data", at_data),
+	POINT("message", at_message),
+	POINT("filter", at_filter),
+	KURIR_OPT_TEXT("reply", struct conf, reply, "", "The words of a refusal."),
+	KURIR_OPT_TEXT("find", struct conf, find, "", "A message with this is refused."),
+	KURIR_OPT_BOOL("rotate", struct conf, rotate, "false", "Rot-13 each message."),
+	KURIR_OPT_BOOL("header", struct conf, header, "false", "Add a header field at MAIL."),
+	KURIR_OPT_SPAN("wait", struct conf, wait, "0", "How long each decision takes."),
+	{ 0 },
+};
+
+static int say(struct kurir_self *self, struct kurir_conn *conn, int verdict)
+{
+	const struct conf *c = kurir_conf(self);
+	int r;
+
+	if (c->wait > 0) {
+		r = kurir_sleep(kurir_now() + c->wait);
+		if (r < 0)
+			return r;
+	}
+	if (verdict == 6)
+		return -EIO;
+	if (c->reply.len > 0 && (verdict == KURIR_REJECT || verdict == KURIR_DEFER))
+		(void)kurir_reply(
+		    conn, verdict == KURIR_REJECT ? 571 : 471, NULL, "%.*s", KURIR_ARG(c->reply));
+	return verdict;
+}
+
+static int at_connect(struct kurir_self *self, struct kurir_conn *conn)
+{
+	return say(self, conn, ((const struct conf *)kurir_conf(self))->at_connect);
+}
+
+static int at_helo(struct kurir_self *self, struct kurir_conn *conn, struct kurir_str name)
+{
+	(void)name;
+	return say(self, conn, ((const struct conf *)kurir_conf(self))->at_helo);
+}
+
+static int at_auth(struct kurir_self *self, struct kurir_conn *conn, struct kurir_str account)
+{
+	(void)account;
+	return say(self, conn, ((const struct conf *)kurir_conf(self))->at_auth);
+}
+
+static int at_mail(struct kurir_self *self, struct kurir_tx *tx, struct kurir_str sender)
+{
+	const struct conf *c = kurir_conf(self);
+
+	(void)sender;
+	if (c->header && kurir_header_add(tx, KURIR_STR("X-Fixed"), KURIR_STR("a\n b")) < 0)
+		return -EIO;
+	return say(self, kurir_tx_conn(tx), c->at_mail);
+}
+
+static int at_rcpt(struct kurir_self *self, struct kurir_tx *tx, struct kurir_rcpt *rcpt)
+{
+	(void)rcpt;
+	return say(self, kurir_tx_conn(tx), ((const struct conf *)kurir_conf(self))->at_rcpt);
+}
+
+static int at_data(struct kurir_self *self, struct kurir_tx *tx)
+{
+	return say(self, kurir_tx_conn(tx), ((const struct conf *)kurir_conf(self))->at_data);
+}
+
+struct rotor {
+	struct kurir_stream *from, *to;
+	int fail;
+};
+
+static void rotate(void *arg)
+{
+	struct rotor *r = arg;
+	char b[100];
+	ssize_t n, i;
+
+	while ((n = kurir_read(r->from, b, sizeof(b), KURIR_FOREVER)) > 0) {
+		for (i = 0; i < n; i++) {
+			char c = (char)(b[i] | 0x20);
+
+			if (c >= 'a' && c <= 'z')
+				b[i] = (char)(b[i] + (c < 'n' ? 13 : -13));
+		}
+		if (kurir_write(r->to, (struct kurir_str){ b, (size_t)n }) < 0)
+			break;
+	}
+	(void)kurir_flush(r->to, KURIR_FOREVER);
+	kurir_close(r->to);
+}
+
+static int at_filter(struct kurir_self *self, struct kurir_tx *tx, struct kurir_stream **body)
+{
+	const struct conf *c = kurir_conf(self);
+	struct rotor *r = kurir_alloc(kurir_tx_arena(tx), sizeof(*r));
+	struct kurir_stream *mine;
+	int e;
+
+	if (c->at_filter == 6)
+		return -EIO;
+	if (!c->rotate)
+		return 0;
+	r->from = *body;
+	e = kurir_stream_pair(&r->to, &mine);
+	if (e < 0)
+		return e;
+	*body = mine;
+	return kurir_group_go(kurir_group_begin(self), "rotate", rotate, r);
+}
+
+static int at_message(struct kurir_self *self, struct kurir_tx *tx, struct kurir_stream *body)
+{
+	const struct conf *c = kurir_conf(self);
+	struct kurir_str l;
+
+	while (c->find.len > 0 && kurir_readline(body, 10000, &l, KURIR_FOREVER) == 1)
+		if (kurir_str_starts(l, c->find))
+			return say(self, kurir_tx_conn(tx), KURIR_REJECT);
+	return say(self, kurir_tx_conn(tx), c->at_message);
+}
+
+static void at_done(struct kurir_self *self, struct kurir_tx *tx, int verdict)
+{
+	struct kurir_str id = kurir_tx_id(tx);
+
+	(void)kurir_log(self, KURIR_DEBUG, 0, "done with %.*s: %s", KURIR_ARG(id),
+	    kurir_verdict_name(verdict));
+}
+
+static void at_closed(struct kurir_self *self, struct kurir_conn *conn)
+{
+	(void)conn;
+	(void)kurir_log(self, KURIR_DEBUG, 0, "closed");
+}
+
+static const struct kurir_smtp_hooks hooks = { .size = sizeof(hooks),
+	.connect = at_connect,
+	.helo = at_helo,
+	.auth = at_auth,
+	.mail = at_mail,
+	.rcpt = at_rcpt,
+	.data = at_data,
+	.filter = at_filter,
+	.message = at_message,
+	.done = at_done,
+	.closed = at_closed };
+
+KURIR_MODULE(hooks_fixed, .version = "0", .summary = "decides what it is told to, for tests",
+    .caps = KURIR_CAP_BODY | KURIR_CAP_SPAWN, .roles = KURIR_ROLE_EDGE,
+    .conf_size = sizeof(struct conf), .options = options, .smtp = &hooks);
