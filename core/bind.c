@@ -96,7 +96,7 @@ bool bind_matches(struct kurir_str address, int fd)
 		return false;
 	if (want.ss_family == AF_UNIX)
 		return strcmp(((struct sockaddr_un *)&want)->sun_path,
-		              ((struct sockaddr_un *)&is)->sun_path) == 0;
+			   ((struct sockaddr_un *)&is)->sun_path) == 0;
 	bind_show(&want, &w);
 	bind_show(&is, &i);
 	return strcmp(w.ip, i.ip) == 0 && (w.port == 0 || w.port == i.port);
@@ -113,7 +113,8 @@ void bind_show(const struct sockaddr_storage *a, struct bind_peer *ret)
 		ret->port = ntohs(in4->sin_port);
 	} else if (a->ss_family == AF_INET6) {
 		if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-			(void)inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], ret->ip, sizeof(ret->ip));
+			(void)inet_ntop(
+			    AF_INET, &in6->sin6_addr.s6_addr[12], ret->ip, sizeof(ret->ip));
 		else
 			(void)inet_ntop(AF_INET6, &in6->sin6_addr, ret->ip, sizeof(ret->ip));
 		ret->port = ntohs(in6->sin6_port);

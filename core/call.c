@@ -138,7 +138,7 @@ unsigned call_waiting(void)
 }
 
 static int endpoint_local(const struct endpoint *e, const struct kurir_endpoint_ops **ret_ops,
-                          struct kurir_self **ret_owner)
+    struct kurir_self **ret_owner)
 {
 	*ret_ops = NULL;
 	*ret_owner = NULL;
@@ -199,8 +199,9 @@ static void call_in_free(struct call_in *in)
 KURIR_PARKS static void call_run(void *arg)
 {
 	struct call_in *in = arg;
-	struct kurir_incoming incoming = { .body = { in->body, in->length }, .fd = in->fd,
-		.key = in->key };
+	struct kurir_incoming incoming = {
+		.body = { in->body, in->length }, .fd = in->fd, .key = in->key
+	};
 	struct kurir_buf reply = KURIR_BUF(KURIR_CALL_MAX);
 	int r = 0;
 
@@ -262,7 +263,7 @@ static int call_begin(struct call_in *in, int fd)
 
 /* Frames. */
 
-/* Posts that wait: those to this process itself for the end of the round, as from a channel; others for
+/* Posts that wait: those to this process for the end of the round, as from a channel; others for
  * their instance's start. */
 struct local_post {
 	struct local_post *next;
@@ -277,7 +278,8 @@ struct post_list {
 static struct post_list posts = { .end = &posts.first }, early = { .end = &early.first };
 
 /* Takes fd on success. */
-static int post_keep(struct post_list *l, const struct endpoint *e, uint64_t key, struct kurir_str body, int fd)
+static int post_keep(
+    struct post_list *l, const struct endpoint *e, uint64_t key, struct kurir_str body, int fd)
 {
 	struct local_post *p;
 
@@ -289,8 +291,9 @@ static int post_keep(struct post_list *l, const struct endpoint *e, uint64_t key
 	memcpy(p->bytes, body.ptr, body.len);
 	p->bytes[body.len] = 0;
 	p->next = NULL;
-	p->frame = (struct frame){ .kind = FRAME_POST, .key = key, .name = e->name,
-		.body = { p->bytes, body.len } };
+	p->frame = (struct frame){
+		.kind = FRAME_POST, .key = key, .name = e->name, .body = { p->bytes, body.len }
+	};
 	p->fd = fd;
 	*l->end = p;
 	l->end = &p->next;
@@ -493,8 +496,8 @@ static int call_target(const struct endpoint *e, uint64_t key, unsigned *ret_slo
 }
 
 /* The channel, once it is there and has room. */
-KURIR_PARKS static int call_channel(const struct endpoint *e, uint64_t key, kurir_time until,
-                                    struct channel **ret)
+KURIR_PARKS static int call_channel(
+    const struct endpoint *e, uint64_t key, kurir_time until, struct channel **ret)
 {
 	unsigned slot = 0;
 
@@ -522,7 +525,7 @@ KURIR_PARKS static int call_channel(const struct endpoint *e, uint64_t key, kuri
 }
 
 KURIR_PARKS static int call_remote(const struct endpoint *e, const struct kurir_request *q,
-                                   kurir_time until, struct call_wait *w)
+    kurir_time until, struct call_wait *w)
 {
 	struct frame f = { .kind = FRAME_CALL, .key = q->key, .name = e->name, .body = q->body };
 	struct channel *c;
@@ -545,7 +548,8 @@ KURIR_PARKS static int call_remote(const struct endpoint *e, const struct kurir_
 	while (!w->done && r >= 0)
 		r = fiber_park(until);
 	if (!w->done) {
-		slot_free(c, &c->slots[id & 0xffffu]); /* looked up again: the table may have moved */
+		slot_free(
+		    c, &c->slots[id & 0xffffu]); /* looked up again: the table may have moved */
 		(void)channel_send(c, &(struct frame){ .kind = FRAME_CANCEL, .id = id }, -1);
 	}
 	channel_unref(c);
@@ -553,7 +557,7 @@ KURIR_PARKS static int call_remote(const struct endpoint *e, const struct kurir_
 }
 
 KURIR_PARKS static int call_local(const struct endpoint *e, const struct kurir_request *q,
-                                  kurir_time until, struct call_wait *w)
+    kurir_time until, struct call_wait *w)
 {
 	const struct kurir_endpoint_ops *ops;
 	struct kurir_self *owner;
@@ -587,8 +591,8 @@ KURIR_PARKS static int call_local(const struct endpoint *e, const struct kurir_r
 	return r;
 }
 
-KURIR_PARKS int kurir_call(struct kurir_self *self, const struct kurir_request *q, kurir_time until,
-                           struct kurir_arena *arena, struct kurir_str *ret_reply)
+KURIR_PARKS int kurir_call(struct kurir_self *self, const struct kurir_request *q,
+    kurir_time until, struct kurir_arena *arena, struct kurir_str *ret_reply)
 {
 	const struct endpoint *e = endpoint_find(kurir_str_of(q->endpoint), false);
 	struct call_wait w = { .fiber = fiber_self(), .arena = arena, .reply = KURIR_STR("") };

@@ -14,7 +14,7 @@
 #define READ_SIZE   ((size_t)128 << 10)
 #define READ_ROUNDS 8 /* then the others have their turn */
 
-#define CONTAINER(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define CONTAINER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 static struct channel *channels;
 
@@ -33,8 +33,11 @@ int frame_parse(struct kurir_str in, struct frame *ret, size_t *ret_used)
 		return -EBADMSG;
 	if (in.len < h.length)
 		return 0;
-	*ret = (struct frame){ .id = h.id, .kind = h.kind, .flags = h.flags,
-		.result = h.result, .key = h.key,
+	*ret = (struct frame){ .id = h.id,
+		.kind = h.kind,
+		.flags = h.flags,
+		.result = h.result,
+		.key = h.key,
 		.name = { in.ptr + sizeof(h), h.name },
 		.body = { in.ptr + sizeof(h) + h.name, h.length - sizeof(h) - h.name } };
 	*ret_used = h.length;
@@ -172,8 +175,12 @@ static void channel_flush_task(struct loop_task *t)
 
 int channel_send(struct channel *c, const struct frame *f, int fd)
 {
-	struct frame_head h = { .id = f->id, .kind = f->kind, .flags = fd >= 0 ? FRAME_FD : 0,
-		.name = (uint16_t)f->name.len, .result = f->result, .key = f->key };
+	struct frame_head h = { .id = f->id,
+		.kind = f->kind,
+		.flags = fd >= 0 ? FRAME_FD : 0,
+		.name = (uint16_t)f->name.len,
+		.result = f->result,
+		.key = f->key };
 	size_t length = sizeof(h) + f->name.len + f->body.len;
 
 	if (c->down)
@@ -221,7 +228,7 @@ static int channel_keep_fds(struct channel *c, struct msghdr *m)
 			}
 		}
 	}
-	/* Cut off because this process has too many: frames and descriptors would no longer match. */
+	/* Cut off, this process has too many: frames and descriptors no longer match. */
 	return (m->msg_flags & MSG_CTRUNC) ? -EMFILE : r;
 }
 
@@ -236,7 +243,8 @@ static int channel_parse(struct channel *c)
 		size_t length;
 		int fd = -1;
 
-		r = frame_parse((struct kurir_str){ c->in.ptr + used, c->in.len - used }, &f, &length);
+		r = frame_parse(
+		    (struct kurir_str){ c->in.ptr + used, c->in.len - used }, &f, &length);
 		if (r <= 0)
 			break;
 		if (f.flags & FRAME_FD) {
@@ -260,7 +268,9 @@ static ssize_t channel_receive(struct channel *c)
 		struct cmsghdr align;
 	} control;
 	struct iovec iov;
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+	struct msghdr m = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space) };
 	ssize_t n;
 	int r;
@@ -292,7 +302,7 @@ static void channel_read(struct channel *c)
 			n = -ECONNRESET;
 		if (n < 0 && n != -ECONNRESET)
 			(void)kurir_log(NULL, KURIR_ERROR, (int)n,
-			                "channel %s: unusable bytes, closing it", c->label);
+			    "channel %s: unusable bytes, closing it", c->label);
 		if (n < 0) {
 			channel_down(c);
 			return;

@@ -47,8 +47,8 @@ static struct kurir_str conn_new_id(struct kurir_arena *arena)
 	return kurir_copy(arena, (struct kurir_str){ text + n, sizeof(text) - n });
 }
 
-struct kurir_conn *conn_new(struct kurir_stream *stream, const struct conn_origin *from,
-                            struct kurir_str id)
+struct kurir_conn *conn_new(
+    struct kurir_stream *stream, const struct conn_origin *from, struct kurir_str id)
 {
 	struct kurir_arena *arena = kurir_arena_new("connection");
 	struct kurir_conn *c = kurir_alloc(arena, sizeof(*c));
@@ -174,7 +174,7 @@ enum kurir_tls_mode kurir_conn_tls_mode(struct kurir_conn *c)
 bool kurir_conn_encrypted(struct kurir_conn *c)
 {
 	return checked(c)->from.encrypted ||
-	       (c->stream != NULL && kurir_tls_summary(c->stream).len > 0);
+	    (c->stream != NULL && kurir_tls_summary(c->stream).len > 0);
 }
 
 struct kurir_str kurir_conn_account(struct kurir_conn *c)

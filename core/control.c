@@ -1,6 +1,6 @@
 /* control.c - the admin socket run/control: one JSON request a line, one JSON answer a line.
  *
- *   {"command": "queue", "args": ["list"]}    ->  {"text": "...", "data": ...} or {"error": "..."}
+ *   {"command": "queue", "args": ["list"]}    ->  {"text": "", "data": ...} or {"error": ""}
  *   {"command": "log", "args": ["-f"]}        ->  one event a line, until the client goes
  *
  * A command that is not built in goes to the endpoint "ctl." and its name.  Only the owner of the
@@ -37,7 +37,7 @@ static struct loop_fd door = { .fd = -1 };
 static struct sockaddr_un door_name;
 
 int control_parse(struct kurir_arena *arena, struct kurir_str line, struct control_request *ret,
-                  struct kurir_str *ret_error)
+    struct kurir_str *ret_error)
 {
 	json_error_t e;
 	json_t *top = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES, &e), *args, *v;
@@ -48,7 +48,8 @@ int control_parse(struct kurir_arena *arena, struct kurir_str line, struct contr
 	int r = -EINVAL;
 
 	if (top == NULL || command == NULL || strlen(command) > 64) {
-		*ret_error = KURIR_STR("a request is a line like {\"command\": \"status\", \"args\": []}");
+		*ret_error =
+		    KURIR_STR("a request is a line like {\"command\": \"status\", \"args\": []}");
 		goto out;
 	}
 	args = json_object_get(top, "args");
@@ -57,7 +58,8 @@ int control_parse(struct kurir_arena *arena, struct kurir_str line, struct contr
 		*ret_error = KURIR_STR("\"args\" must be an array of at most 64 texts");
 		goto out;
 	}
-	json_array_foreach (args, i, v) {
+	json_array_foreach(args, i, v)
+	{
 		if (!json_is_string(v)) {
 			*ret_error = KURIR_STR("\"args\" must be an array of at most 64 texts");
 			goto out;
@@ -95,7 +97,8 @@ KURIR_PARKS static int control_error(struct kurir_stream *s, struct kurir_str se
 {
 	json_t *v = json_pack("{s:s%}", "error", sentence.ptr, sentence.len);
 	char *text = v != NULL ? json_dumps(v, JSON_COMPACT) : NULL;
-	int r = control_say(s, text != NULL ? kurir_str_of(text) : KURIR_STR("{\"error\": \"?\"}"));
+	int r =
+	    control_say(s, text != NULL ? kurir_str_of(text) : KURIR_STR("{\"error\": \"?\"}"));
 
 	free(text);
 	json_decref(v);
@@ -129,17 +132,18 @@ KURIR_PARKS static int control_route(struct kurir_stream *s, const struct contro
 	int r;
 
 	r = kurir_call(NULL,
-	               &(struct kurir_request){ .endpoint = name.ptr, .body = q->body, .fd = -1 },
-	               kurir_now() + (slow ? RELOAD_TIME : CALL_TIME), arena, &reply);
+	    &(struct kurir_request){ .endpoint = name.ptr, .body = q->body, .fd = -1 },
+	    kurir_now() + (slow ? RELOAD_TIME : CALL_TIME), arena, &reply);
 	if (r >= 0 && reply.len > 0)
 		return control_say(s, reply);
 	if (r == -ENOENT)
-		return control_error(s, kurir_format(arena, "there is no command \"%.*s\"",
-		                                     KURIR_ARG(q->command)));
+		return control_error(s,
+		    kurir_format(arena, "there is no command \"%.*s\"", KURIR_ARG(q->command)));
 	if (r == -ETIMEDOUT)
 		return control_error(s, KURIR_STR("no answer came in time"));
-	return control_error(s, kurir_format(arena, "the command failed: %s",
-	                                     r < 0 ? strerror(-r) : "it gave no answer"));
+	return control_error(s,
+	    kurir_format(
+		arena, "the command failed: %s", r < 0 ? strerror(-r) : "it gave no answer"));
 }
 
 KURIR_PARKS static void control_client(void *arg)
@@ -198,12 +202,13 @@ KURIR_PARKS int control_start(void)
 	struct kurir_str run = role_plan()->conf.run;
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	struct kurir_str path = kurir_format(kurir_scratch(), "%.*s/control", KURIR_ARG(run));
-	struct kurir_str fresh = kurir_format(kurir_scratch(), "%.*s.%d", KURIR_ARG(path), (int)getpid());
+	struct kurir_str fresh =
+	    kurir_format(kurir_scratch(), "%.*s.%d", KURIR_ARG(path), (int)getpid());
 	int r;
 
 	if (fresh.len >= sizeof(un.sun_path))
-		return kurir_log(NULL, KURIR_ERROR, -ENAMETOOLONG, "the path %.*s is too long for a socket",
-		                 KURIR_ARG(path));
+		return kurir_log(NULL, KURIR_ERROR, -ENAMETOOLONG,
+		    "the path %.*s is too long for a socket", KURIR_ARG(path));
 	door_name = un;
 	memcpy(door_name.sun_path, path.ptr, path.len);
 	memcpy(un.sun_path, fresh.ptr, fresh.len);
@@ -216,7 +221,7 @@ KURIR_PARKS int control_start(void)
 	    chmod(un.sun_path, 0660) < 0 || listen(door.fd, 16) < 0 ||
 	    rename(un.sun_path, door_name.sun_path) < 0)
 		return kurir_log(NULL, KURIR_ERROR, -errno, "cannot open the control socket %.*s",
-		                 KURIR_ARG(path));
+		    KURIR_ARG(path));
 	r = loop_fd_add(&door, EPOLLIN | EPOLLET);
 	return r < 0 ? kurir_log(NULL, KURIR_ERROR, r, "cannot watch the control socket") : 0;
 }

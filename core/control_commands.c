@@ -1,4 +1,4 @@
-/* control_commands.c - the commands of the core itself: status, modules, reload, stop, counters, explain. */
+/* control_commands.c - the core's own commands: status, modules, reload, stop, explain. */
 #include "channel.h"
 #include "call.h"
 #include "conn.h"
@@ -50,9 +50,9 @@ static int peek_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 
 	(void)in;
 	r = kurir_buf_printf(reply,
-	                     "{\"connections\": %u, \"fibers\": %u, \"fibers-peak\": %u, "
-	                     "\"calls-in\": %u, \"calls-out\": %u, \"counters\": ",
-	                     conn_count(), c.running, c.peak, call_busy(), call_waiting());
+	    "{\"connections\": %u, \"fibers\": %u, \"fibers-peak\": %u, "
+	    "\"calls-in\": %u, \"calls-out\": %u, \"counters\": ",
+	    conn_count(), c.running, c.peak, call_busy(), call_waiting());
 	if (r >= 0)
 		r = count_json(reply);
 	return r < 0 ? r : kurir_buf_printf(reply, "}");
@@ -65,8 +65,9 @@ static const char *const peek_names[CONF_ROLES] = { "peek.edge", "peek.queue", "
 KURIR_PARKS static json_t *peek(unsigned bit, unsigned index)
 {
 	struct kurir_str answer;
-	struct kurir_request q = { .endpoint = peek_names[bit], .key = index, .fd = -1,
-		.body = KURIR_STR("") };
+	struct kurir_request q = {
+		.endpoint = peek_names[bit], .key = index, .fd = -1, .body = KURIR_STR("")
+	};
 
 	if (kurir_call(NULL, &q, kurir_now() + ASK_TIME, kurir_scratch(), &answer) < 0)
 		return NULL;
@@ -105,19 +106,20 @@ KURIR_PARKS static int status_called(const struct kurir_incoming *in, struct kur
 	if (top == NULL)
 		return reply_error(reply, "the supervisor does not answer");
 	list = json_object_get(top, "processes");
-	(void)kurir_buf_printf(&text, "%-12s %8s %-9s %5s %9s %11s\n", "process", "pid", "state", "gen",
-	                       "restarts", "connections");
-	json_array_foreach (list, i, p) {
+	(void)kurir_buf_printf(&text, "%-12s %8s %-9s %5s %9s %11s\n", "process", "pid", "state",
+	    "gen", "restarts", "connections");
+	json_array_foreach(list, i, p)
+	{
 		uint32_t bit = conf_role_bit(kurir_str_of(member(p, "role")));
 		json_t *facts = NULL;
 
 		if (number(p, "generation") == newest || newest == 0)
-			facts = peek(bit != 0 ? (unsigned)__builtin_ctz(bit) : 7, (unsigned)number(p, "index"));
+			facts = peek(bit != 0 ? (unsigned)__builtin_ctz(bit) : 7,
+			    (unsigned)number(p, "index"));
 		(void)kurir_buf_printf(&text, "%-9s %2lld %8lld %-9s %5lld %9lld %11lld\n",
-		                       member(p, "role"), (long long)number(p, "index"),
-		                       (long long)number(p, "pid"), member(p, "state"),
-		                       (long long)number(p, "generation"), (long long)number(p, "restarts"),
-		                       (long long)number(facts, "connections"));
+		    member(p, "role"), (long long)number(p, "index"), (long long)number(p, "pid"),
+		    member(p, "state"), (long long)number(p, "generation"),
+		    (long long)number(p, "restarts"), (long long)number(facts, "connections"));
 		if (facts != NULL)
 			json_object_set_new(p, "facts", facts);
 	}
@@ -126,31 +128,32 @@ KURIR_PARKS static int status_called(const struct kurir_incoming *in, struct kur
 
 KURIR_PARKS static int counters_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	json_t *top = ask_supervisor(KURIR_STR("status"), ASK_TIME), *sum = json_object(), *p, *c, *v;
+	json_t *top = ask_supervisor(KURIR_STR("status"), ASK_TIME), *sum = json_object(), *p, *c,
+	       *v;
 	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX);
 	const char *owner, *name;
 	size_t i;
 
 	(void)in;
-	json_array_foreach (json_object_get(top, "processes"), i, p) {
+	json_array_foreach(json_object_get(top, "processes"), i, p)
+	{
 		uint32_t bit = conf_role_bit(kurir_str_of(member(p, "role")));
-		json_t *facts = peek(bit != 0 ? (unsigned)__builtin_ctz(bit) : 7, (unsigned)number(p, "index"));
+		json_t *facts = peek(
+		    bit != 0 ? (unsigned)__builtin_ctz(bit) : 7, (unsigned)number(p, "index"));
 
-		json_object_foreach (json_object_get(facts, "counters"), owner, c) {
+		json_object_foreach(json_object_get(facts, "counters"), owner, c)
+		{
 			json_t *to = json_object_get(sum, owner);
 
 			if (to == NULL)
 				json_object_set_new(sum, owner, to = json_object());
-			json_object_foreach (c, name, v)
-				json_object_set_new(to, name,
-				                    json_integer(json_integer_value(v) + number(to, name)));
+			json_object_foreach(c, name, v) json_object_set_new(
+			    to, name, json_integer(json_integer_value(v) + number(to, name)));
 		}
 		json_decref(facts);
 	}
-	json_object_foreach (sum, owner, c)
-		json_object_foreach (c, name, v)
-			(void)kurir_buf_printf(&text, "%s.%s %lld\n", owner, name,
-			                       (long long)json_integer_value(v));
+	json_object_foreach(sum, owner, c) json_object_foreach(c, name, v)(void) kurir_buf_printf(
+	    &text, "%s.%s %lld\n", owner, name, (long long)json_integer_value(v));
 	json_decref(top);
 	return reply_both(reply, &text, sum);
 }
@@ -161,8 +164,8 @@ static void put_names(struct kurir_buf *b, json_t *list)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach (list, i, v)
-		(void)kurir_buf_printf(&line, "%s%s", i > 0 ? "," : "", json_string_value(v));
+	json_array_foreach(list, i, v)(void)
+	    kurir_buf_printf(&line, "%s%s", i > 0 ? "," : "", json_string_value(v));
 	(void)kurir_buf_printf(b, " %-28s", line.len > 0 ? line.ptr : "-");
 	kurir_buf_free(&line);
 }
@@ -180,12 +183,13 @@ KURIR_PARKS static int modules_called(const struct kurir_incoming *in, struct ku
 		return reply_error(reply, "the supervisor does not answer");
 	}
 	(void)kurir_buf_printf(&text, "%-24s %-28s %s\n", "instance", "roles", "capabilities");
-	json_array_foreach (list, i, m) {
+	json_array_foreach(list, i, m)
+	{
 		(void)kurir_buf_printf(&text, "%-24s", member(m, "name"));
 		put_names(&text, json_object_get(m, "roles"));
 		put_names(&text, json_object_get(m, "capabilities"));
 		(void)kurir_buf_printf(&text, "%s\n",
-		                       json_is_true(json_object_get(m, "loaded")) ? "" : " could not be loaded");
+		    json_is_true(json_object_get(m, "loaded")) ? "" : " could not be loaded");
 	}
 	json_incref(list);
 	json_decref(top);
@@ -226,9 +230,11 @@ KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct ku
 	if (what != NULL && *what != 0)
 		r = history_explain(kurir_str_of(what), &text, &events);
 	if (r == -EINVAL)
-		r = reply_error(reply, "explain needs the id of a message, a connection or a queue entry, or an address");
+		r = reply_error(reply,
+		    "explain needs an id of a message, a connection or a recipient, or an address");
 	else if (r == -ENOENT)
-		r = reply_error(reply, "nothing is known about that: the history begins later, or it never came here");
+		r = reply_error(
+		    reply, "nothing is known about that: it never came here, or too long ago");
 	else
 		r = reply_both(reply, &text, events);
 	json_decref(q);

@@ -20,8 +20,17 @@ static const char usage[] =
     "  --single           one process instead of one a role, for trying things\n"
     "  --version, --help\n";
 
-enum { OPT_CHECK = 256, OPT_PLAN, OPT_SCHEMA, OPT_DESCRIBE, OPT_SINGLE, OPT_ROLE, OPT_INDEX,
-       OPT_VERSION, OPT_HELP };
+enum {
+	OPT_CHECK = 256,
+	OPT_PLAN,
+	OPT_SCHEMA,
+	OPT_DESCRIBE,
+	OPT_SINGLE,
+	OPT_ROLE,
+	OPT_INDEX,
+	OPT_VERSION,
+	OPT_HELP
+};
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "check", no_argument, NULL, OPT_CHECK },
@@ -29,7 +38,7 @@ static const struct option options[] = {
 	{ "schema", no_argument, NULL, OPT_SCHEMA },
 	{ "describe", required_argument, NULL, OPT_DESCRIBE },
 	{ "single", no_argument, NULL, OPT_SINGLE },
-	{ "role", required_argument, NULL, OPT_ROLE },   /* the supervisor's own */
+	{ "role", required_argument, NULL, OPT_ROLE },	 /* the supervisor's own */
 	{ "index", required_argument, NULL, OPT_INDEX }, /* likewise */
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -53,13 +62,15 @@ static int daemon_run(int what, const char *file, bool given, const char *name, 
 	case OPT_SCHEMA:
 		return conf_main_schema(given ? file : NULL, STDOUT_FILENO, STDERR_FILENO);
 	case OPT_DESCRIBE:
-		return conf_main_describe(given ? file : NULL, name, STDOUT_FILENO, STDERR_FILENO);
+		return conf_main_describe(
+		    given ? file : NULL, name, STDOUT_FILENO, STDERR_FILENO);
 	case OPT_SINGLE:
 		return role_run_single(file);
 	case OPT_ROLE:
 		bit = conf_role_bit(kurir_str_of(name));
 		if (bit == 0)
-			return say(STDERR_FILENO, "kurird: --role is for the supervisor's own use\n", 2);
+			return say(
+			    STDERR_FILENO, "kurird: --role is for the supervisor's own use\n", 2);
 		return role_run(bit, (unsigned)index);
 	default:
 		return supervisor_run(file);

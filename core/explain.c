@@ -2,6 +2,7 @@
  * First the lines that have what was asked as a value; they lead to the ids of messages and
  * connections; then all lines of those. */
 #include "history_private.h"
+#include "quote.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define IDS_MAX	   64	/* messages and connections of one story */
+#define IDS_MAX	   64 /* messages and connections of one story */
 #define EVENTS_MAX 2000
 
 struct story {
@@ -93,8 +94,8 @@ static void story_take(struct story *t, struct kurir_str line)
 	json_decref(v);
 }
 
-static void each_line(struct story *t, const char *text, size_t n,
-                      void (*fn)(struct story *, struct kurir_str))
+static void each_line(
+    struct story *t, const char *text, size_t n, void (*fn)(struct story *, struct kurir_str))
 {
 	while (n > 0) {
 		const char *end = memchr(text, '\n', n);
@@ -144,14 +145,16 @@ static void tell(const json_t *v, struct kurir_buf *text)
 	(void)gmtime_r(&seconds, &tm);
 	(void)strftime(at, sizeof(at), "%Y-%m-%d %H:%M:%S", &tm);
 	(void)kurir_buf_printf(text, "%s.%03dZ %-9s", at, (int)(ms % 1000), member(v, "event"));
-	json_object_foreach ((json_t *)(uintptr_t)v, name, value) {
+	json_object_foreach((json_t *)(uintptr_t)v, name, value)
+	{
 		const char *s = json_string_value(value);
 
-		if (s == NULL || *s == 0 || strcmp(name, "event") == 0 || strcmp(name, "role") == 0)
+		if (s == NULL || *s == 0 || strcmp(name, "event") == 0 ||
+		    strcmp(name, "role") == 0)
 			continue;
 		if (strpbrk(s, " \"\\=") != NULL) {
 			(void)kurir_buf_printf(text, " %s=", name);
-			history_put_json(text, kurir_str_of(s));
+			quote_json(text, kurir_str_of(s));
 		} else {
 			(void)kurir_buf_printf(text, " %s=%s", name, s);
 		}
@@ -168,13 +171,12 @@ int history_explain(struct kurir_str what, struct kurir_buf *text, json_t **ret_
 
 	while (what.len > 1 && what.ptr[0] == '<' && what.ptr[what.len - 1] == '>')
 		what = kurir_str_part(what, 1, what.len - 2);
-	history_put_json(&needle, what);
+	quote_json(&needle, what);
 	t.needle = kurir_buf_str(&needle);
 	history_flush();
 	each_file(&t, story_seek);
 	each_file(&t, story_take);
-	json_array_foreach (t.events, i, v)
-		tell(v, text);
+	json_array_foreach(t.events, i, v) tell(v, text);
 	kurir_buf_free(&needle);
 	kurir_arena_free(t.arena);
 	if (json_array_size(t.events) == 0) {

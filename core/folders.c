@@ -29,7 +29,7 @@ static int folder_owner(const struct conf *c, uint32_t roles, int fd)
 
 /* mkdir -p; only the last one is given away. */
 static int folder_make(const struct conf *c, struct kurir_arena *arena, struct kurir_str path,
-                       uint32_t roles, mode_t mode)
+    uint32_t roles, mode_t mode)
 {
 	char *p = (char *)(uintptr_t)kurir_copy(arena, path).ptr;
 	int fd, r = 0;
@@ -63,18 +63,19 @@ int role_make_folders(const struct plan *p)
 
 	for (size_t i = 0; i < p->path_count && r == 0; i++) {
 		path = p->paths[i].path;
-		/* An administrator's own folder is made when it is missing, and else left alone. */
+		/* A folder that an option names is made when it is missing, else left alone. */
 		if (!p->paths[i].make && (p->paths[i].write == 0 || access(path.ptr, F_OK) == 0))
 			continue;
-		r = folder_make(c, arena, path, p->paths[i].write ? p->paths[i].write : p->paths[i].read,
-		                FOLDER_MODE);
+		r = folder_make(c, arena, path,
+		    p->paths[i].write ? p->paths[i].write : p->paths[i].read, FOLDER_MODE);
 	}
 	if (r == 0) {
 		path = kurir_format(arena, "%.*s/history", KURIR_ARG(c->state));
 		r = folder_make(c, arena, path, KURIR_ROLE_CONTROL, FOLDER_MODE);
 	}
 	if (r < 0)
-		r = kurir_log(NULL, KURIR_ERROR, r, "cannot make the folder %.*s", KURIR_ARG(path));
+		r = kurir_log(
+		    NULL, KURIR_ERROR, r, "cannot make the folder %.*s", KURIR_ARG(path));
 	kurir_arena_free(arena);
 	return r;
 }

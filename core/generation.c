@@ -47,12 +47,12 @@ static int generation_listen(struct generation *g, struct kurir_buf *why)
 			if (fd < 0)
 				r = bind_listen(a, l->backlog, &fd);
 			if (r < 0) {
-				(void)kurir_buf_printf(why, "cannot listen on %.*s (listener \"%.*s\"): %s",
-				                       KURIR_ARG(a), KURIR_ARG(l->name),
-				                       r == -EACCES ? "only root may use ports below 1024"
-				                       : r == -EADDRINUSE
-				                           ? "another program uses that port"
-				                           : strerror(-r));
+				(void)kurir_buf_printf(why,
+				    "cannot listen on %.*s (listener \"%.*s\"): %s", KURIR_ARG(a),
+				    KURIR_ARG(l->name),
+				    r == -EACCES	   ? "only root may use ports below 1024"
+					: r == -EADDRINUSE ? "another program uses that port"
+							   : strerror(-r));
 				return r;
 			}
 			g->listeners[g->listener_count++] = fd;
@@ -70,7 +70,8 @@ static void generation_add(struct generation *g, uint32_t bit, unsigned index, u
 	p->index = index;
 	p->count = count;
 	p->control.fd = -1;
-	(void)snprintf(p->name, sizeof(p->name), "%s-%u", conf_role_names[__builtin_ctz(bit)], index);
+	(void)snprintf(
+	    p->name, sizeof(p->name), "%s-%u", conf_role_names[__builtin_ctz(bit)], index);
 	while (*end != NULL)
 		end = &(*end)->next;
 	*end = p;

@@ -50,8 +50,8 @@ void supervisor_child(pid_t, int status);
 void supervisor_exited(struct process *, int status);
 void supervisor_command(struct process *, int64_t id, struct kurir_str command);
 
-/* Takes the plan: binds what is new, makes the folders.  0, or -errno after one sentence in *ret_why (arena of the
- * generation or static); then the plan is freed and nothing is left. */
+/* Takes the plan: binds what is new, makes the folders.  0, or -errno and one sentence; then the
+ * plan is freed and nothing is left. */
 int generation_new(struct plan *, struct kurir_buf *why, struct generation **ret);
 void generation_free(struct generation *); /* its processes are gone */
 void generation_start(struct generation *);

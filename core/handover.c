@@ -51,7 +51,7 @@ static int pack_text(struct kurir_buf *b, struct kurir_str s, int r)
 /* text ticket, id, peer, local, listener, protocol, pipeline, account, state, input; u32 peer
  * port; u8 tls mode, encrypted */
 static int handover_pack(struct kurir_conn *c, struct kurir_str ticket, struct kurir_str state,
-                         struct kurir_str input, struct kurir_buf *b)
+    struct kurir_str input, struct kurir_buf *b)
 {
 	int r = pack_text(b, ticket, 0);
 
@@ -74,25 +74,24 @@ static int handover_pack(struct kurir_conn *c, struct kurir_str ticket, struct k
 }
 
 KURIR_PARKS static int handover_call(struct kurir_conn *c, struct kurir_str ticket,
-                                     struct kurir_str state, struct kurir_str input, int fd,
-                                     kurir_time until)
+    struct kurir_str state, struct kurir_str input, int fd, kurir_time until)
 {
 	struct kurir_buf b = KURIR_BUF(KURIR_CALL_MAX);
 	int r = handover_pack(c, ticket, state, input, &b);
 
 	if (r >= 0)
 		r = kurir_call(NULL,
-		               &(struct kurir_request){ .endpoint = "conn.resume",
-		                                        .key = kurir_str_hash(c->account),
-		                                        .body = kurir_buf_str(&b),
-		                                        .fd = fd },
-		               until, NULL, NULL);
+		    &(struct kurir_request){ .endpoint = "conn.resume",
+			.key = kurir_str_hash(c->account),
+			.body = kurir_buf_str(&b),
+			.fd = fd },
+		    until, NULL, NULL);
 	kurir_buf_free(&b);
 	return r;
 }
 
-KURIR_PARKS static int handover_plain(struct kurir_conn *c, struct kurir_str ticket,
-                                      struct kurir_str state, kurir_time until)
+KURIR_PARKS static int handover_plain(
+    struct kurir_conn *c, struct kurir_str ticket, struct kurir_str state, kurir_time until)
 {
 	struct kurir_str input = KURIR_STR("");
 	int r;
@@ -109,8 +108,8 @@ KURIR_PARKS static int handover_plain(struct kurir_conn *c, struct kurir_str tic
 	return 0;
 }
 
-KURIR_PARKS static int handover_carry(struct kurir_conn *c, struct kurir_str ticket,
-                                      struct kurir_str state, kurir_time until)
+KURIR_PARKS static int handover_carry(
+    struct kurir_conn *c, struct kurir_str ticket, struct kurir_str state, kurir_time until)
 {
 	struct pump in = { .from = c->stream }, out = { .to = c->stream };
 	struct kurir_stream *inner;
@@ -141,8 +140,8 @@ KURIR_PARKS static int handover_carry(struct kurir_conn *c, struct kurir_str tic
 	return 0;
 }
 
-KURIR_PARKS int kurir_conn_handover(struct kurir_conn *c, struct kurir_str ticket,
-                                    struct kurir_str state, kurir_time until)
+KURIR_PARKS int kurir_conn_handover(
+    struct kurir_conn *c, struct kurir_str ticket, struct kurir_str state, kurir_time until)
 {
 	int r;
 
@@ -154,7 +153,7 @@ KURIR_PARKS int kurir_conn_handover(struct kurir_conn *c, struct kurir_str ticke
 	if (r < 0)
 		return r;
 	return stream_fd(c->stream) >= 0 ? handover_plain(c, ticket, state, until)
-	                                 : handover_carry(c, ticket, state, until);
+					 : handover_carry(c, ticket, state, until);
 }
 
 /* Access. */
@@ -183,8 +182,8 @@ static struct kurir_str unpack(struct kurir_reader *rd)
 }
 
 /* Takes fd. */
-static int resume_begin(const struct conn_origin *from, struct kurir_str id, struct kurir_str account,
-                        struct kurir_str state, struct kurir_str input, int fd)
+static int resume_begin(const struct conn_origin *from, struct kurir_str id,
+    struct kurir_str account, struct kurir_str state, struct kurir_str input, int fd)
 {
 	struct kurir_stream *stream;
 	struct resumed *s;
@@ -236,7 +235,8 @@ KURIR_PARKS static int resume_called(const struct kurir_incoming *in, struct kur
 	r = rd.error < 0 || in->fd < 0 || from.tls > KURIR_TLS_IMPLICIT ? -EBADMSG : 0;
 	/* What the edge says the account is only chose the process. */
 	if (r >= 0)
-		r = ticket_redeem(ticket, from.protocol, kurir_now() + REDEEM_TIME, kurir_scratch(), &account);
+		r = ticket_redeem(
+		    ticket, from.protocol, kurir_now() + REDEEM_TIME, kurir_scratch(), &account);
 	if (r < 0) {
 		if (in->fd >= 0)
 			(void)close(in->fd);

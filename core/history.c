@@ -4,6 +4,7 @@
 #include "event.h"
 #include "history_private.h"
 #include "loop.h"
+#include "quote.h"
 #include "role.h"
 
 #include <errno.h>
@@ -32,34 +33,14 @@ static void trouble(const char *what)
 {
 	if (!complained)
 		(void)kurir_log(NULL, KURIR_WARN, -errno,
-		                "cannot %s the event history, going on without it", what);
+		    "cannot %s the event history, going on without it", what);
 	complained = true;
-}
-
-void history_put_json(struct kurir_buf *b, struct kurir_str s)
-{
-	size_t from = 0;
-
-	(void)kurir_buf_add(b, KURIR_STR("\""));
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.ptr[i];
-		bool plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-
-		if (plain)
-			continue;
-		(void)kurir_buf_add(b, kurir_str_part(s, from, i - from));
-		from = i + 1;
-		/* Bytes above 127 are kept as they were if they are read as Latin-1: no peer can break a line. */
-		(void)kurir_buf_printf(b, "\\u%04x", c);
-	}
-	(void)kurir_buf_add(b, kurir_str_part(s, from, s.len));
-	(void)kurir_buf_add(b, KURIR_STR("\""));
 }
 
 static void put_member(struct kurir_buf *b, const char *name, struct kurir_str value)
 {
 	(void)kurir_buf_printf(b, ",\"%s\":", name);
-	history_put_json(b, value);
+	quote_json(b, value);
 }
 
 static void history_turn(void)
@@ -88,9 +69,11 @@ static void history_write(void)
 		if (history.fd < 0) {
 			struct stat st;
 
-			history.fd = openat(history.folder, "events", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-			                    0640);
-			history.size = history.fd >= 0 && fstat(history.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+			history.fd = openat(history.folder, "events",
+			    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+			history.size = history.fd >= 0 && fstat(history.fd, &st) == 0
+			    ? (uint64_t)st.st_size
+			    : 0;
 		}
 		if (history.fd < 0)
 			trouble("open");
@@ -120,9 +103,9 @@ void history_line(const struct event *e, struct kurir_buf *b)
 		put_member(b, "conn", e->session);
 	for (size_t i = 0; i < e->count; i++) {
 		(void)kurir_buf_add(b, KURIR_STR(","));
-		history_put_json(b, e->fields[i].name);
+		quote_json(b, e->fields[i].name);
 		(void)kurir_buf_add(b, KURIR_STR(":"));
-		history_put_json(b, e->fields[i].value);
+		quote_json(b, e->fields[i].value);
 	}
 	(void)kurir_buf_add(b, KURIR_STR("}"));
 }

@@ -14,9 +14,10 @@ void history_event(const struct kurir_incoming *); /* the endpoint "event" */
 /* Followers: lines that came since *at, one a call; false when there is none (now). */
 uint64_t history_newest(void);
 bool history_next(uint64_t *at, struct kurir_arena *, struct kurir_str *ret_line);
-int history_wait(uint64_t at, kurir_time) KURIR_PARKS; /* 0: there is something; -ETIMEDOUT, -ECANCELED */
+int history_wait(uint64_t at, kurir_time)
+    KURIR_PARKS; /* 0: there is something; -ETIMEDOUT, -ECANCELED */
 
-/* All that is known about an id or address, as text and as an array of events.  -ENOENT: nothing. */
+/* All that is known about an id or address, as text and as an array of events; or -ENOENT. */
 int history_explain(struct kurir_str what, struct kurir_buf *text, json_t **ret_events);
 
 #endif

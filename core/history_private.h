@@ -16,6 +16,5 @@ extern struct history history;
 
 void history_flush(void); /* so that the files have everything */
 void history_line(const struct event *, struct kurir_buf *);
-void history_put_json(struct kurir_buf *, struct kurir_str);
 
 #endif

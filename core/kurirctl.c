@@ -48,7 +48,7 @@ static const struct option options[] = {
 int ctl_fail(int status, const char *what, const char *why)
 {
 	(void)dprintf(STDERR_FILENO, "kurirctl: %s%s%s\n", what, why != NULL ? ": " : "",
-	              why != NULL ? why : "");
+	    why != NULL ? why : "");
 	return status;
 }
 
@@ -68,9 +68,10 @@ static int ctl_connect(FILE **ret)
 	memcpy(un.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
-		const char *why = errno == ENOENT || errno == ECONNREFUSED ? "no server is running there"
-		                  : errno == EACCES ? "only root and the server's group may ask"
-		                                    : strerror(errno);
+		const char *why = errno == ENOENT || errno == ECONNREFUSED
+		    ? "no server is running there"
+		    : errno == EACCES ? "only root and the server's group may ask"
+				      : strerror(errno);
 
 		if (fd >= 0)
 			(void)close(fd);
@@ -108,7 +109,8 @@ static void show_event(const json_t *v)
 	(void)localtime_r(&at, &tm);
 	(void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
 	(void)fprintf(stdout, "%s %-10s", clock, event != NULL ? event : "");
-	json_object_foreach ((json_t *)(uintptr_t)v, name, value) {
+	json_object_foreach((json_t *)(uintptr_t)v, name, value)
+	{
 		const char *s = json_string_value(value);
 
 		if (s == NULL || *s == 0 || strcmp(name, "event") == 0)
@@ -133,7 +135,7 @@ static int show(const char *line, bool event)
 	} else if (opt.json) {
 		data = json_object_get(v, "data");
 		(void)json_dumpf(event || data == NULL ? v : data, stdout,
-		                 JSON_ENCODE_ANY | (event ? JSON_COMPACT : JSON_INDENT(2)));
+		    JSON_ENCODE_ANY | (event ? JSON_COMPACT : JSON_INDENT(2)));
 		(void)fputc('\n', stdout);
 	} else if (event) {
 		show_event(v);
@@ -213,8 +215,8 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 
 int main(int argc, char **argv)
 {
-	static const char *const commands[] = { "status", "modules", "counters", "queue", "log", "explain",
-		"reload", "stop", NULL };
+	static const char *const commands[] = { "status", "modules", "counters", "queue", "log",
+		"explain", "reload", "stop", NULL };
 	char **args = calloc((size_t)argc + 1, sizeof(*args));
 	int n = 0, r;
 
@@ -225,15 +227,17 @@ int main(int argc, char **argv)
 		(void)fputs(usage, stderr);
 		r = 2;
 	} else if (r == 0 && strcmp(args[0], "passwd") == 0) {
-		r = n == 3 ? ctl_passwd(args[1], args[2]) : ctl_fail(2, "passwd needs FILE and USER", NULL);
+		r = n == 3 ? ctl_passwd(args[1], args[2])
+			   : ctl_fail(2, "passwd needs FILE and USER", NULL);
 	} else if (r == 0) {
 		bool builtin = false;
 
 		for (unsigned i = 0; commands[i] != NULL; i++)
 			builtin = builtin || strcmp(commands[i], args[0]) == 0;
 		/* What a module added is only known to the server. */
-		r = builtin || strchr(args[0], '.') == NULL ? ctl_ask(args, n)
-		                                            : ctl_fail(2, args[0], "no such command");
+		r = builtin || strchr(args[0], '.') == NULL
+		    ? ctl_ask(args, n)
+		    : ctl_fail(2, args[0], "no such command");
 	}
 	free(args);
 	return r < 0 ? 0 : r;

@@ -113,7 +113,7 @@ int ctl_passwd(const char *file, const char *user)
 	else if (data == NULL || !ask("New password: ", once, sizeof(once)))
 		r = ctl_fail(1, "no password was given", NULL);
 	else if (isatty(STDIN_FILENO) &&
-	         (!ask("Once more: ", twice, sizeof(twice)) || strcmp(once, twice) != 0))
+	    (!ask("Once more: ", twice, sizeof(twice)) || strcmp(once, twice) != 0))
 		r = ctl_fail(1, "the two are not equal", NULL);
 	if (r == 0) {
 		setting = crypt_gensalt_ra("$y$", 0, NULL, 0);

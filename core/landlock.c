@@ -40,10 +40,10 @@ struct path_rule {
 #define LL_TRUNCATE    (1ull << 14) /* ABI 3 */
 #define LL_IOCTL_DEV   (1ull << 15) /* ABI 5 */
 
-#define LL_READ	 (LL_READ_FILE | LL_READ_DIR)
-#define LL_CHANGE                                                                          \
+#define LL_READ (LL_READ_FILE | LL_READ_DIR)
+#define LL_CHANGE \
 	(LL_READ | LL_WRITE_FILE | LL_REMOVE_DIR | LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | \
-	 LL_MAKE_SOCK | LL_MAKE_SYM | LL_REFER | LL_TRUNCATE)
+	    LL_MAKE_SOCK | LL_MAKE_SYM | LL_REFER | LL_TRUNCATE)
 #define LL_FILE_ONLY (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_TRUNCATE | LL_IOCTL_DEV)
 
 #define LOCK_PATH_MAX 2048 /* a longer one is not allowed to anybody */
@@ -116,9 +116,10 @@ static void allow_path(const struct lock *l, const struct plan_path *p, uint32_t
 
 static void allow_system(const struct lock *l)
 {
-	static const char *const read_only[] = { "/usr", "/lib", "/lib64", "/etc/ssl", "/etc/localtime",
-		"/etc/resolv.conf", "/etc/hosts", "/etc/ld.so.cache", "/dev/urandom", "/dev/random",
-		"/sys/devices/system/cpu", "/proc/meminfo", "/proc/sys/vm",
+	static const char *const read_only[] = { "/usr", "/lib", "/lib64", "/etc/ssl",
+		"/etc/localtime", "/etc/resolv.conf", "/etc/hosts", "/etc/ld.so.cache",
+		"/dev/urandom", "/dev/random", "/sys/devices/system/cpu", "/proc/meminfo",
+		"/proc/sys/vm",
 #ifdef KURIR_SANITIZED
 		"/proc", "/opt",
 #endif
@@ -158,7 +159,8 @@ int landlock_enter(const struct plan *p, uint32_t role)
 
 	if (abi < 1)
 		return -ENOSYS;
-	set.files |= (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0) | (abi >= 5 ? LL_IOCTL_DEV : 0);
+	set.files |= (abi >= 2 ? LL_REFER : 0) | (abi >= 3 ? LL_TRUNCATE : 0) |
+	    (abi >= 5 ? LL_IOCTL_DEV : 0);
 	if (abi >= 4) {
 		set.net = role & SANDBOX_NETWORK ? 0 : 3; /* bind and connect */
 		size = sizeof(uint64_t) * 2;

@@ -20,7 +20,7 @@
 #define ACCEPT_BURST 64	 /* then the sessions have their turn */
 #define ACCEPT_AGAIN 100 /* ms, when descriptors or memory are short */
 
-#define CONTAINER(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define CONTAINER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 struct listener {
 	struct listener *next;
@@ -67,7 +67,7 @@ KURIR_PARKS static int visitor_encrypt(struct visitor *v)
 
 		count(TLS_FAILED);
 		(void)kurir_log(v->at->owner, KURIR_INFO, r, "no TLS with %.*s: %.*s",
-		                KURIR_ARG(v->conn->from.peer), KURIR_ARG(why));
+		    KURIR_ARG(v->conn->from.peer), KURIR_ARG(why));
 	}
 	return r;
 }
@@ -109,14 +109,15 @@ static void listener_take(struct listener *l, int fd, const struct sockaddr_stor
 	int64_t limit = conf_now->limit_connections / conf_now->processes[0];
 
 	bind_show(from, &peer);
-	if (session_count >= limit || !peer_enter(peer.ip, conf_now->limit_connections_per_peer)) {
+	if (session_count >= limit ||
+	    !peer_enter(peer.ip, conf_now->limit_connections_per_peer)) {
 		listener_refuse(l, fd, peer.ip);
 		return;
 	}
 	(void)getsockname(fd, (struct sockaddr *)&here, &len);
 	bind_show(&here, &local);
 	n = snprintf(at, sizeof(at), strchr(local.ip, ':') ? "[%s]:%u" : "%s:%u", local.ip,
-	             (unsigned)local.port);
+	    (unsigned)local.port);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	v = calloc(1, sizeof(*v));
 	if (v == NULL || kurir_stream_of(fd, &stream) < 0) {
@@ -129,14 +130,14 @@ static void listener_take(struct listener *l, int fd, const struct sockaddr_stor
 	v->at = l;
 	memcpy(v->ip, peer.ip, sizeof(v->ip));
 	v->conn = conn_new(stream,
-	                   &(struct conn_origin){ .peer = kurir_str_of(peer.ip),
-	                                          .peer_port = peer.port,
-	                                          .local = { at, (size_t)n },
-	                                          .listener = l->conf->name,
-	                                          .protocol = l->conf->protocol,
-	                                          .pipeline = l->conf->pipeline,
-	                                          .tls = (enum kurir_tls_mode)l->conf->tls },
-	                   KURIR_STR(""));
+	    &(struct conn_origin){ .peer = kurir_str_of(peer.ip),
+		.peer_port = peer.port,
+		.local = { at, (size_t)n },
+		.listener = l->conf->name,
+		.protocol = l->conf->protocol,
+		.pipeline = l->conf->pipeline,
+		.tls = (enum kurir_tls_mode)l->conf->tls },
+	    KURIR_STR(""));
 	session_count++;
 	count(ACCEPTED);
 	if (listener_go(visitor_run, v) < 0) {
@@ -160,8 +161,8 @@ static void listener_accept(struct listener *l)
 	for (unsigned i = 0; l->open && i < ACCEPT_BURST; i++) {
 		struct sockaddr_storage from = { 0 };
 		socklen_t len = sizeof(from);
-		int fd = accept4(l->fd.fd, (struct sockaddr *)&from, &len,
-		                 SOCK_CLOEXEC | SOCK_NONBLOCK);
+		int fd = accept4(
+		    l->fd.fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd >= 0) {
 			listener_take(l, fd, &from);
@@ -171,7 +172,7 @@ static void listener_accept(struct listener *l)
 			return;
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
 			(void)kurir_log(NULL, KURIR_WARN, -errno,
-			                "cannot accept, trying again in %d ms", ACCEPT_AGAIN);
+			    "cannot accept, trying again in %d ms", ACCEPT_AGAIN);
 			loop_timer_set(&l->again, kurir_now() + ACCEPT_AGAIN, listener_fire);
 			return;
 		}
@@ -235,7 +236,7 @@ void listener_start(void)
 		r = loop_fd_add(&l->fd, EPOLLIN | EPOLLET | EPOLLEXCLUSIVE);
 		if (r < 0)
 			(void)kurir_log(NULL, KURIR_ERROR, r, "cannot listen for \"%.*s\"",
-			                KURIR_ARG(l->conf->name));
+			    KURIR_ARG(l->conf->name));
 		l->open = r >= 0;
 		loop_defer(&l->more); /* who came before */
 	}

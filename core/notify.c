@@ -27,14 +27,14 @@ void notify_send(const char *state)
 	/* systemd orders RELOADING against READY by this clock. */
 	if (strcmp(state, "RELOADING=1") == 0)
 		len = snprintf(text, sizeof(text), "%s\nMONOTONIC_USEC=%lld000", state,
-		               (long long)kurir_now());
+		    (long long)kurir_now());
 	else
 		len = snprintf(text, sizeof(text), "%s", state);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
 	(void)sendto(fd, text, (size_t)len, MSG_NOSIGNAL, (struct sockaddr *)&un,
-	             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 	(void)close(fd);
 }
 
@@ -52,7 +52,8 @@ bool notify_listener(unsigned n, int *ret_fd, struct kurir_str *ret_name)
 	for (unsigned i = 0; i < n; i++) {
 		ssize_t colon = kurir_str_find(rest, ':');
 
-		rest = colon < 0 ? KURIR_STR("") : kurir_str_part(rest, (size_t)colon + 1, rest.len);
+		rest =
+		    colon < 0 ? KURIR_STR("") : kurir_str_part(rest, (size_t)colon + 1, rest.len);
 	}
 	*ret_fd = LISTEN_FIRST + (int)n;
 	(void)fcntl(*ret_fd, F_SETFD, FD_CLOEXEC);

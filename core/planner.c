@@ -22,7 +22,7 @@ static int planner_status;
 static bool planner_ended;
 static planner_done_fn *planner_done;
 
-#define CONTAINER(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define CONTAINER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 static void planner_check(void)
 {
@@ -90,7 +90,8 @@ int planner_start(const char *file, planner_done_fn *done)
 	if (r >= 0)
 		r = planner_pipe(&err, &to_err);
 	if (r >= 0)
-		r = spawn_self(&(struct spawn){ .args = args, .out = to_out, .err = to_err }, &planner);
+		r = spawn_self(
+		    &(struct spawn){ .args = args, .out = to_out, .err = to_err }, &planner);
 	if (to_out >= 0)
 		(void)close(to_out);
 	if (to_err >= 0)

@@ -1,4 +1,4 @@
-/* planner.h - the child that reads a configuration and loads its modules, so that the supervisor need not. */
+/* planner.h - the child that loads modules, so that the supervisor need not. */
 #ifndef CORE_PLANNER_H
 #define CORE_PLANNER_H
 

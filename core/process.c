@@ -15,13 +15,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define QUICK	     1000  /* ms: a crash this soon after the start makes the next start wait */
-#define BACKOFF	     50	   /* ms, doubled each time */
+#define QUICK	     1000 /* ms: a crash this soon after the start makes the next start wait */
+#define BACKOFF	     50	  /* ms, doubled each time */
 #define BACKOFF_MAX  10000
-#define KILL_AFTER   2000  /* ms beyond its limit */
+#define KILL_AFTER   2000 /* ms beyond its limit */
 #define CONTROL_ROOM (1 << 20)
 
-#define CONTAINER(p, type, member) ((type *)(void *)((char *)(p) - offsetof(type, member)))
+#define CONTAINER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 const char *const process_state_names[] = { "down", "starting", "ready", "ending" };
 
@@ -29,21 +29,23 @@ const char *const process_state_names[] = { "down", "starting", "ready", "ending
 static const uint32_t calls[CONF_ROLES] = {
 	/* edge */ KURIR_ROLE_QUEUE | KURIR_ROLE_RESOLVER | KURIR_ROLE_AUTH | KURIR_ROLE_ACCESS |
 	    KURIR_ROLE_CONTROL,
-	/* queue */ KURIR_ROLE_RESOLVER | KURIR_ROLE_RELAY | KURIR_ROLE_STORE | KURIR_ROLE_CONTROL,
+	/* queue */ KURIR_ROLE_RESOLVER | KURIR_ROLE_RELAY | KURIR_ROLE_STORE |
+	    KURIR_ROLE_CONTROL,
 	/* resolver */ KURIR_ROLE_CONTROL,
 	/* relay */ KURIR_ROLE_QUEUE | KURIR_ROLE_RESOLVER | KURIR_ROLE_CONTROL,
 	/* store */ KURIR_ROLE_QUEUE | KURIR_ROLE_STORE | KURIR_ROLE_ACCESS | KURIR_ROLE_CONTROL |
 	    KURIR_ROLE_RESOLVER,
-	/* access */ KURIR_ROLE_STORE | KURIR_ROLE_AUTH | KURIR_ROLE_CONTROL | KURIR_ROLE_RESOLVER |
-	    KURIR_ROLE_QUEUE | KURIR_ROLE_ACCESS,
+	/* access */ KURIR_ROLE_STORE | KURIR_ROLE_AUTH | KURIR_ROLE_CONTROL |
+	    KURIR_ROLE_RESOLVER | KURIR_ROLE_QUEUE | KURIR_ROLE_ACCESS,
 	/* auth */ KURIR_ROLE_RESOLVER | KURIR_ROLE_CONTROL,
 	/* control */ KURIR_ROLE_ALL & ~KURIR_ROLE_CONTROL,
 };
 
 static bool acquainted(const struct process *a, const struct process *b)
 {
-	return a != b && ((calls[__builtin_ctz(a->role)] & b->role) ||
-	                  (calls[__builtin_ctz(b->role)] & a->role));
+	return a != b &&
+	    ((calls[__builtin_ctz(a->role)] & b->role) ||
+		(calls[__builtin_ctz(b->role)] & a->role));
 }
 
 static void process_say(struct process *p, const struct wire *w)
@@ -54,8 +56,8 @@ static void process_say(struct process *p, const struct wire *w)
 		return;
 	r = wire_send(p->control.fd, w);
 	if (r == -EAGAIN) {
-		(void)kurir_log(NULL, KURIR_ERROR, 0, "%s (%d) does not listen any more, killing it",
-		                p->name, (int)p->pid);
+		(void)kurir_log(NULL, KURIR_ERROR, 0,
+		    "%s (%d) does not listen any more, killing it", p->name, (int)p->pid);
 		(void)kill(p->pid, SIGKILL);
 	}
 }
@@ -66,13 +68,22 @@ static void process_introduce(struct process *a, struct process *b, bool a_knows
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
-		(void)kurir_log(NULL, KURIR_ERROR, -errno, "cannot connect %s and %s", a->name, b->name);
+		(void)kurir_log(
+		    NULL, KURIR_ERROR, -errno, "cannot connect %s and %s", a->name, b->name);
 		return;
 	}
-	process_say(a, &(struct wire){ .kind = WIRE_PEER, .role = b->role, .index = b->index,
-	                               .count = a_knows ? b->count : 0, .fd = pair[0] });
-	process_say(b, &(struct wire){ .kind = WIRE_PEER, .role = a->role, .index = a->index,
-	                               .count = b_knows ? a->count : 0, .fd = pair[1] });
+	process_say(a,
+	    &(struct wire){ .kind = WIRE_PEER,
+		.role = b->role,
+		.index = b->index,
+		.count = a_knows ? b->count : 0,
+		.fd = pair[0] });
+	process_say(b,
+	    &(struct wire){ .kind = WIRE_PEER,
+		.role = a->role,
+		.index = a->index,
+		.count = b_knows ? a->count : 0,
+		.fd = pair[1] });
 	(void)close(pair[0]);
 	(void)close(pair[1]);
 }
@@ -115,7 +126,8 @@ static void process_hear(struct loop_fd *f, uint32_t events)
 		if (w.kind == WIRE_READY)
 			supervisor_ready(p);
 		else if (w.kind == WIRE_FAILED)
-			(void)kurir_log(NULL, KURIR_ERROR, 0, "%s: %.*s", p->name, KURIR_ARG(w.text));
+			(void)kurir_log(
+			    NULL, KURIR_ERROR, 0, "%s: %.*s", p->name, KURIR_ARG(w.text));
 		else if (w.kind == WIRE_COMMAND && p->role == KURIR_ROLE_CONTROL)
 			supervisor_command(p, w.value, w.text);
 	}
@@ -125,7 +137,8 @@ static int process_spawn(struct process *p, int plan_fd, int control_fd)
 {
 	struct generation *g = p->of;
 	char index[12];
-	const char *args[] = { "--role", conf_role_names[__builtin_ctz(p->role)], "--index", index, NULL };
+	const char *args[] = { "--role", conf_role_names[__builtin_ctz(p->role)], "--index",
+		index, NULL };
 	unsigned n = p->role == KURIR_ROLE_EDGE ? g->listener_count : 0;
 	int *fds = calloc(n + 2, sizeof(int)), r;
 
@@ -136,8 +149,9 @@ static int process_spawn(struct process *p, int plan_fd, int control_fd)
 	fds[1] = plan_fd;
 	for (unsigned i = 0; i < n; i++)
 		fds[i + 2] = g->listeners[i];
-	r = spawn_self(&(struct spawn){ .args = args, .fds = fds, .fd_count = n + 2, .out = -1, .err = -1 },
-	               &p->pid);
+	r = spawn_self(
+	    &(struct spawn){ .args = args, .fds = fds, .fd_count = n + 2, .out = -1, .err = -1 },
+	    &p->pid);
 	free(fds);
 	return r;
 }
@@ -154,7 +168,8 @@ void process_start(struct process *p)
 
 	p->started = kurir_now();
 	r = spawn_memory(plan_for_role(p->of->plan, arena, p->role), &plan_fd);
-	if (r >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+	if (r >= 0 &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		r = -errno;
 	if (r >= 0) {
 		(void)setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
@@ -168,7 +183,8 @@ void process_start(struct process *p)
 	if (r < 0) {
 		if (pair[0] >= 0)
 			(void)close(pair[0]);
-		(void)kurir_log(NULL, KURIR_ERROR, r, "cannot start %s, trying again in a second", p->name);
+		(void)kurir_log(
+		    NULL, KURIR_ERROR, r, "cannot start %s, trying again in a second", p->name);
 		loop_timer_set(&p->again, kurir_now() + 1000, process_again);
 		return;
 	}
@@ -202,7 +218,8 @@ static void process_overdue(struct loop_timer *t)
 
 	if (p->pid <= 0)
 		return;
-	(void)kurir_log(NULL, KURIR_WARN, 0, "%s (%d) did not end in time, killing it", p->name, (int)p->pid);
+	(void)kurir_log(
+	    NULL, KURIR_WARN, 0, "%s (%d) did not end in time, killing it", p->name, (int)p->pid);
 	(void)kill(p->pid, SIGKILL);
 }
 
@@ -221,11 +238,11 @@ static void process_explain(const struct process *p, int status)
 	if (p->state == PROCESS_ENDING && status == 0)
 		return;
 	if (WIFSIGNALED(status))
-		(void)kurir_log(NULL, KURIR_ERROR, 0, "%s (%d) was killed by signal %d (%s)", p->name,
-		                (int)p->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+		(void)kurir_log(NULL, KURIR_ERROR, 0, "%s (%d) was killed by signal %d (%s)",
+		    p->name, (int)p->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else
-		(void)kurir_log(NULL, KURIR_ERROR, 0, "%s (%d) ended by itself with status %d", p->name,
-		                (int)p->pid, WEXITSTATUS(status));
+		(void)kurir_log(NULL, KURIR_ERROR, 0, "%s (%d) ended by itself with status %d",
+		    p->name, (int)p->pid, WEXITSTATUS(status));
 }
 
 static void process_exited(struct process *p, int status)
@@ -248,8 +265,9 @@ static void process_exited(struct process *p, int status)
 			wait = BACKOFF_MAX;
 		p->restarts++;
 		if (wait > 0)
-			(void)kurir_log(NULL, KURIR_WARN, 0, "%s keeps crashing, starting it again in %lld ms",
-			                p->name, (long long)wait);
+			(void)kurir_log(NULL, KURIR_WARN, 0,
+			    "%s keeps crashing, starting it again in %lld ms", p->name,
+			    (long long)wait);
 		if (wait > 0)
 			loop_timer_set(&p->again, kurir_now() + wait, process_again);
 		else

@@ -28,8 +28,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DRAIN_TICK	100 /* ms */
-#define DRAIN_QUIET	5   /* ticks without work: those who still knew us have learnt better */
+#define DRAIN_TICK	100   /* ms */
+#define DRAIN_QUIET	5     /* ticks without work: those who still knew us have learnt better */
 #define DRAIN_EXCLUSIVE 20000 /* ms; a successor waits */
 
 static uint32_t roles_now = KURIR_ROLE_ALL;
@@ -100,13 +100,14 @@ static int role_listen(void)
 			if (role.single)
 				r = bind_listen(a, l->backlog, &bound);
 			if (r < 0)
-				return kurir_log(NULL, KURIR_ERROR, r, "cannot listen on %.*s (\"%.*s\")",
-				                 KURIR_ARG(a), KURIR_ARG(l->name));
+				return kurir_log(NULL, KURIR_ERROR, r,
+				    "cannot listen on %.*s (\"%.*s\")", KURIR_ARG(a),
+				    KURIR_ARG(l->name));
 			r = listener_add(l, bound);
 			if (r < 0)
 				return kurir_log(NULL, KURIR_ERROR, 0,
-				                 "listener \"%.*s\": no module provides \"%.*s\"",
-				                 KURIR_ARG(l->name), KURIR_ARG(l->protocol));
+				    "listener \"%.*s\": no module provides \"%.*s\"",
+				    KURIR_ARG(l->name), KURIR_ARG(l->protocol));
 		}
 	}
 	return 0;
@@ -176,7 +177,7 @@ static void role_signalled(struct loop_fd *f, uint32_t events)
 	while (read(f->fd, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
 		if (s.ssi_signo == SIGHUP) {
 			(void)kurir_log(NULL, KURIR_WARN, 0,
-			                "reload is not possible with --single, restart instead");
+			    "reload is not possible with --single, restart instead");
 			continue;
 		}
 		role_order(role.order >= ROLE_DRAIN ? ROLE_STOP : ROLE_DRAIN, kurir_now() + 2000);
@@ -220,13 +221,13 @@ static int role_keys(void)
 
 	if (roles_now & KURIR_ROLE_EDGE)
 		r = tls_server_init(c->certificates, c->certificate_count,
-		                    (enum conf_tls_minimum)c->tls_minimum, role.arena, &error);
+		    (enum conf_tls_minimum)c->tls_minimum, role.arena, &error);
 	if (r < 0)
 		return kurir_log(NULL, KURIR_ERROR, 0, "%.*s", KURIR_ARG(error));
 	if ((roles_now & KURIR_ROLE_RELAY) && tls_client_init(c->tls_ca) < 0)
 		(void)kurir_log(NULL, KURIR_WARN, 0,
-		                "cannot read the authorities %.*s: no certificate of others will be trusted",
-		                KURIR_ARG(c->tls_ca));
+		    "cannot read the authorities %.*s: no certificate of others will be trusted",
+		    KURIR_ARG(c->tls_ca));
 	return 0;
 }
 
@@ -283,7 +284,7 @@ int role_apply(struct kurir_str text, uint32_t roles)
 	role.plan = p;
 	loop_init(false);
 	(void)log_open((enum log_target)p->conf.log_to, (enum log_format)p->conf.log_format,
-	               (enum kurir_level)p->conf.log_level);
+	    (enum kurir_level)p->conf.log_level);
 	r = plan_apply(p, roles, arena, &error);
 	if (r >= 0) {
 		kurir_arena_free(arena);

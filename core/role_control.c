@@ -125,17 +125,20 @@ void role_say_ready(void)
 void role_say_failed(struct kurir_str why)
 {
 	if (!role.single)
-		(void)wire_send(ROLE_FD_CONTROL, &(struct wire){ .kind = WIRE_FAILED, .text = why, .fd = -1 });
+		(void)wire_send(ROLE_FD_CONTROL,
+		    &(struct wire){ .kind = WIRE_FAILED, .text = why, .fd = -1 });
 }
 
-KURIR_PARKS static int role_ask(struct kurir_str text, kurir_time until, struct kurir_arena *arena,
-                                struct kurir_str *ret)
+KURIR_PARKS static int role_ask(
+    struct kurir_str text, kurir_time until, struct kurir_arena *arena, struct kurir_str *ret)
 {
 	static int64_t serial;
-	struct command c = { .next = commands, .id = ++serial, .fiber = fiber_self(), .arena = arena };
+	struct command c = {
+		.next = commands, .id = ++serial, .fiber = fiber_self(), .arena = arena
+	};
 	struct command **p = &commands;
 	int r = wire_send(ROLE_FD_CONTROL,
-	                  &(struct wire){ .kind = WIRE_COMMAND, .value = c.id, .text = text, .fd = -1 });
+	    &(struct wire){ .kind = WIRE_COMMAND, .value = c.id, .text = text, .fd = -1 });
 
 	if (r < 0)
 		return r;
@@ -151,8 +154,8 @@ KURIR_PARKS static int role_ask(struct kurir_str text, kurir_time until, struct 
 	return 0;
 }
 
-KURIR_PARKS int role_command(struct kurir_str command, kurir_time until, struct kurir_arena *arena,
-                             struct kurir_str *ret)
+KURIR_PARKS int role_command(
+    struct kurir_str command, kurir_time until, struct kurir_arena *arena, struct kurir_str *ret)
 {
 	if (!role.single)
 		return role_ask(command, until, arena, ret);
@@ -161,9 +164,9 @@ KURIR_PARKS int role_command(struct kurir_str command, kurir_time until, struct 
 		*ret = KURIR_STR("{\"text\": \"stopping\", \"data\": {}}");
 	} else if (kurir_str_equal(command, KURIR_STR("status"))) {
 		*ret = kurir_format(arena,
-		                    "{\"processes\": [{\"role\": \"all\", \"index\": 0, \"pid\": %d, "
-		                    "\"state\": \"serving\", \"restarts\": 0, \"generation\": 1}]}",
-		                    (int)getpid());
+		    "{\"processes\": [{\"role\": \"all\", \"index\": 0, \"pid\": %d, "
+		    "\"state\": \"serving\", \"restarts\": 0, \"generation\": 1}]}",
+		    (int)getpid());
 	} else if (kurir_str_equal(command, KURIR_STR("modules"))) {
 		struct kurir_buf b = KURIR_BUF(WIRE_TEXT_MAX);
 
@@ -171,7 +174,8 @@ KURIR_PARKS int role_command(struct kurir_str command, kurir_time until, struct 
 		*ret = kurir_copy(arena, kurir_buf_str(&b));
 		kurir_buf_free(&b);
 	} else {
-		*ret = KURIR_STR("{\"error\": \"one process cannot replace itself: restart it\"}");
+		*ret =
+		    KURIR_STR("{\"error\": \"one process cannot replace itself: restart it\"}");
 	}
 	return 0;
 }

@@ -28,7 +28,8 @@ int sandbox_user(const struct conf *c, uint32_t bit, unsigned *ret_uid, unsigned
 		return -ENOENT;
 	if (kurir_str_number(name, UINT32_MAX - 1, &number) == 0) {
 		*ret_uid = *ret_gid = (unsigned)number;
-		if (getpwuid_r((uid_t)number, &pw, space, sizeof(space), &found) == 0 && found != NULL)
+		if (getpwuid_r((uid_t)number, &pw, space, sizeof(space), &found) == 0 &&
+		    found != NULL)
 			*ret_gid = pw.pw_gid;
 		return 0;
 	}
@@ -77,9 +78,9 @@ static int become(const struct plan *p, uint32_t role)
 		return 0;
 	if (r < 0)
 		return kurir_log(NULL, KURIR_ERROR, r,
-		                 "the user of this role does not exist: see \"users\" in the configuration");
-	if (setgroups(shared_groups(p, role, groups), groups) < 0 || setresgid(gid, gid, gid) < 0 ||
-	    setresuid(uid, uid, uid) < 0)
+		    "the user of this role does not exist: see \"users\" in the configuration");
+	if (setgroups(shared_groups(p, role, groups), groups) < 0 ||
+	    setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return kurir_log(NULL, KURIR_ERROR, -errno, "cannot become user %u", uid);
 	return 0;
 }
@@ -102,11 +103,11 @@ static int locked(const struct conf *c, int r, const char *what)
 		return 0;
 	if (c->sandbox == CONF_SANDBOX_REQUIRED)
 		return kurir_log(NULL, KURIR_ERROR, r,
-		                 "this kernel cannot lock the process in with %s; \"sandbox\": "
-		                 "\"best-effort\" would start without it",
-		                 what);
-	(void)kurir_log(NULL, KURIR_WARN, r, "this kernel cannot lock the process in with %s, going on without",
-	                what);
+		    "this kernel cannot lock the process in with %s; \"sandbox\": "
+		    "\"best-effort\" would start without it",
+		    what);
+	(void)kurir_log(NULL, KURIR_WARN, r,
+	    "this kernel cannot lock the process in with %s, going on without", what);
 	return 0;
 }
 

@@ -15,32 +15,35 @@
 
 /* Every role: memory, threads, time, the loop, files that are open. */
 static const char *const base[] = { "read", "write", "readv", "writev", "pread64", "pwrite64",
-	"preadv", "pwritev", "preadv2", "pwritev2", "close", "close_range", "lseek", "fstat", "fcntl",
-	"dup", "dup2", "dup3", "pipe2", "mmap", "mprotect", "munmap", "mremap", "madvise", "brk",
-	"mincore", "mlock", "munlock", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
-	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll",
-	"eventfd2", "timerfd_create", "timerfd_settime", "signalfd4", "futex", "set_robust_list",
-	"rseq", "set_tid_address", "gettid", "getpid", "getppid", "getuid", "geteuid", "getgid",
-	"getegid", "getgroups", "tgkill", "exit", "exit_group", "nanosleep", "clock_nanosleep",
-	"clock_gettime", "clock_getres", "gettimeofday", "time", "getrandom", "uname", "sysinfo",
-	"getrlimit", "prlimit64", "getrusage", "getcpu", "sched_yield", "sched_getaffinity", "prctl",
-	"arch_prctl", "membarrier", "restart_syscall", "sendto", "sendmsg", "sendmmsg", "recvfrom",
-	"recvmsg", "recvmmsg", "accept4", "shutdown", "getsockopt", "setsockopt", "getsockname",
+	"preadv", "pwritev", "preadv2", "pwritev2", "close", "close_range", "lseek", "fstat",
+	"fcntl", "dup", "dup2", "dup3", "pipe2", "mmap", "mprotect", "munmap", "mremap",
+	"madvise", "brk", "mincore", "mlock", "munlock", "rt_sigaction", "rt_sigprocmask",
+	"rt_sigreturn", "sigaltstack", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
+	"epoll_pwait2", "poll", "ppoll", "eventfd2", "timerfd_create", "timerfd_settime",
+	"signalfd4", "futex", "set_robust_list", "rseq", "set_tid_address", "gettid", "getpid",
+	"getppid", "getuid", "geteuid", "getgid", "getegid", "getgroups", "tgkill", "exit",
+	"exit_group", "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres",
+	"gettimeofday", "time", "getrandom", "uname", "sysinfo", "getrlimit", "prlimit64",
+	"getrusage", "getcpu", "sched_yield", "sched_getaffinity", "prctl", "arch_prctl",
+	"membarrier", "restart_syscall", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg",
+	"recvmmsg", "accept4", "shutdown", "getsockopt", "setsockopt", "getsockname",
 	"getpeername", "socketpair", "connect", "memfd_create", "ioctl", NULL };
 
 /* Files by name: Landlock says which. */
-static const char *const files[] = { "open", "openat", "openat2", "stat", "lstat", "newfstatat", "statx",
-	"access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd", "getdents64",
-	"fsync", "fdatasync", "sync_file_range", "ftruncate", "fallocate", "fadvise64", "flock",
-	"rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir", "mkdir", "mkdirat", "link",
-	"linkat", "symlink", "symlinkat", "chmod", "fchmod", "fchmodat", "fchown", "fchownat", "umask",
-	"utimensat", "copy_file_range", "sendfile", "splice", "inotify_init1", "inotify_add_watch",
-	"inotify_rm_watch", "statfs", "fstatfs", "syncfs", "msync", NULL };
+static const char *const files[] = { "open", "openat", "openat2", "stat", "lstat", "newfstatat",
+	"statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd",
+	"getdents64", "fsync", "fdatasync", "sync_file_range", "ftruncate", "fallocate",
+	"fadvise64", "flock", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
+	"mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "chmod", "fchmod",
+	"fchmodat", "fchown", "fchownat", "umask", "utimensat", "copy_file_range", "sendfile",
+	"splice", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "statfs", "fstatfs",
+	"syncfs", "msync", NULL };
 
 static const char *const deadly[] = { "execve", "execveat", "ptrace", "process_vm_readv",
 	"process_vm_writev", "init_module", "finit_module", "kexec_load", "mount", "umount2",
 	"pivot_root", "chroot", "setns", "unshare", "bpf", "perf_event_open", "userfaultfd",
-	"setuid", "setgid", "setresuid", "setresgid", "reboot", "swapon", "keyctl", "add_key", NULL };
+	"setuid", "setgid", "setresuid", "setresgid", "reboot", "swapon", "keyctl", "add_key",
+	NULL };
 
 static int add(scmp_filter_ctx ctx, uint32_t action, const char *const *names)
 {
@@ -66,7 +69,8 @@ static int add_sockets(scmp_filter_ctx ctx, uint32_t role)
 	if (r >= 0 && (role & SANDBOX_NETWORK))
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET));
 	if (r >= 0 && (role & SANDBOX_NETWORK))
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+		r = seccomp_rule_add(
+		    ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6));
 	return r;
 }
 
@@ -82,10 +86,10 @@ int seccomp_enter(uint32_t role)
 		r = add(ctx, SCMP_ACT_ALLOW, files);
 	if (r >= 0)
 		r = add(ctx, SCMP_ACT_KILL_PROCESS, deadly);
-	/* Threads, not processes; clone3 cannot be looked into, the C library then takes clone. */
+	/* Threads, not processes; clone3 cannot be looked into, libc then takes clone. */
 	if (r >= 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name("clone"), 1,
-		                     SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name("clone"),
+		    1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
 	if (r >= 0)
 		r = add_sockets(ctx, role);
 	if (r >= 0)

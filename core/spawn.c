@@ -43,7 +43,7 @@ static void spawn_child(const struct spawn *s, char *const *argv)
 
 int spawn_self(const struct spawn *s, pid_t *ret_pid)
 {
-	char *argv[ARGS_MAX + 2] = { (char *)(uintptr_t)"kurird" };
+	char *argv[ARGS_MAX + 2] = { (char *)(uintptr_t) "kurird" };
 	pid_t pid;
 
 	if (s->fd_count > FDS_MAX)

@@ -6,6 +6,7 @@
 #include "log.h"
 #include "notify.h"
 #include "planner.h"
+#include "quote.h"
 #include "role.h"
 #include "wire.h"
 
@@ -23,7 +24,7 @@
 
 #define START_LIMIT 60000 /* ms until a new generation must be ready */
 #define STOP_LIMIT  5000  /* ms for sessions when the server stops */
-#define QUIET	    5     /* ticks an ending process still listens to those who do not know yet */
+#define QUIET	    5	  /* ticks an ending process still listens to those who do not know yet */
 
 enum stop_phase { STOP_NOT, STOP_SESSIONS, STOP_WRITERS, STOP_REST };
 
@@ -46,7 +47,7 @@ static void answer(struct process *p, int64_t id, struct kurir_str text)
 {
 	if (p->control.fd >= 0)
 		(void)wire_send(p->control.fd,
-		                &(struct wire){ .kind = WIRE_ANSWER, .value = id, .text = text, .fd = -1 });
+		    &(struct wire){ .kind = WIRE_ANSWER, .value = id, .text = text, .fd = -1 });
 }
 
 /* {"error": "..."} or {"text": "...", "data": {}} with the text escaped. */
@@ -56,16 +57,9 @@ static void settle(const char *member, struct kurir_str text)
 
 	if (super.asker == NULL || super.asker->pid != super.asker_pid)
 		return;
-	(void)kurir_buf_printf(&b, "{\"%s\": \"", member);
-	for (size_t i = 0; i < text.len && b.len < WIRE_TEXT_MAX - 64; i++) {
-		unsigned char c = (unsigned char)text.ptr[i];
-
-		if (c == '"' || c == '\\' || c < 0x20)
-			(void)kurir_buf_printf(&b, "\\u%04x", c);
-		else
-			(void)kurir_buf_add(&b, (struct kurir_str){ text.ptr + i, 1 });
-	}
-	(void)kurir_buf_add(&b, KURIR_STR("\"}"));
+	(void)kurir_buf_printf(&b, "{\"%s\": ", member);
+	quote_json(&b, kurir_str_part(text, 0, WIRE_TEXT_MAX / 7)); /* \u00xx is the worst */
+	(void)kurir_buf_add(&b, KURIR_STR("}"));
 	answer(super.asker, super.ask_id, kurir_buf_str(&b));
 	kurir_buf_free(&b);
 	super.asker = NULL;
@@ -73,13 +67,15 @@ static void settle(const char *member, struct kurir_str text)
 
 static void refuse(struct kurir_str why)
 {
-	bool first = generation_newest == NULL || (generation_newest == super.coming && !generation_newest->older);
+	bool first = generation_newest == NULL ||
+	    (generation_newest == super.coming && !generation_newest->older);
 
 	while (why.len > 0 && why.ptr[why.len - 1] == '\n')
 		why.len--;
 	if (!first)
-		(void)kurir_log(NULL, KURIR_ERROR, 0, "the new configuration was refused, the old one goes on: %.*s",
-		                KURIR_ARG(kurir_str_part(why, 0, 2000)));
+		(void)kurir_log(NULL, KURIR_ERROR, 0,
+		    "the new configuration was refused, the old one goes on: %.*s",
+		    KURIR_ARG(kurir_str_part(why, 0, 2000)));
 	settle("error", why);
 	notify_send("READY=1");
 	log_flush();
@@ -99,7 +95,8 @@ static void supervisor_commit(void)
 	g->serving = true;
 	for (struct process *p = g->processes; p != NULL; p = p->next)
 		if (p->gone)
-			(void)wire_send(p->control.fd, &(struct wire){ .kind = WIRE_SERVE, .fd = -1 });
+			(void)wire_send(
+			    p->control.fd, &(struct wire){ .kind = WIRE_SERVE, .fd = -1 });
 	n = snprintf(text, sizeof(text), "generation %u is serving", g->number);
 	(void)kurir_log(NULL, KURIR_NOTICE, 0, "%s", text);
 	if (super.asker != NULL)
@@ -153,7 +150,8 @@ void supervisor_ready(struct process *p)
 	if (p->state == PROCESS_STARTING)
 		p->state = PROCESS_READY;
 	if (p->restarts > 0 && p->of->serving)
-		(void)kurir_log(NULL, KURIR_NOTICE, 0, "%s is back as process %d", p->name, (int)p->pid);
+		(void)kurir_log(
+		    NULL, KURIR_NOTICE, 0, "%s is back as process %d", p->name, (int)p->pid);
 	if (super.coming != NULL && super.coming == p->of && coming_ready(super.coming))
 		supervisor_commit();
 	log_flush();
@@ -183,7 +181,7 @@ static void stop_next(void)
 			for (struct process *p = g->processes; p != NULL; p = p->next)
 				if (p->role & phases[super.stopping])
 					process_end(p, WIRE_DRAIN,
-					            super.stopping == STOP_REST ? 500 : STOP_LIMIT, 1);
+					    super.stopping == STOP_REST ? 500 : STOP_LIMIT, 1);
 	}
 }
 
@@ -226,7 +224,8 @@ static void planned(int status, struct kurir_str text, struct kurir_str complain
 	if (status == 0 && complaints.len > 0)
 		(void)!write(STDERR_FILENO, complaints.ptr, complaints.len); /* warnings */
 	if (status != 0) {
-		(void)kurir_buf_add(&why, complaints.len > 0 ? complaints : KURIR_STR("the planner crashed"));
+		(void)kurir_buf_add(
+		    &why, complaints.len > 0 ? complaints : KURIR_STR("the planner crashed"));
 		if (first)
 			(void)!write(STDERR_FILENO, why.ptr, why.len);
 		goto out;
@@ -236,11 +235,13 @@ static void planned(int status, struct kurir_str text, struct kurir_str complain
 		goto out;
 	}
 	if (first)
-		(void)log_open((enum log_target)plan->conf.log_to, (enum log_format)plan->conf.log_format,
-		               (enum kurir_level)plan->conf.log_level);
+		(void)log_open((enum log_target)plan->conf.log_to,
+		    (enum log_format)plan->conf.log_format,
+		    (enum kurir_level)plan->conf.log_level);
 	if (generation_new(plan, &why, &g) < 0) {
 		if (first)
-			(void)kurir_log(NULL, KURIR_ERROR, 0, "%.*s", KURIR_ARG(kurir_buf_str(&why)));
+			(void)kurir_log(
+			    NULL, KURIR_ERROR, 0, "%.*s", KURIR_ARG(kurir_buf_str(&why)));
 		goto out;
 	}
 	super.coming = g;
@@ -306,17 +307,18 @@ static void supervisor_status(struct kurir_buf *b)
 {
 	const char *comma = "";
 
-	(void)kurir_buf_printf(b, "{\"supervisor\": %d, \"up\": %lld, \"generation\": %u, \"processes\": [",
-	                       (int)getpid(), (long long)(kurir_now() - super.since),
-	                       generation_newest != NULL ? generation_newest->number : 0);
+	(void)kurir_buf_printf(b,
+	    "{\"supervisor\": %d, \"up\": %lld, \"generation\": %u, \"processes\": [",
+	    (int)getpid(), (long long)(kurir_now() - super.since),
+	    generation_newest != NULL ? generation_newest->number : 0);
 	for (struct generation *g = generation_newest; g != NULL; g = g->older)
 		for (struct process *p = g->processes; p != NULL; p = p->next) {
 			(void)kurir_buf_printf(b,
-			                       "%s{\"role\": \"%s\", \"index\": %u, \"pid\": %d, \"state\": \"%s\", "
-			                       "\"restarts\": %u, \"generation\": %u, \"up\": %lld}",
-			                       comma, conf_role_names[__builtin_ctz(p->role)], p->index,
-			                       (int)p->pid, process_state_names[p->state], p->restarts,
-			                       g->number, (long long)(kurir_now() - p->started));
+			    "%s{\"role\": \"%s\", \"index\": %u, \"pid\": %d, \"state\": \"%s\", "
+			    "\"restarts\": %u, \"generation\": %u, \"up\": %lld}",
+			    comma, conf_role_names[__builtin_ctz(p->role)], p->index, (int)p->pid,
+			    process_state_names[p->state], p->restarts, g->number,
+			    (long long)(kurir_now() - p->started));
 			comma = ", ";
 		}
 	(void)kurir_buf_add(b, KURIR_STR("]}"));
@@ -334,7 +336,8 @@ void supervisor_command(struct process *p, int64_t id, struct kurir_str command)
 		(void)kurir_buf_add(&b, KURIR_STR("{\"text\": \"stopping\"}"));
 	} else if (kurir_str_equal(command, KURIR_STR("reload"))) {
 		if (supervisor_reload() < 0) {
-			(void)kurir_buf_add(&b, KURIR_STR("{\"error\": \"a reload is under way already\"}"));
+			(void)kurir_buf_add(
+			    &b, KURIR_STR("{\"error\": \"a reload is under way already\"}"));
 		} else {
 			super.asker = p;
 			super.asker_pid = p->pid;
@@ -361,7 +364,8 @@ static void supervisor_signalled(struct loop_fd *f, uint32_t events)
 			process_reap();
 		else if (s.ssi_signo == SIGHUP) {
 			if (supervisor_reload() < 0)
-				(void)kurir_log(NULL, KURIR_WARN, 0, "not reloading: a reload is under way already");
+				(void)kurir_log(NULL, KURIR_WARN, 0,
+				    "not reloading: a reload is under way already");
 		} else if (generation_newest == NULL) {
 			loop_stop();
 		} else {

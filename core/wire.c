@@ -20,7 +20,8 @@ int wire_send(int socket, const struct wire *w)
 {
 	struct wire_head head = { w->kind, w->role, w->index, w->count, w->value };
 	struct kurir_str text = kurir_str_part(w->text, 0, WIRE_TEXT_MAX);
-	struct iovec iov[2] = { { &head, sizeof(head) }, { (void *)(uintptr_t)text.ptr, text.len } };
+	struct iovec iov[2] = { { &head, sizeof(head) },
+		{ (void *)(uintptr_t)text.ptr, text.len } };
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = text.len > 0 ? 2 : 1 };
 	union wire_control control;
 	ssize_t r;
@@ -48,7 +49,9 @@ int wire_receive(int socket, char space[WIRE_TEXT_MAX], struct wire *ret)
 	struct wire_head head;
 	struct iovec iov[2] = { { &head, sizeof(head) }, { space, WIRE_TEXT_MAX } };
 	union wire_control control;
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2, .msg_control = control.space,
+	struct msghdr m = { .msg_iov = iov,
+		.msg_iovlen = 2,
+		.msg_control = control.space,
 		.msg_controllen = sizeof(control.space) };
 	int fd = -1;
 	ssize_t n;

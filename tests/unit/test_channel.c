@@ -105,7 +105,7 @@ static void on_fiber(void (*fn)(void *), void *arg)
 }
 
 KURIR_PARKS static int call(const char *endpoint, uint64_t key, struct kurir_str body, int fd,
-                            kurir_time span, struct kurir_str *reply)
+    kurir_time span, struct kurir_str *reply)
 {
 	struct kurir_request q = { .endpoint = endpoint, .key = key, .body = body, .fd = fd };
 
@@ -123,10 +123,12 @@ KURIR_PARKS static void answers_fiber(void *arg)
 	assert_int_equal(call("refuse", 0, KURIR_STR(""), -1, 1000, &reply), -EDQUOT);
 	assert_int_equal(call("nobody", 0, KURIR_STR(""), -1, 1000, &reply), -ENOENT);
 	memset(big, 'x', sizeof(big));
-	assert_int_equal(call("echo", 1, (struct kurir_str){ big, sizeof(big) }, -1, 5000, &reply), 1);
+	assert_int_equal(
+	    call("echo", 1, (struct kurir_str){ big, sizeof(big) }, -1, 5000, &reply), 1);
 	assert_int_equal(reply.len, sizeof(big));
-	assert_int_equal(call("echo", 1, (struct kurir_str){ big, sizeof(big) + 1 }, -1, 1000, &reply),
-	                 -EMSGSIZE);
+	assert_int_equal(
+	    call("echo", 1, (struct kurir_str){ big, sizeof(big) + 1 }, -1, 1000, &reply),
+	    -EMSGSIZE);
 	done++;
 }
 
@@ -315,7 +317,8 @@ static void frames(void **state)
 	h.length = UINT32_MAX;
 	memcpy(bytes, &h, sizeof(h));
 	assert_int_equal(frame_parse(s, &f, &used), -EBADMSG);
-	h = (struct frame_head){ .length = sizeof(h), .kind = FRAME_CALL }; /* a call of nothing */
+	h = (struct frame_head){ .length = sizeof(h),
+		.kind = FRAME_CALL }; /* a call of nothing */
 	memcpy(bytes, &h, sizeof(h));
 	assert_int_equal(frame_parse(s, &f, &used), -EBADMSG);
 }
@@ -328,7 +331,8 @@ static void rubbish(void **state)
 	char rest[8];
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
 	c = channel_new(pair[0], "rubbish");
 	assert_non_null(c);
 	assert_int_equal(write(pair[1], "this is no frame at all, is it?", 31), 31);
