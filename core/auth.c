@@ -1,5 +1,6 @@
 /* auth.c - from a user and a password to an identity: the question, asked in any role, and the
- * answer, found in the auth role by the services of kind "auth" in the order of the configuration.
+ * answer, found in the auth role by the services of kind "auth" in the order of the
+ * configuration.
  * Passwords are wiped from the memory of this file; nothing of them is logged. */
 #include "auth.h"
 #include "channel.h"
@@ -92,7 +93,8 @@ out:
 	return r;
 }
 
-/* Asks each provider; a provider in trouble does not let a wrong password through, and its trouble is
+/* Asks each provider; a provider in trouble does not let a wrong password through, and its
+ * trouble is
  * what is told when nobody else knows the user. */
 KURIR_PARKS static int auth_ask(const struct kurir_credentials *c, struct kurir_arena *arena,
     struct kurir_str *ret_account, struct kurir_self **ret_who)

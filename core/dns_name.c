@@ -1,4 +1,5 @@
-/* dns_name.c - the name under which an address is looked up backwards (RFC 1035 3.5, RFC 3596 2.5). */
+/* dns_name.c - the name under which an address is looked up backwards (RFC 1035 3.5, RFC 3596
+ * 2.5). */
 #include <kurir/dns.h>
 
 #include <arpa/inet.h>

@@ -17,7 +17,8 @@ struct accounts_conf {
 /* Built once, then only read.  Lives in the arena it was built in. */
 struct accounts_table;
 
-/* NULL with *error set: everything that is wrong, joined by "; ".  more: lines of the mailboxes file,
+/* NULL with *error set: everything that is wrong, joined by "; ".  more: lines of the
+ * mailboxes file,
  * or empty; wrong lines there are left out and counted in *ret_bad. */
 struct accounts_table *accounts_table_build(struct kurir_arena *, const struct accounts_conf *,
     struct kurir_str more, size_t *ret_bad, struct kurir_str *error);
@@ -26,7 +27,8 @@ void accounts_table_find(const struct accounts_table *, struct kurir_str address
     struct kurir_arena *, struct kurir_account_match *ret);
 size_t accounts_table_count(const struct accounts_table *);
 
-/* "local@domain" -> both halves in lower case, quotes that are not needed taken off.  -EINVAL: not an address. A bare
+/* "local@domain" -> both halves in lower case, quotes that are not needed taken off.  -EINVAL:
+ * not an address. A bare
  * name has an empty domain. */
 int accounts_address(struct kurir_arena *, struct kurir_str, struct kurir_str *ret_local,
     struct kurir_str *ret_domain);

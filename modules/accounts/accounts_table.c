@@ -1,4 +1,5 @@
-/* accounts_table.c - the table of local addresses: built from the configuration, checked, searched.
+/* accounts_table.c - the table of local addresses: built from the configuration, checked,
+ * searched.
  * Does no I/O and never parks.  Keys are addresses in lower case; local parts are compared
  * without regard to ASCII case, as every mailbox host does in practice. */
 #include "accounts.h"
@@ -252,7 +253,8 @@ static const struct accounts_entry *resolve(const struct accounts_table *t,
 	return NULL;
 }
 
-/* One target of an alias or catch-all: the entry it leads to, NULL when it leaves us or is wrong. */
+/* One target of an alias or catch-all: the entry it leads to, NULL when it leaves us or is
+ * wrong. */
 static struct accounts_entry *target(
     struct accounts_build *b, struct kurir_str from, struct kurir_str address)
 {

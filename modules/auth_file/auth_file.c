@@ -1,6 +1,8 @@
 /* auth_file.c - users in a file: the service "auth".
- * A check costs the time of the hash whether the user exists or not, runs in a helper thread, and is
- * spared for a minute after a success.  Runs in the auth role only; nobody else reads the file. */
+ * A check costs the time of the hash whether the user exists or not, runs in a helper thread,
+ * and is
+ * spared for a minute after a success.  Runs in the auth role only; nobody else reads the
+ * file. */
 #include "auth_file.h"
 
 #include <crypt.h>

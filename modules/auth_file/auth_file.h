@@ -15,7 +15,8 @@ struct users_line {
 };
 /* One line without its LF: 1 with *ret, 0 empty or a comment, -EINVAL. */
 int users_line(struct kurir_str line, struct users_line *ret);
-/* All of a file; domain is added to names without one.  Wrong lines are left out, the first one's number
+/* All of a file; domain is added to names without one.  Wrong lines are left out, the first
+ * one's number
  * in *ret_bad_line (0: none).  The first of two equal names counts. */
 struct users *users_parse(
     struct kurir_arena *, struct kurir_str text, struct kurir_str domain, unsigned *ret_bad_line);
@@ -43,7 +44,8 @@ struct backoff {
 	struct backoff_entry entries[BACKOFF_SLOTS];
 };
 bool backoff_locked(const struct backoff *, uint64_t key, kurir_time now);
-/* Counted before the outcome is known, so that many guesses at once count too; undone by success. */
+/* Counted before the outcome is known, so that many guesses at once count too; undone by
+ * success. */
 void backoff_fail(struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
 void backoff_undo(struct backoff *, uint64_t key);
 void backoff_clear(struct backoff *, uint64_t key);

@@ -1,4 +1,5 @@
-/* dns.c - questions to the DNS: the service "dns" for every role, and the endpoint "dns.lookup" that answers
+/* dns.c - questions to the DNS: the service "dns" for every role, and the endpoint
+ * "dns.lookup" that answers
  * it in the resolver role, the only one that speaks DNS. */
 #include "dns_private.h"
 

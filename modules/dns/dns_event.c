@@ -1,4 +1,5 @@
-/* dns_event.c - the event base that libunbound runs on: its "pluggable event" tables, over kurir_watch.
+/* dns_event.c - the event base that libunbound runs on: its "pluggable event" tables, over
+ * kurir_watch.
  * The rules are libevent's: an event that is not persistent is off before its callback; the time
  * of a persistent one starts anew with each call. */
 #include "dns_event.h"

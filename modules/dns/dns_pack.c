@@ -1,5 +1,6 @@
 /* dns_pack.c - answers between the resolver role and the others.
- * answer = u8 status, u8 secure, u32 ttl, text canonical, text summary, u32 count, count*( u32 preference,
+ * answer = u8 status, u8 secure, u32 ttl, text canonical, text summary, u32 count, count*( u32
+ * preference,
  * text ) */
 #include "dns_private.h"
 

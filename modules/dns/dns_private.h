@@ -37,7 +37,8 @@ const char *dns_type_name(enum kurir_dns_type);
 int dns_put_answer(struct kurir_buf *, const struct kurir_dns_answer *);
 int dns_get_answer(struct kurir_reader *, struct kurir_arena *, struct kurir_dns_answer *ret);
 
-/* resolver.c: libunbound, in the resolver role.  Every call into it is made on the loop's own stack. */
+/* resolver.c: libunbound, in the resolver role.  Every call into it is made on the loop's own
+ * stack. */
 struct dns_resolver;
 int dns_resolver_start(struct kurir_self *, struct dns_resolver **ret) KURIR_PARKS;
 void dns_resolver_stop(struct dns_resolver *) KURIR_PARKS;

@@ -1,4 +1,5 @@
-/* relay.h - the parts of the module: replies, connections, the cache of connections, transactions. */
+/* relay.h - the parts of the module: replies, connections, the cache of connections,
+ * transactions. */
 #ifndef RELAY_H
 #define RELAY_H
 
@@ -96,7 +97,8 @@ struct relay_task {
 
 /* relay_conn.c.  Reads a whole reply: 0 (with *ret), -EPROTO, -ECONNRESET, -ETIMEDOUT, ... */
 int relay_read(struct relay_conn *, kurir_time span, struct relay_reply *ret) KURIR_PARKS;
-/* Connects, greets, encrypts and logs in as the hop wants.  0 with *ret, or -errno after the trouble was
+/* Connects, greets, encrypts and logs in as the hop wants.  0 with *ret, or -errno after the
+ * trouble was
  * noted; -ECANCELED. */
 int relay_open(struct relay_task *, struct kurir_str address, struct kurir_str name,
     struct relay_conn **ret) KURIR_PARKS;
@@ -108,13 +110,15 @@ struct kurir_str relay_conn_key(
 void relay_note(struct relay_task *, struct kurir_str remote, const struct relay_reply *,
     const char *xyz, const char *text, bool site);
 
-/* relay_send.c.  1: decided what could be decided; 0: a reused connection was gone before it said anything; -errno: lost
+/* relay_send.c.  1: decided what could be decided; 0: a reused connection was gone before it
+ * said anything; -errno: lost
  * early (noted), or -ECANCELED. */
 int relay_transact(struct relay_task *, struct relay_conn *) KURIR_PARKS;
 
 /* relay_body.c: the message and the final dot. */
 int relay_send_body(struct relay_task *, struct relay_conn *) KURIR_PARKS;
-/* Puts a second dot before each line that begins with one; *at_line_start is kept from piece to piece.
+/* Puts a second dot before each line that begins with one; *at_line_start is kept from piece
+ * to piece.
  * Returns the bytes written to to (room: twice len). */
 size_t relay_stuff(const char *from, size_t len, char *to, bool *at_line_start);
 

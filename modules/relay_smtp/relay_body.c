@@ -1,4 +1,5 @@
-/* relay_body.c - the message itself: straight from the spool's file, or with dots stuffed where a line begins
+/* relay_body.c - the message itself: straight from the spool's file, or with dots stuffed
+ * where a line begins
  * with one (RFC 5321 4.5.2), and the end of data. */
 #include "relay.h"
 

@@ -1,5 +1,7 @@
-/* relay_conn.c - one connection to one host, up to where a message can be sent: greeting, names, TLS, login.
- * Whatever goes wrong is noted in the task and concerns the host; recipients are decided elsewhere. */
+/* relay_conn.c - one connection to one host, up to where a message can be sent: greeting,
+ * names, TLS, login.
+ * Whatever goes wrong is noted in the task and concerns the host; recipients are decided
+ * elsewhere. */
 #include "relay.h"
 
 #include <errno.h>

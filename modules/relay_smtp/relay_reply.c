@@ -1,6 +1,7 @@
 /* relay_reply.c - what a server says.  Takes any bytes; never does I/O.
  *
- * RFC 5321 4.2:  Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP [ textstring ] ] CRLF
+ * RFC 5321 4.2:  Reply-line = *( Reply-code "-" [ textstring ] CRLF ) Reply-code [ SP [
+ * textstring ] ] CRLF
  * RFC 3463 2:    status-code = class "." subject "." detail, at the beginning of the text */
 #include "relay.h"
 

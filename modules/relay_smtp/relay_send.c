@@ -1,6 +1,7 @@
 /* relay_send.c - one transaction: MAIL, RCPT, DATA, the message, and a fate for each recipient.
  * Commands go out together where the host allows it (RFC 2920), in groups, so that neither
- * side waits with full buffers.  Until the final dot was sent, a lost connection decides nothing and the
+ * side waits with full buffers.  Until the final dot was sent, a lost connection decides
+ * nothing and the
  * next host may try; after it nobody knows, and the queue tries again later. */
 #include "relay.h"
 
@@ -197,38 +198,54 @@ KURIR_PARKS static int read_rcpt(struct relay_transaction *x, size_t i)
 	return 0;
 }
 
+/* The commands of some recipients, and DATA behind the last when pipelining. */
+KURIR_PARKS static int write_group(struct relay_transaction *x, size_t from, size_t to, bool data)
+{
+	int r = 0;
+
+	for (size_t i = from; r == 0 && i < to; i++)
+		if (x->t->results[x->todo[i]].fate == 0)
+			r = write_rcpt(x, i);
+	if (r == 0 && data) {
+		r = kurir_write(x->c->stream, KURIR_STR("DATA\r\n"));
+		x->data_sent = true;
+	}
+	return r;
+}
+
+KURIR_PARKS static int read_group(struct relay_transaction *x, size_t from, size_t to)
+{
+	int r = 0;
+
+	for (size_t i = from; r == 0 && i < to; i++)
+		if (x->t->results[x->todo[i]].fate == 0)
+			r = read_rcpt(x, i);
+	return r;
+}
+
 /* MAIL and all RCPT, and DATA behind them when pipelining. */
 KURIR_PARKS static int send_envelope(struct relay_transaction *x)
 {
 	const struct relay_conf *conf = x->t->conf;
-	bool pipe = (x->c->offer.ext & RELAY_EXT_PIPELINING) != 0, mail_read = false;
+	bool pipe = (x->c->offer.ext & RELAY_EXT_PIPELINING) != 0;
 	size_t group = pipe ? (size_t)conf->batch : 1;
 	int r = write_mail(x);
 
 	if (!pipe && r == 0) {
 		r = read_reply(x, conf->t_mail, &x->mail);
-		mail_read = true;
 		if (r < 0 || x->mail.code / 100 != 2)
 			return r;
 	}
 	for (size_t from = 0; r == 0 && from < x->count; from += group) {
 		size_t to = from + group < x->count ? from + group : x->count;
 
-		for (size_t i = from; r == 0 && i < to; i++)
-			if (x->t->results[x->todo[i]].fate == 0)
-				r = write_rcpt(x, i);
-		if (r == 0 && pipe && to == x->count) {
-			r = kurir_write(x->c->stream, KURIR_STR("DATA\r\n"));
-			x->data_sent = true;
-		}
-		if (!mail_read && (r == 0 || r == -EPIPE || r == -ECONNRESET)) {
+		r = write_group(x, from, to, pipe && to == x->count);
+		/* Also when writing failed: the host may have said why before it went. */
+		if (x->mail.code == 0 && (r == 0 || r == -EPIPE || r == -ECONNRESET))
 			r = read_reply(x, conf->t_mail, &x->mail);
-			mail_read = true;
-		}
-		for (size_t i = from; r == 0 && i < to; i++)
-			if (x->t->results[x->todo[i]].fate == 0)
-				r = read_rcpt(x, i);
-		if (r == 0 && x->mail.code / 100 != 2 && !x->data_sent)
+		if (r == 0)
+			r = read_group(x, from, to);
+		if (x->mail.code / 100 != 2 && !x->data_sent)
 			break;
 	}
 	return r;

@@ -1,4 +1,5 @@
-/* relay_smtp.c - the transports "smtp" and "lmtp": a job of the queue goes to its next hop, host by host,
+/* relay_smtp.c - the transports "smtp" and "lmtp": a job of the queue goes to its next hop,
+ * host by host,
  * until each recipient has a fate or no host is left. */
 #include "relay.h"
 
@@ -55,7 +56,8 @@ static bool is_ascii(struct kurir_str s)
 	return true;
 }
 
-/* SMTPUTF8 was given by the sender; the next host needs it only for addresses or a header that are not ASCII.
+/* SMTPUTF8 was given by the sender; the next host needs it only for addresses or a header that
+ * are not ASCII.
  * A header that is too long to look through counts as one. */
 static bool relay_needs_utf8(struct relay_task *t)
 {

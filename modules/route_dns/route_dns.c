@@ -1,5 +1,7 @@
-/* route_dns.c - the way to a domain by the DNS: MX, A, AAAA (RFC 5321 5.1), null MX (RFC 7505) and, where DNSSEC
- * says so, TLSA (RFC 7672).  A service "route"; what it found out goes to the transport "smtp". */
+/* route_dns.c - the way to a domain by the DNS: MX, A, AAAA (RFC 5321 5.1), null MX (RFC 7505)
+ * and, where DNSSEC
+ * says so, TLSA (RFC 7672).  A service "route"; what it found out goes to the transport
+ * "smtp". */
 #include "route_dns.h"
 
 #include <errno.h>
@@ -107,7 +109,8 @@ static void add_address(struct route_walk *w, struct kurir_str ip, struct kurir_
 	w->names[w->address_count++] = name;
 }
 
-/* The TLSA records of a host whose address is secure.  0, or -EAGAIN: the host must not be used now. */
+/* The TLSA records of a host whose address is secure.  0, or -EAGAIN: the host must not be
+ * used now. */
 KURIR_PARKS static int add_tlsa(struct route_walk *w, struct kurir_str name)
 {
 	struct kurir_str question =
@@ -136,35 +139,50 @@ KURIR_PARKS static int add_tlsa(struct route_walk *w, struct kurir_str name)
 	return 0;
 }
 
-/* The addresses of one mail host.  0 also when it has none; -errno: cancelled or out of time. */
+#define HOST_ADDRESSES 16
+struct route_found {
+	struct kurir_str items[HOST_ADDRESSES];
+	size_t count;
+};
+
+/* The addresses of one family.  0 also when there are none; -errno: cancelled or out of time. */
+KURIR_PARKS static int find_addresses(struct route_walk *w, struct kurir_str name,
+    enum kurir_dns_type type, struct route_found *f, bool *secure)
+{
+	struct kurir_dns_answer a;
+	int r = look_up(w, name, type, &a);
+
+	if (r == -ECANCELED || r == -ETIMEDOUT)
+		return r;
+	if (r < 0 || a.status == KURIR_DNS_SERVFAIL || a.status == KURIR_DNS_BOGUS) {
+		w->trouble = w->trouble || r != -EINVAL;
+		w->bogus = w->bogus || (r == 0 && a.status == KURIR_DNS_BOGUS);
+		return 0;
+	}
+	if (a.count > 0)
+		*secure = *secure && a.secure;
+	while (f->count < a.count && f->count < HOST_ADDRESSES) {
+		f->items[f->count] = a.records[f->count].text;
+		f->count++;
+	}
+	return 0;
+}
+
+/* The addresses of one mail host, and what it must prove.  0 also when it cannot be used. */
 KURIR_PARKS static int add_host(struct route_walk *w, struct kurir_str name)
 {
-	static const enum kurir_dns_type types[2] = { KURIR_DNS_AAAA, KURIR_DNS_A };
-	struct kurir_str found[2][16], *order;
-	size_t n[2] = { 0, 0 }, all;
+	struct route_found six = { .count = 0 }, four = { .count = 0 };
+	struct kurir_str *order;
 	bool secure = true;
-	int r;
+	size_t all;
+	int r = 0;
 
-	for (unsigned t = 0; t < 2; t++) {
-		struct kurir_dns_answer a;
-
-		if (w->conf->ip == (t == 0 ? ROUTE_IP_V4 : ROUTE_IP_V6))
-			continue;
-		r = look_up(w, name, types[t], &a);
-		if (r == -ECANCELED || r == -ETIMEDOUT)
-			return r;
-		if (r < 0 || a.status == KURIR_DNS_SERVFAIL || a.status == KURIR_DNS_BOGUS) {
-			w->trouble = w->trouble || r != -EINVAL;
-			w->bogus = w->bogus || (r == 0 && a.status == KURIR_DNS_BOGUS);
-			continue;
-		}
-		if (a.count > 0)
-			secure = secure && a.secure;
-		for (size_t i = 0; i < a.count && n[t] < 16; i++)
-			found[t][n[t]++] = a.records[i].text;
-	}
-	if (n[0] + n[1] == 0)
-		return 0;
+	if (w->conf->ip != ROUTE_IP_V4)
+		r = find_addresses(w, name, KURIR_DNS_AAAA, &six, &secure);
+	if (r == 0 && w->conf->ip != ROUTE_IP_V6)
+		r = find_addresses(w, name, KURIR_DNS_A, &four, &secure);
+	if (r < 0 || six.count + four.count == 0)
+		return r;
 	if (w->conf->dane && w->mx_secure && secure) {
 		r = add_tlsa(w, name);
 		if (r == -ECANCELED || r == -ETIMEDOUT)
@@ -174,8 +192,8 @@ KURIR_PARKS static int add_host(struct route_walk *w, struct kurir_str name)
 			return 0;
 		}
 	}
-	order = kurir_alloc(w->arena, (n[0] + n[1]) * sizeof(*order));
-	all = route_interleave(found[0], n[0], found[1], n[1], order);
+	order = kurir_alloc(w->arena, (six.count + four.count) * sizeof(*order));
+	all = route_interleave(six.items, six.count, four.items, four.count, order);
 	for (size_t i = 0; i < all; i++)
 		add_address(w, order[i], name);
 	return 0;

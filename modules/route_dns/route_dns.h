@@ -22,11 +22,13 @@ struct route_host {
 
 /* Sorts by preference, equals by their shuffle value (made of salt and name). */
 void route_hosts_sort(struct route_host *, size_t count, struct kurir_str salt);
-/* RFC 5321 5.1: a server that finds itself in the list uses only what is better than itself.  Returns how
+/* RFC 5321 5.1: a server that finds itself in the list uses only what is better than itself. 
+ * Returns how
  * many are left of the sorted list. */
 size_t route_hosts_before_self(
     const struct route_host *, size_t count, const struct kurir_texts *own);
-/* "mx.example", with a mark of the other hosts when there are any: equal for domains with an equal
+/* "mx.example", with a mark of the other hosts when there are any: equal for domains with an
+ * equal
  * list. */
 struct kurir_str route_site(
     struct kurir_arena *, const struct route_host *, size_t count, uint16_t port);

@@ -1,4 +1,5 @@
-/* route_hosts.c - which mail host comes before which, and what a list of them is called.  No I/O. */
+/* route_hosts.c - which mail host comes before which, and what a list of them is called.  No
+ * I/O. */
 #include "route_dns.h"
 
 #include <arpa/inet.h>
@@ -118,7 +119,8 @@ size_t route_interleave(const struct kurir_str *a, size_t na, const struct kurir
 	return n;
 }
 
-/* TLSA rdata (RFC 6698 2.1): usage, selector, matching type, data.  For SMTP only DANE-TA(2) and DANE-EE(3). */
+/* TLSA rdata (RFC 6698 2.1): usage, selector, matching type, data.  For SMTP only DANE-TA(2)
+ * and DANE-EE(3). */
 int route_tlsa_usable(struct kurir_str rdata)
 {
 	const unsigned char *p = (const unsigned char *)rdata.ptr;

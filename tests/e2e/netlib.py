@@ -127,7 +127,7 @@ class Server:
         def ready():
             if self.child.poll() is not None:
                 raise AssertionError("kurird ended:\n" + self.text())
-            return "ready" in self.text()
+            return "kurird: ready" in self.text() or "is serving" in self.text()
         wait_until(ready, 60, "kurird is ready")
 
     def text(self):
@@ -148,7 +148,8 @@ class Server:
                                  (done_.stdout, done_.stderr, self.text())) from None
 
     def probe(self, do, **what):
-        answer = self.ctl("probe", json.dumps(dict(what, do=do)))
+        command = "probe-edge" if do in ("login", "redeem") else "probe"
+        answer = self.ctl(command, json.dumps(dict(what, do=do)))
         return answer.get("data", answer)
 
     def counters(self, module):

@@ -1,5 +1,6 @@
 /* probe.c - lets a script ask what modules ask each other: "kurirctl probe '{...}'".
- * The argument is a JSON object with "do": lookup, route, send, login, redeem, account.  It is a queue, too,
+ * The argument is a JSON object with "do": lookup, route, send, login, redeem, account.  It is
+ * a queue, too,
  * whose messages are the files that are named by their references. */
 #include <kurir/accounts.h>
 #include <kurir/auth.h>
@@ -285,8 +286,13 @@ static const struct kurir_endpoint_ops probe_ops = { sizeof(probe_ops), called, 
 static const struct kurir_queue_ops queue_ops = { .size = sizeof(queue_ops), .open = open_body };
 static const struct kurir_service services[] = {
 	{ .kind = "endpoint", .name = "ctl.probe", .ops = &probe_ops, .roles = KURIR_ROLE_QUEUE },
+	/* Only the edge and access may ask the auth role. */
+	{ .kind = "endpoint",
+	    .name = "ctl.probe-edge",
+	    .ops = &probe_ops,
+	    .roles = KURIR_ROLE_EDGE },
 	{ .kind = "queue", .name = "probe", .ops = &queue_ops }, { 0 }
 };
 
 KURIR_MODULE(probe, .version = "1", .summary = "Lets a script ask what modules ask each other",
-    .roles = KURIR_ROLE_QUEUE | KURIR_ROLE_RELAY, .services = services);
+    .roles = KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE | KURIR_ROLE_RELAY, .services = services);

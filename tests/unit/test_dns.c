@@ -20,7 +20,8 @@ static struct kurir_arena *arena;
 #define TTL "\x00\x00\x01\x2c"
 #define RR(owner, type, len) owner "\x00" type "\x00\x01" TTL "\x00" len
 
-static struct kurir_dns_answer answer(struct kurir_str packet, enum kurir_dns_type type, int rcode)
+static struct kurir_dns_answer answer(
+    struct kurir_str packet, enum kurir_dns_type type, int rcode)
 {
 	struct dns_raw raw = { .packet = packet, .rcode = rcode, .why = S("") };
 	struct kurir_dns_answer a;
@@ -110,7 +111,8 @@ static void nothing(void **state)
 	check(a.summary, "MX dua.example: forged or broken (DNSSEC): signature expired");
 }
 
-/* Every cut of a good message, and every single byte changed: an answer or a failure, nothing else. */
+/* Every cut of a good message, and every single byte changed: an answer or a failure, nothing
+ * else. */
 static void broken(void **state)
 {
 	static const char good[] = HEAD("\x02", DUA, "\x0f")

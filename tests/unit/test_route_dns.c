@@ -1,4 +1,5 @@
-/* test_route_dns.c - the order of mail hosts, who we are among them, and what TLSA records are good for. */
+/* test_route_dns.c - the order of mail hosts, who we are among them, and what TLSA records are
+ * good for. */
 #include <modules/route_dns/route_dns.h>
 
 #include <errno.h>

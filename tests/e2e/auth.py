@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Logins: hashes of every kind, the file that changes, who must wait, tickets; in one process and in many."""
+import subprocess
+import time
+
+from netlib import KURIRCTL, Server, check, done, equal, path, wait_until, write
+
+OK, WRONG, LATER = 0, -13, -11
+
+
+def crypt(password, setting):
+    """libcrypt by the system's perl: the module for it has left Python."""
+    return subprocess.run(["perl", "-e", "print crypt($ARGV[0], $ARGV[1])", password, setting], check=True,
+                          capture_output=True, text=True).stdout
+
+
+def users(more=""):
+    return "".join("%s:%s\n" % u for u in (
+        ("hyd@satu.example", crypt("rahasia", "$y$j9T$F5Jx5fExrKuPp53xLKQ..1")),
+        ("Siti@satu.example", crypt("päss wörd", "$6$rounds=5000$abcdefgh")),
+        ("budi@satu.example", crypt("bcrypt", "$2b$06$abcdefghijklmnopqrstuu")),
+        ("locked@satu.example", "!" + crypt("x", "$6$abcdefgh")))) + more
+
+
+class Login:
+    def __init__(self, server):
+        self.server = server
+
+    def __call__(self, user, password, peer="192.0.2.1", **more):
+        return self.server.probe("login", user=user, password=password, peer=peer,
+                                 **dict({"protocol": "imap"}, **more))
+
+    def result(self, *args, **more):
+        return self(*args, **more)["result"]
+
+
+def good(s, login):
+    a = login("hyd@satu.example", "rahasia")
+    equal((a["result"], a["account"]), (OK, "hyd@satu.example"), "yescrypt")
+    first = a["ms"]
+    a = login("HYD@Satu.example", "rahasia")
+    equal((a["result"], a["account"]), (OK, "hyd@satu.example"), "another case is the same user")
+    check(s.counters("auth_file")["cached"] == 1, "known from the minute before (%d ms, then %d)" % (first, a["ms"]),
+          s.counters("auth_file"))
+    equal(login.result("siti@satu.example", "päss wörd"), OK, "sha512crypt")
+    equal(login.result("budi@satu.example", "bcrypt"), OK, "bcrypt")
+    equal(login.result("hyd", "rahasia"), OK, "the domain is added")
+    equal(login.result("hyd", "rahasia", authzid="hyd@satu.example"), OK, "acting for oneself")
+    equal(login.result("hyd", "rahasia", authzid="siti@satu.example"), WRONG, "but for nobody else")
+
+
+def bad(login):
+    for user, password in (("hyd@satu.example", "rahasiA"), ("hyd@satu.example", ""),
+                           ("nobody@satu.example", "rahasia"), ("locked@satu.example", "x"), ("", "x"),
+                           ("hyd@satu.example", "x" * 600), ("x" * 600, "x"), ("hyd:", "x"), ("#", "x")):
+        equal(login.result(user, password, peer="198.51.100.%d" % (len(user) % 250)), WRONG,
+              "%.20r with %.20r" % (user, password))
+
+
+def tickets(s, login):
+    a = login("hyd", "rahasia", protocol="imap")
+    equal(s.probe("redeem", ticket=a["ticket"], protocol="pop3")["result"], WRONG, "a ticket for another protocol")
+    equal(s.probe("redeem", ticket=a["ticket"], protocol="imap")["result"], WRONG, "is used up by that")
+    a = login("hyd", "rahasia")
+    b = s.probe("redeem", ticket=a["ticket"], protocol="imap")
+    equal((b["result"], b["account"]), (OK, "hyd@satu.example"), "a ticket")
+    equal(s.probe("redeem", ticket=a["ticket"], protocol="imap")["result"], WRONG, "is good once")
+    for junk in ("", "x", "0" * 64, "0" * 64 + "." + "0" * 16, a["ticket"] + "0"):
+        equal(s.probe("redeem", ticket=junk, protocol="imap")["result"], WRONG, "no ticket: %.20r" % junk)
+
+
+def waiting(s, login):
+    for _ in range(3):
+        equal(login.result("budi", "guess", peer="203.0.113.5"), WRONG, "a guess")
+    equal(login.result("budi", "guess", peer="203.0.113.5"), WRONG, "the last that costs nothing to try")
+    equal(login.result("budi", "bcrypt", peer="203.0.113.77"), LATER, "then even the right one must wait")
+    equal(login.result("budi", "bcrypt"), OK, "but not from where he was before")
+    equal(login.result("siti", "päss wörd", peer="203.0.113.5"), OK, "and not the others")
+    check(s.counters("auth_file")["locked"] >= 1, "counted", s.counters("auth_file"))
+    for i in range(12):
+        login("u%d" % i, "guess", peer="2001:db8::%d" % i)
+    equal(login.result("hyd", "rahasia", peer="2001:db8::ffff"), LATER, "a network that tries many users")
+    equal(login.result("hyd", "rahasia", peer="2001:db8:0:1::1"), OK, "the next network does not")
+
+
+def changes(s, login):
+    write("users", users("baru:%s\n" % crypt("new", "$6$abcdefgh")))
+    wait_until(lambda: login.result("baru", "new", peer="192.0.2.250") == OK, 10, "the new user")
+    check(True, "a user is added while the server runs")
+    write("users", users().replace("hyd@", "gone@"))
+    wait_until(lambda: login.result("hyd", "rahasia", peer="192.0.2.251") == WRONG, 10, "the user is gone")
+    check(True, "one that was known is gone at once")
+    subprocess.run([KURIRCTL, "passwd", path("users"), "lama@satu.example"], input="wachtwoord\n", text=True,
+                   check=False, capture_output=True)
+    with open(path("users")) as f:
+        made = "lama@satu.example:" in f.read()
+    if made:
+        wait_until(lambda: login.result("lama", "wachtwoord") == OK, 10, "kurirctl's user")
+        check(True, "one made by kurirctl passwd")
+
+
+def equal_time(login):
+    def span(user):
+        times = []
+        for i in range(7):
+            begin = time.monotonic()
+            login(user, "guess%d" % i, peer="10.%d.%d.1" % (len(user), i))
+            times.append(time.monotonic() - begin)
+        return sorted(times)[3]
+
+    # Coarse, so that a busy machine does not matter: the hash alone takes far longer than all else.
+    wrong, unknown = span("slow"), span("nobody2")
+    check(unknown > wrong / 2, "an unknown user takes the time of a wrong password (%.0f and %.0f ms)" %
+          (unknown * 1000, wrong * 1000))
+
+
+def main():
+    write("users", users())
+    options = {"users": path("users"), "domain": "satu.example", "failures": 3, "failures-network": 8,
+               "back-off": "1h", "back-off-maximum": "2h"}
+    s = Server({"auth_file": options})
+    login = Login(s)
+    good(s, login)
+    bad(login)
+    tickets(s, login)
+    waiting(s, login)
+    changes(s, login)
+    equal(s.stop(), 0, "the server ends well")
+    check("rahasia" not in s.text() and "guess" not in s.text(), "no password is in the log")
+    write("users", "slow@satu.example:%s\n" % crypt("x", "$6$rounds=400000$abcdefgh"))
+    s = Server({"auth_file": dict(options, **{"failures": 1000, "failures-network": 1000})}, name="slow")
+    equal_time(Login(s))
+    equal(s.stop(), 0, "the server ends well")
+    write("users", users())
+    s = Server({"auth_file": dict(options), "accounts": {"domains": ["satu.example"], "mailboxes": ["a@satu.example"]}},
+               name="many", single=False)
+    login = Login(s)
+    a = login("hyd", "rahasia")
+    equal((a["result"], s.probe("redeem", ticket=a["ticket"], protocol="imap").get("account")),
+          (OK, "hyd@satu.example"), "the same between processes")
+    equal(login.result("hyd", "rahasiA"), WRONG, "and refused between them")
+    equal(s.probe("account", address="A+b@satu.example")["account"], "a@satu.example", "an account")
+    equal(s.stop(), 0, "the server ends well")
+    done()
+
+
+main()
