@@ -230,8 +230,8 @@ KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct ku
 	if (what != NULL && *what != 0)
 		r = history_explain(kurir_str_of(what), &text, &events);
 	if (r == -EINVAL)
-		r = reply_error(reply,
-		    "explain needs an id of a message, a connection or a recipient, or an address");
+		r = reply_error(
+		    reply, "explain needs the id of a message or a connection, or an address");
 	else if (r == -ENOENT)
 		r = reply_error(
 		    reply, "nothing is known about that: it never came here, or too long ago");
