@@ -54,7 +54,7 @@ def prove(law, path, text, words):
             os.makedirs(os.path.join(root, folder))
         shutil.copy(os.path.join(TOP, ".clang-format"), root)
         if text is None:
-            for n in range(12):
+            for n in range(30):
                 with open(os.path.join(root, f"core/x{n}.c"), "w", encoding="utf-8") as f:
                     f.write("int x;\n" * 700)
         else:
