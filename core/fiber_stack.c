@@ -29,13 +29,14 @@
 #define STACK_GUARD 4096u
 #define STACK_SLAB  32u /* stacks in a mapping, with MADV_GUARD_INSTALL */
 #define STACK_HOT   64u /* free stacks that keep their pages */
+#define STACK_TINTS 8u	/* neighbours do not meet in the same lines of the cache */
 
 /* A free stack's link is in its own top bytes. */
 struct free_stack {
 	struct free_stack *next;
 };
-static struct free_stack *cache; /* hot ones first */
-static unsigned cached, mapped;
+static struct free_stack *hot, *cold; /* with pages and without */
+static unsigned hot_count, mapped;
 static enum { GUARD_UNKNOWN, GUARD_MADVISE, GUARD_MPROTECT } guard_kind;
 
 #define FREE_LINK(base) ((struct free_stack *)((base) + STACK_SIZE - sizeof(struct free_stack)))
@@ -56,6 +57,21 @@ static char *map_pages(size_t bytes)
 	return p;
 }
 
+static void put(struct free_stack **list, char *base)
+{
+	struct free_stack *f = FREE_LINK(base);
+	f->next = *list;
+	*list = f;
+}
+
+static char *take(struct free_stack **list)
+{
+	struct free_stack *f = *list;
+	SANITIZE_UNPOISON(f, sizeof(*f));
+	*list = f->next;
+	return FREE_BASE(f);
+}
+
 static bool map_guarded_slab(void)
 {
 	const size_t step = STACK_SIZE + STACK_GUARD;
@@ -67,12 +83,8 @@ static bool map_guarded_slab(void)
 			munmap(p, step * STACK_SLAB);
 			return false;
 		}
-	for (size_t i = STACK_SLAB; i-- > 0;) {
-		struct free_stack *f = FREE_LINK(p + i * step + STACK_GUARD);
-		f->next = cache;
-		cache = f;
-	}
-	cached += STACK_SLAB;
+	for (size_t i = STACK_SLAB; i-- > 0;)
+		put(&cold, p + i * step + STACK_GUARD);
 	mapped += STACK_SLAB;
 	return true;
 }
@@ -86,10 +98,7 @@ static bool map_one(void)
 		munmap(p, STACK_SIZE + STACK_GUARD);
 		return false;
 	}
-	struct free_stack *f = FREE_LINK(p + STACK_GUARD);
-	f->next = cache;
-	cache = f;
-	cached++;
+	put(&cold, p + STACK_GUARD);
 	mapped++;
 	return true;
 }
@@ -106,13 +115,13 @@ static bool map_more(void)
 
 void *fiber_stack_new(struct fiber_stack *s, size_t keep)
 {
-	if (!cache && !map_more())
+	static unsigned tint;
+	if (!hot && !cold && !map_more())
 		return NULL;
-	struct free_stack *f = cache;
-	SANITIZE_UNPOISON(f, sizeof(*f));
-	cache = f->next;
-	cached--;
-	*s = (struct fiber_stack){ .base = FREE_BASE(f) };
+	if (hot)
+		hot_count--;
+	*s = (struct fiber_stack){ .base = take(hot ? &hot : &cold) };
+	keep += tint++ % STACK_TINTS * 128;
 	s->top = (char *)((uintptr_t)(s->base + STACK_SIZE - keep) & ~(uintptr_t)63);
 	SANITIZE_UNPOISON(s->base, STACK_SIZE);
 	s->id = VALGRIND_STACK_REGISTER(s->base, s->base + STACK_SIZE);
@@ -122,8 +131,14 @@ void *fiber_stack_new(struct fiber_stack *s, size_t keep)
 	return s->top;
 }
 
-/* Slabs stay; single stacks beyond the hot ones are unmapped.  What a slab keeps beyond
- * them costs address space only. */
+static void unmap(char *base)
+{
+	SANITIZE_UNPOISON(base, STACK_SIZE);
+	munmap(base - STACK_GUARD, STACK_SIZE + STACK_GUARD);
+	mapped--;
+}
+
+/* Beyond the hot ones single stacks are unmapped; those in slabs keep their address only. */
 void fiber_stack_free(struct fiber_stack *s)
 {
 #ifdef SANITIZE_ASAN
@@ -134,31 +149,27 @@ void fiber_stack_free(struct fiber_stack *s)
 #ifndef HAVE_BOOST_CONTEXT
 	free(s->context);
 #endif
-	if (cached >= STACK_HOT && guard_kind == GUARD_MPROTECT) {
-		munmap(s->base - STACK_GUARD, STACK_SIZE + STACK_GUARD);
-		mapped--;
+	if (hot_count < STACK_HOT) {
+		put(&hot, s->base);
+		hot_count++;
+	} else if (guard_kind == GUARD_MPROTECT) {
+		unmap(s->base);
 		return;
+	} else {
+		(void)madvise(s->base, STACK_SIZE, MADV_DONTNEED);
+		put(&cold, s->base);
 	}
-	if (cached >= STACK_HOT + STACK_SLAB)
-		(void)madvise(s->base, STACK_SIZE - STACK_GUARD, MADV_DONTNEED);
-	struct free_stack *f = FREE_LINK(s->base);
-	f->next = cache;
-	cache = f;
-	cached++;
-	SANITIZE_POISON(s->base, STACK_SIZE - sizeof(*f));
+	SANITIZE_POISON(s->base, STACK_SIZE - sizeof(struct free_stack));
 }
 
 void fiber_stack_fini(void)
 {
-	while (cache && guard_kind == GUARD_MPROTECT) {
-		struct free_stack *f = cache;
-		cache = f->next;
-		cached--;
-		mapped--;
-		char *base = FREE_BASE(f);
-		SANITIZE_UNPOISON(base, STACK_SIZE);
-		munmap(base - STACK_GUARD, STACK_SIZE + STACK_GUARD);
-	}
+	if (guard_kind != GUARD_MPROTECT)
+		return;
+	for (; hot; hot_count--)
+		unmap(take(&hot));
+	while (cold)
+		unmap(take(&cold));
 }
 
 /* ASan: the loop's stack is known after the first switch has come from it. */
@@ -203,7 +214,7 @@ static void stack_main(struct transfer t)
 	s->ended = true;
 	switch_begin(NULL, loop_bottom, loop_size);
 	jump_fcontext(loop_context, NULL);
-	kurir_assert(!"an ended fiber was entered");
+	check_failed("an ended fiber was entered", __FILE__, __LINE__);
 }
 
 void fiber_stack_start(struct fiber_stack *s, void (*fn)(void *), void *arg)

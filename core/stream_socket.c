@@ -77,17 +77,25 @@ static ssize_t socket_sent(struct stream_socket *s, ssize_t n)
 	return -EAGAIN;
 }
 
+static ssize_t write_once(const struct stream_socket *s, const struct iovec *v, int count)
+{
+	if (!s->is_socket)
+		return writev(s->fd.fd, v, count);
+	if (count == 1)
+		return send(s->fd.fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
+	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v,
+		.msg_iovlen = (size_t)count };
+	return sendmsg(s->fd.fd, &m, MSG_NOSIGNAL);
+}
+
 static ssize_t socket_write(struct stream_layer *l, const struct iovec *v, int count)
 {
 	struct stream_socket *s = of_layer(l);
 	ssize_t n;
 	if (!s->writable)
 		return -EAGAIN;
-	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v,
-		.msg_iovlen = (size_t)count };
 	do
-		n = s->is_socket ? sendmsg(s->fd.fd, &m, MSG_NOSIGNAL)
-				 : writev(s->fd.fd, v, count);
+		n = write_once(s, v, count);
 	while (n < 0 && errno == EINTR);
 	return socket_sent(s, n);
 }
