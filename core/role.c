@@ -299,6 +299,7 @@ int role_run_single(const char *file)
 	struct report report = REPORT();
 	struct plan *p = plan_make(file, true, &report);
 	struct kurir_str text = kurir_buf_str(&report.text);
+	int r;
 
 	if (p == NULL)
 		return complain(text);
@@ -308,5 +309,7 @@ int role_run_single(const char *file)
 	role_set(KURIR_ROLE_ALL, 0);
 	if (role_make_folders(p) < 0 || role_apply(p->text, KURIR_ROLE_ALL) != 0)
 		return 1;
-	return role_live();
+	r = role_live();
+	plan_free(p);
+	return r;
 }
