@@ -73,7 +73,7 @@ int control_parse(struct kurir_arena *arena, struct kurir_str line, struct contr
 		}
 	ret->command = kurir_copy(arena, kurir_str_of(command));
 	ret->args = (struct kurir_texts){ json_array_size(args), items };
-	v = json_pack("{s:O}", "args", args != NULL ? args : (args = json_array()));
+	v = json_pack("{s:o}", "args", args != NULL ? json_incref(args) : json_array());
 	body = json_dumps(v, JSON_COMPACT);
 	ret->body = kurir_copy(arena, kurir_str_of(body));
 	free(body);

@@ -67,7 +67,8 @@ static int add_sockets(scmp_filter_ctx ctx, uint32_t role)
 	if (r >= 0 && (role & (SANDBOX_NETWORK | KURIR_ROLE_CONTROL)))
 		r = add(ctx, SCMP_ACT_ALLOW, network);
 	if (r >= 0 && (role & SANDBOX_NETWORK))
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET, 0));
+		r = seccomp_rule_add(
+		    ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET, 0));
 	if (r >= 0 && (role & SANDBOX_NETWORK))
 		r = seccomp_rule_add(
 		    ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6, 0));
