@@ -1,9 +1,10 @@
 /* command.c - "kurirctl queue ..." and "kurirctl ledger".
  *
  *	queue list|show|retry|hold|release|cancel [predicate...]
- *	predicate = "all" / "id=" ID / ID / "sender=" A / "rcpt=" A / "domain=" D / "state=" S
+ *	predicate = "all" / ID / address / domain
+ *	          / "id=" ID / "sender=" A / "rcpt=" A / "domain=" D / "state=" S
  *
- * Several predicates: all must hold.  Walks the whole queue in pieces, so that deliveries go on. */
+ * An address is that of the sender or of a recipient.  Several predicates: all must hold.  Walks the whole queue in pieces, so that deliveries go on. */
 #include "queue_role.h"
 
 #include <errno.h>
@@ -16,7 +17,7 @@
 #define WALK_PIECE 200 /* messages between two yields */
 
 struct predicate {
-	struct kurir_str id, sender, rcpt, domain, state;
+	struct kurir_str id, sender, rcpt, domain, state, address;
 	bool all, any;
 };
 
@@ -45,6 +46,10 @@ static int parse_predicates(const json_t *args, struct predicate *p)
 		    take_key(arg, "rcpt=", &p->rcpt) || take_key(arg, "domain=", &p->domain) ||
 		    take_key(arg, "state=", &p->state))
 			continue;
+		else if (kurir_str_find(arg, '@') >= 0)
+			p->address = arg; /* before "=": a local part may have one */
+		else if (kurir_str_find(arg, '=') < 0 && kurir_str_find(arg, '.') >= 0)
+			p->domain = arg;
 		else if (arg.len > 0 && kurir_str_find(arg, '=') < 0)
 			p->id = arg;
 		else
@@ -61,14 +66,17 @@ static bool match_message(const struct predicate *p, const struct kurir_envelope
 	    (e->sender.len == 0 && kurir_str_equal(p->sender, KURIR_STR("<>")));
 }
 
-static bool match_entry(
-    const struct predicate *p, const struct entry *x, const struct kurir_recipient *r)
+static bool match_entry(const struct predicate *p, const struct kurir_envelope *e,
+    const struct entry *x, const struct kurir_recipient *r)
 {
 	struct kurir_str domain = kurir_str_part(
 	    r->address, (size_t)(kurir_str_find_last(r->address, '@') + 1), r->address.len);
 	if (p->rcpt.len > 0 && !kurir_str_equal_nocase(p->rcpt, r->address))
 		return false;
 	if (p->domain.len > 0 && !kurir_str_equal_nocase(p->domain, domain))
+		return false;
+	if (p->address.len > 0 && !kurir_str_equal_nocase(p->address, r->address) &&
+	    !kurir_str_equal_nocase(p->address, e->sender))
 		return false;
 	return p->state.len == 0 ||
 	    kurir_str_equal(p->state, kurir_str_of(state_names[x->state]));
@@ -164,7 +172,7 @@ static void show_message(struct walk *w, struct message *m, const struct kurir_e
 	for (uint32_t i = 0; i < m->count && i < e->count; i++)
 		if (w->verb == SHOW ||
 		    (!entry_decided(&m->entries[i]) &&
-			match_entry(&w->want, &m->entries[i], &e->recipients[i])))
+			match_entry(&w->want, e, &m->entries[i], &e->recipients[i])))
 			show_entry(w, list, &m->entries[i], &e->recipients[i]);
 	json_array_append_new(w->list,
 	    json_pack("{s:o, s:o, s:I, s:i, s:o}", "id", json_text(e->id), "sender",
@@ -186,7 +194,7 @@ KURIR_PARKS static void visit(struct walk *w, struct message *m)
 	if (r == 0 && match_message(&w->want, &e)) {
 		for (uint32_t i = 0; i < m->count && i < e.count && !m->dead; i++) {
 			struct entry *x = &m->entries[i];
-			if (entry_decided(x) || !match_entry(&w->want, x, &e.recipients[i]))
+			if (entry_decided(x) || !match_entry(&w->want, &e, x, &e.recipients[i]))
 				continue;
 			if (w->verb <= SHOW) {
 				w->hits++;

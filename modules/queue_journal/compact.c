@@ -13,8 +13,8 @@
 #include <stdlib.h>
 
 #define PERIOD	1000
-#define AT_ONCE 32	   /* messages that move in one group commit */
-#define WORTH	(1u << 20) /* smaller segments are left alone */
+#define AT_ONCE 32	    /* messages that move in one group commit */
+#define WORTH	(64u << 10) /* smaller segments are left alone */
 
 /* Transition: segment without living messages -> nothing. */
 static int drop_dead(struct queue *q)

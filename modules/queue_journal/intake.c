@@ -62,7 +62,11 @@ static void intake_take(
 	}
 	if (envelope.len > 0)
 		intake_tell(q, m, envelope);
-	if (!q->started)
+	for (uint32_t i = 0; q->conf->hold && i < m->count; i++) {
+		m->entries[i].state = ENTRY_HELD;
+		state_entry(q, m, &m->entries[i]);
+	}
+	if (!q->started || q->conf->hold)
 		return;
 	for (uint32_t i = 0; i < m->count; i++)
 		scheduler_ready(&q->scheduler, &m->entries[i]);

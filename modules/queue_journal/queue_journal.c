@@ -237,6 +237,8 @@ static const struct kurir_option options[] = {
 	KURIR_OPT_RANGE("scan-interval", KURIR_SPAN, kurir_time, struct queue_conf, scan_interval,
 	    "3s", 100, 3600000,
 	    "How often the spool is searched for messages whose notice was lost."),
+	KURIR_OPT_BOOL("hold", struct queue_conf, hold, "false",
+	    "New messages are held until an administrator releases them."),
 	{ 0 },
 };
 

@@ -11,6 +11,7 @@ struct queue_conf {
 	kurir_time lifetime, delay_warning, job_deadline, state_delay, scan_interval;
 	uint64_t segment_size, inline_size, memory;
 	int64_t concurrency, destination_concurrency, recipients_per_job;
+	bool hold;
 };
 
 enum queue_counter {

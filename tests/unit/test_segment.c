@@ -244,7 +244,9 @@ static void failures(void **state)
 	failing.rename = fail_rename;
 	for (unsigned e = 0; e < 2; e++)
 		for (unsigned n = 1; n < 60; n++) {
-			char folder[] = "/tmp/kurir-segment-XXXXXX";
+			char folder[64];
+			snprintf(folder, sizeof(folder), "%s/kurir-segment-XXXXXX",
+			    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 			assert_non_null(mkdtemp(folder));
 			int dir = open(folder, O_RDONLY | O_DIRECTORY);
 			struct spool_file f = {
