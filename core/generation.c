@@ -1,6 +1,7 @@
 /* generation.c - the listeners, folders and processes of one plan. */
 #include "generation.h"
 #include "bind.h"
+#include "keywatch.h"
 #include "notify.h"
 #include "role.h"
 
@@ -117,6 +118,7 @@ void generation_free(struct generation *g)
 		}
 	for (unsigned i = 0; i < g->listener_count; i++)
 		(void)close(g->listeners[i]);
+	keywatch_end(g);
 	plan_free(g->plan);
 	kurir_arena_free(g->arena);
 }
@@ -141,6 +143,7 @@ void generation_start(struct generation *g)
 {
 	g->older = generation_newest;
 	generation_newest = g;
+	keywatch_begin(g);
 	for (struct process *p = g->processes; p != NULL; p = p->next)
 		process_start(p);
 }

@@ -38,6 +38,7 @@ struct generation {
 	unsigned listener_count;
 	struct process *processes;
 	bool serving, ending;
+	struct keywatch *keys; /* keywatch.c */
 };
 
 /* Newest first. */

@@ -4,6 +4,7 @@
 #include "log.h"
 #include "loop.h"
 #include "role_private.h"
+#include "tls.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -79,6 +80,9 @@ static void role_ordered(const struct wire *w)
 	case WIRE_ANSWER:
 		role_answered(w);
 		break;
+	case WIRE_KEY:
+		tls_server_offer(w->index, w->count != 0, w->fd);
+		break;
 	default:
 		break;
 	}
@@ -109,6 +113,7 @@ int role_control_begin(void)
 {
 	control.fd = ROLE_FD_CONTROL;
 	control.ready = role_control_ready;
+	tls_server_follow();
 	return loop_fd_add(&control, EPOLLIN | EPOLLRDHUP | EPOLLET);
 }
 

@@ -16,6 +16,10 @@
 int tls_server_init(const struct conf_certificate *, size_t count, enum conf_tls_minimum,
     struct kurir_arena *, struct kurir_str *error);
 void tls_server_fini(void);
+/* Where the sandbox hides the files: they are not looked at any more, and keywatch.c of the
+ * supervisor offers descriptors of replaced ones: a certificate, then its key.  Takes fd. */
+void tls_server_follow(void);
+void tls_server_offer(size_t index, bool key, int fd);
 bool tls_server_ready(void); /* there is at least one certificate */
 /* The same check, without a trace: for --check. */
 int tls_server_check(

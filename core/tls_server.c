@@ -10,10 +10,10 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check.h"
+#include "keywatch.h"
 
 #define LOOK_AGAIN 1000	      /* ms between two looks at the files */
 #define FILE_LIMIT (1u << 20) /* bytes of a PEM file */
@@ -23,25 +23,27 @@
 	"ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:" \
 	"ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
-/* What a file looked like when it was read. */
-struct file_mark {
-	struct timespec changed, created;
-	ino_t inode;
-	off_t size;
-};
-
 struct server {
 	struct kurir_str certificate, key; /* paths, NUL follows */
-	struct file_mark certificate_mark, key_mark;
+	struct keywatch_mark certificate_mark, key_mark;
 	struct kurir_arena *arena; /* of the names */
 	struct kurir_texts names;  /* lower case */
 	SSL_CTX *ctx;
 };
 
+/* In place of the files: certificate and key, or -1. */
+struct offer {
+	int fds[2];
+	size_t index;
+};
+static const struct offer no_offer = { .fds = { -1, -1 } };
+static struct offer offer = { .fds = { -1, -1 } };
+
 static struct server *servers;
 static size_t server_count;
 static enum conf_tls_minimum minimum;
 static kurir_time looked;
+static bool following; /* somebody else looks at the files */
 
 SSL_CTX *tls_context_new(const SSL_METHOD *method)
 {
@@ -61,51 +63,40 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method)
 
 /* Files. */
 
-static struct file_mark mark_of(struct kurir_str path)
-{
-	struct stat st;
-	if (stat(path.ptr, &st) < 0)
-		return (struct file_mark){ 0 };
-	return (struct file_mark){ st.st_mtim, st.st_ctim, st.st_ino, st.st_size };
-}
-
-static bool same_time(struct timespec a, struct timespec b)
-{
-	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static bool same_mark(struct file_mark a, struct file_mark b)
-{
-	return a.inode == b.inode && a.size == b.size && same_time(a.changed, b.changed) &&
-	    same_time(a.created, b.created);
-}
-
-/* A whole small file as a BIO; it is wiped when it may hold a key. */
-static int read_file(struct kurir_str path, BIO **ret)
+/* A whole small file as a BIO, in memory that is wiped, as it may be a key.  The descriptor is
+ * shared with other processes: its position is nobody's. */
+static int slurp(int fd, BIO **ret)
 {
 	char part[2048];
 	size_t total = 0;
 	ssize_t n;
-	int fd = open(path.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
 	BIO *b = BIO_new(BIO_s_secmem());
 	if (!b)
 		check_no_memory();
-	while ((n = read(fd, part, sizeof(part))) > 0 && total <= FILE_LIMIT) {
+	while ((n = pread(fd, part, sizeof(part), (off_t)total)) > 0 && total <= FILE_LIMIT) {
 		total += (size_t)n;
 		if (BIO_write(b, part, (int)n) != n)
 			check_no_memory();
 	}
 	int r = n < 0 ? -errno : total > FILE_LIMIT ? -EFBIG : 0;
 	OPENSSL_cleanse(part, sizeof(part));
-	(void)close(fd);
-	if (r < 0) {
+	if (r < 0)
 		BIO_free(b);
-		return r;
-	}
-	*ret = b;
-	return 0;
+	else
+		*ret = b;
+	return r;
+}
+
+static int read_file(struct kurir_str path, int offered, BIO **ret)
+{
+	if (offered >= 0)
+		return slurp(offered, ret);
+	int fd = open(path.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	int r = slurp(fd, ret);
+	(void)close(fd);
+	return r;
 }
 
 /* Never asks on a terminal. */
@@ -211,21 +202,21 @@ static const char *openssl_reason(void)
 }
 
 /* Reads both files into s->ctx and s->names; what went wrong is a sentence in *error. */
-static int server_load(
-    struct server *s, enum conf_tls_minimum least, struct kurir_arena *a, struct kurir_str *error)
+static int server_load(struct server *s, const struct offer *from, enum conf_tls_minimum least,
+    struct kurir_arena *a, struct kurir_str *error)
 {
 	BIO *certificate = NULL, *key = NULL;
 	struct kurir_str at = s->certificate;
-	s->certificate_mark = mark_of(s->certificate);
-	s->key_mark = mark_of(s->key);
+	s->certificate_mark = keywatch_mark(s->certificate);
+	s->key_mark = keywatch_mark(s->key);
 	SSL_CTX *ctx = tls_context_new(TLS_server_method());
 	ERR_clear_error();
-	int r = read_file(at, &certificate);
+	int r = read_file(at, from->fds[0], &certificate);
 	if (r == 0)
 		r = use_certificates(ctx, certificate);
 	if (r == 0) {
 		at = s->key;
-		r = read_file(at, &key);
+		r = read_file(at, from->fds[1], &key);
 	}
 	if (r == 0)
 		r = use_key(ctx, key);
@@ -289,7 +280,7 @@ int tls_server_init(const struct conf_certificate *files, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		list[i].certificate = path_copy(files[i].certificate);
 		list[i].key = path_copy(files[i].key);
-		int r = server_load(&list[i], least, a, error);
+		int r = server_load(&list[i], &no_offer, least, a, error);
 		if (r < 0) {
 			servers_free(list, i + 1);
 			return r;
@@ -320,27 +311,30 @@ int tls_server_check(
 {
 	struct server s = { .certificate = path_copy(files->certificate),
 		.key = path_copy(files->key) };
-	int r = server_load(&s, CONF_TLS_1_2, a, error);
+	int r = server_load(&s, &no_offer, CONF_TLS_1_2, a, error);
 	server_unload(&s);
 	free((char *)(uintptr_t)s.certificate.ptr);
 	free((char *)(uintptr_t)s.key.ptr);
 	return r;
 }
 
-static void server_look(struct server *s)
+static bool unchanged(const struct server *s)
+{
+	return keywatch_same(s->certificate_mark, keywatch_mark(s->certificate)) &&
+	    keywatch_same(s->key_mark, keywatch_mark(s->key));
+}
+
+static void server_replace(struct server *s, const struct offer *from)
 {
 	struct kurir_str error;
-	if (same_mark(s->certificate_mark, mark_of(s->certificate)) &&
-	    same_mark(s->key_mark, mark_of(s->key)))
-		return;
 	struct kurir_arena *a = kurir_arena_new("certificate");
 	struct server fresh = *s;
-	int r = server_load(&fresh, minimum, a, &error);
+	int r = server_load(&fresh, from, minimum, a, &error);
 	/* A broken pair is not tried again before it changes. */
 	s->certificate_mark = fresh.certificate_mark;
 	s->key_mark = fresh.key_mark;
 	if (r < 0) {
-		(void)kurir_log(NULL, KURIR_WARN, r, "%.*s, going on with the old certificate",
+		(void)kurir_log(NULL, KURIR_WARN, 0, "%.*s, going on with the old certificate",
 		    KURIR_ARG(error));
 	} else {
 		server_unload(s);
@@ -351,15 +345,38 @@ static void server_look(struct server *s)
 	kurir_arena_free(a);
 }
 
+void tls_server_follow(void)
+{
+	following = true;
+}
+
+void tls_server_offer(size_t index, bool key, int fd)
+{
+	if (offer.fds[key] >= 0)
+		(void)close(offer.fds[key]);
+	offer.fds[key] = fd;
+	if (!key)
+		offer.index = index;
+	if (!key || fd < 0)
+		return;
+	if (offer.index == index && index < server_count && offer.fds[0] >= 0)
+		server_replace(&servers[index], &offer);
+	for (int i = 0; i < 2; i++)
+		if (offer.fds[i] >= 0)
+			(void)close(offer.fds[i]);
+	offer = no_offer;
+}
+
 SSL *tls_server_new(void)
 {
 	if (!server_count)
 		return NULL;
 	kurir_time now = kurir_now();
-	if (now - looked >= LOOK_AGAIN) {
+	if (!following && now - looked >= LOOK_AGAIN) {
 		looked = now;
 		for (size_t i = 0; i < server_count; i++)
-			server_look(&servers[i]);
+			if (!unchanged(&servers[i]))
+				server_replace(&servers[i], &no_offer);
 	}
 	SSL *ssl = SSL_new(servers[0].ctx);
 	if (!ssl)

@@ -2,6 +2,7 @@
 #include "loop_unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -225,6 +226,23 @@ static void body_replaced(void *arg)
 	unlink(ca);
 	kurir_sleep(kurir_now() + 1000);
 	CHECK_IS(connect_with(&fresh, NULL, NULL), 0);
+	/* Offered by somebody else, where the files cannot be read: they are not looked at. */
+	struct made third = make("tiga", "DNS:satu.example");
+	save(third, "satu");
+	CHECK_IS(tls_client_init(file_of("satu", "crt")), 0);
+	tls_server_follow();
+	kurir_sleep(kurir_now() + 5000);
+	CHECK_IS(connect_with(&old, NULL, NULL), -EPROTO);
+	int certificate = open(file_of("satu", "crt").ptr, O_RDONLY | O_CLOEXEC);
+	tls_server_offer(0, true, -1);
+	tls_server_offer(0, false, certificate);
+	tls_server_offer(1, true, open(file_of("satu", "key").ptr, O_RDONLY | O_CLOEXEC));
+	CHECK_IS(connect_with(&old, NULL, NULL), -EPROTO); /* not a pair */
+	for (int key = 0; key < 2; key++)
+		tls_server_offer(
+		    0, key, open(file_of("satu", key ? "key" : "crt").ptr, O_RDONLY | O_CLOEXEC));
+	CHECK_IS(connect_with(&old, NULL, NULL), 0);
+	made_free(third);
 	made_free(m);
 }
 
