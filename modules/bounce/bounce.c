@@ -1,5 +1,6 @@
 /* bounce.c - tells senders what became of their mail, when they asked or need to know.
- * Never for a message without a sender: a notification has none, so none is answered by another. */
+ * Never for a message without a sender: a notification has none, so none is answered by another.
+ * */
 #include "report.h"
 
 #include <errno.h>

@@ -4,7 +4,8 @@
  *	predicate = "all" / ID / address / domain
  *	          / "id=" ID / "sender=" A / "rcpt=" A / "domain=" D / "state=" S
  *
- * An address is that of the sender or of a recipient.  Several predicates: all must hold.  Walks the whole queue in pieces, so that deliveries go on. */
+ * An address is that of the sender or of a recipient.  Several predicates: all must hold.  Walks
+ * the whole queue in pieces, so that deliveries go on. */
 #include "queue_role.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* compact.c - gives the disk back: segments without a living message go, those with few are rewritten.
+/* compact.c - gives the disk back: segments without a living message go, those with few are
+ * rewritten.
  *
  * A living message is written again as a record that says where it was (kind MOVED); the
  * old place is given up only when that record and the log's note of it are durable. */

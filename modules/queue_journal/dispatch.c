@@ -1,7 +1,9 @@
-/* dispatch.c - due recipients: route, transport, fate.  One fiber a message, one more a destination.
+/* dispatch.c - due recipients: route, transport, fate.  One fiber a message, one more a
+ * destination.
  *
  * Nothing here decides when; that is the scheduler's.  A fate is written to the state log
- * after the world was changed (delivered, bounce committed): a crash between repeats, never loses. */
+ * after the world was changed (delivered, bounce committed): a crash between repeats, never
+ * loses. */
 #include "dispatch.h"
 
 #include "spool_writer.h"
@@ -99,7 +101,8 @@ static bool wants(const struct work *w, const struct target *t, enum kurir_notic
 	}
 }
 
-/* Turns the transport's words into what is to be done; t->notice says whether somebody hears of it. */
+/* Turns the transport's words into what is to be done; t->notice says whether somebody hears of
+ * it. */
 static void judge(struct work *w, struct target *t)
 {
 	const struct queue_conf *conf = w->q->conf;

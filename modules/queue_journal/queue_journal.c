@@ -1,5 +1,6 @@
 /* queue_journal.c - the spool and the queue: declaration, options, start and stop.
- * The edge writes messages (spool_*.c), the queue role decides what becomes of them (see queue_role.h). */
+ * The edge writes messages (spool_*.c), the queue role decides what becomes of them (see
+ * queue_role.h). */
 #include "queue_role.h"
 
 #include "spool_io.h"

@@ -96,7 +96,8 @@ static inline bool entry_decided(const struct entry *e)
 }
 /* Sets a fate, once, and counts it: false when there was one. */
 bool table_decide(struct queue *, struct message *, struct entry *, enum entry_state);
-/* The i-th message in the table's own order, for walks with breaks: begin with at = 0; NULL after the last. */
+/* The i-th message in the table's own order, for walks with breaks: begin with at = 0; NULL after
+ * the last. */
 struct message *table_walk(struct queue *, uint32_t *bucket, struct message *after);
 
 /* state.c */
@@ -111,7 +112,8 @@ void state_segment(struct queue *, const struct segment *);
 void state_segment_gone(struct queue *, uint64_t id);
 int state_wait(struct queue *, kurir_time) KURIR_PARKS; /* until all appended so far is durable */
 void state_bury(struct queue *, struct message *);	/* every recipient is decided */
-/* One file of the log, as bytes: for replay and its tests. 0 or -EBADMSG at a torn end; *ret_good tells where. */
+/* One file of the log, as bytes: for replay and its tests. 0 or -EBADMSG at a torn end; *ret_good
+ * tells where. */
 int state_replay(struct queue *, struct kurir_str bytes, uint64_t salt, size_t *ret_good);
 
 /* intake.c */

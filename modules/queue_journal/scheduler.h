@@ -1,11 +1,11 @@
 /* scheduler.h - which recipient is due, and whether its destination may be bothered now.
  *
- * Pure: it knows times and lists, nothing of files, channels or fibers.  Times are kurir_wallclock()
- * milliseconds, because they outlive the process.
+ * Pure: it knows times and lists, nothing of files, channels or fibers.  Times are
+ * kurir_wallclock() milliseconds, because they outlive the process.
  *
- * A recipient is in one state: TIMED (in the heap), READY (in one of the lanes), BUSY (a fiber has
- * it), WAITING (its destination has enough to do), BLOCKED (its destination is in trouble; in
- * the heap as well), HELD, or decided. */
+ * A recipient is in one state: TIMED (in the heap), READY (in one of the lanes), BUSY (a fiber
+ * has it), WAITING (its destination has enough to do), BLOCKED (its destination is in trouble;
+ * in the heap as well), HELD, or decided. */
 #ifndef SCHEDULER_H
 #define SCHEDULER_H
 
@@ -101,7 +101,8 @@ enum scheduler_answer scheduler_ask(
     struct scheduler *, struct destination *, int64_t now, bool urgent);
 void scheduler_wait(struct scheduler *, struct destination *, struct entry *);
 void scheduler_block(struct scheduler *, struct destination *, struct entry *, int64_t due);
-/* One that was active is over.  Wakes those that can go now. trouble: the whole destination failed. */
+/* One that was active is over; wakes those that can go now.
+ * trouble: the whole destination failed. */
 void scheduler_done(
     struct scheduler *, struct destination *, int64_t now, bool trouble, bool success);
 

@@ -1,4 +1,5 @@
-/* spool_io.c - the file operations of the spool: thin, complete (EINTR, short counts), replaceable. */
+/* spool_io.c - the file operations of the spool: thin, complete (EINTR, short counts),
+ * replaceable. */
 #include "spool_io.h"
 
 #include <errno.h>

@@ -263,7 +263,8 @@ static int seal_body(void *arg)
 	return r;
 }
 
-/* Takes what lies in s->envelope and the body; the record's own members are filled in by the caller. */
+/* Takes what lies in s->envelope and the body; the record's own members are filled in by the
+ * caller. */
 KURIR_PARKS static int spool_durable(struct kurir_spool *s, kurir_time deadline)
 {
 	struct spool_writer *w = s->writer;
@@ -373,7 +374,8 @@ static bool writer_gather(
 	return b->count > 0;
 }
 
-/* Tells the queue; when the notice is lost the queue finds the records by the segment's end mark. */
+/* Tells the queue; when the notice is lost the queue finds the records by the segment's end mark.
+ * */
 static void writer_tell(struct spool_writer *w, const struct spool_batch *b)
 {
 	struct kurir_buf notice = KURIR_BUF(KURIR_CALL_MAX);

@@ -24,7 +24,8 @@ struct spool_moved {
 int spool_write_inline(struct kurir_spool *, struct kurir_str);
 int spool_commit_moved(struct kurir_spool *, const struct spool_moved *, kurir_time) KURIR_PARKS;
 
-/* The endpoint that hears of new messages: entries of u64 segment, u64 offset, record head, text envelope. */
+/* The endpoint that hears of new messages: entries of u64 segment, u64 offset, record head, text
+ * envelope. */
 #define QUEUE_NEW "queue.new"
 
 /* Which lane the messages of a sender to a domain wait in. */

@@ -1,4 +1,5 @@
-/* state.c - the log of what became of each recipient: one file, append-only, rewritten now and then.
+/* state.c - the log of what became of each recipient: one file, append-only, rewritten now and
+ * then.
  *
  * Every entry says how things are, not how they change, so that replaying twice does no harm.
  *
@@ -418,7 +419,8 @@ KURIR_PARKS static int state_checkpoint(struct queue *q)
 		l->durable = covers;
 		l->broken = false;
 	} else {
-		/* What was appended meanwhile carries the new salt: only another checkpoint helps. */
+		/* What was appended meanwhile carries the new salt: only another checkpoint
+		 * helps. */
 		l->salt = old_salt;
 		l->broken = true;
 	}

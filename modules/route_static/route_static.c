@@ -1,4 +1,5 @@
-/* route_static.c - routes that the administrator wrote down: a smarthost, or a host per domain. */
+/* route_static.c - routes that the administrator wrote down: a smarthost, or a host per domain.
+ * */
 #include "route_text.h"
 
 #include <errno.h>
@@ -100,8 +101,8 @@ KURIR_PARKS static int static_route(struct kurir_self *self, struct kurir_str ad
 static const char *const tls_choices[] = { "may", "never", "must", "verify", NULL };
 static const struct kurir_option options[] = {
 	KURIR_OPT_MAP("routes", struct conf, routes, NULL,
-	    "Domain, \".domain\" (what is below it) or \"*\", and where its mail goes; the first that"
-	    " matches."),
+	    "Domain, \".domain\" (what is below it) or \"*\", and where its mail goes;"
+	    " the first that matches."),
 	KURIR_OPT_CHOICE("tls", struct conf, tls, tls_choices, "may",
 	    "Whether connections are encrypted; \"verify\" wants a trusted certificate as well."),
 	KURIR_OPT_TEXT("user", struct conf, user, "", "Logs in with this name."),

@@ -1,4 +1,5 @@
-/* fuzz_job.c - any bytes as a next hop, a job or results: what is taken packs to something that is taken again. */
+/* fuzz_job.c - any bytes as a next hop, a job or results: what is taken packs to something that
+ * is taken again. */
 #include <kurir/queue.h>
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* fuzz_route_text.c - any text as a static route: what is taken can be written as an address and taken again. */
+/* fuzz_route_text.c - any text as a static route: what is taken can be written as an address and
+ * taken again. */
 #include <modules/route_static/route_text.h>
 
 #include <stdlib.h>

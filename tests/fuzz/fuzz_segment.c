@@ -1,4 +1,5 @@
-/* fuzz_segment.c - any bytes as a segment: the scan ends, stays inside, and finds sound records only. */
+/* fuzz_segment.c - any bytes as a segment: the scan ends, stays inside, and finds sound records
+ * only. */
 #include <modules/queue_journal/segment.h>
 #include <modules/queue_journal/spool_io.h>
 

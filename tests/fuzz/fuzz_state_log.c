@@ -1,4 +1,5 @@
-/* fuzz_state_log.c - any bytes as a state log; they are given the checksums first, so that more than those is tried. */
+/* fuzz_state_log.c - any bytes as a state log; they are given the checksums first, so that more
+ * than those is tried. */
 #include <modules/queue_journal/crc32c.h>
 #include <modules/queue_journal/queue_role.h>
 

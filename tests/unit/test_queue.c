@@ -1,4 +1,5 @@
-/* test_queue.c - the queue in one process and virtual time: a transport and routes that do as they are told. */
+/* test_queue.c - the queue in one process and virtual time: a transport and routes that do as
+ * they are told. */
 #include "conf_unit.h"
 
 #include <conf.h>

@@ -1,4 +1,5 @@
-/* test_segment.c - the format of a segment against every cut and every flipped byte, the state log, the
+/* test_segment.c - the format of a segment against every cut and every flipped byte, the state
+ * log, the
  * scheduler, route texts, packing, and notifications. */
 #include "conf_unit.h"
 
