@@ -32,6 +32,8 @@ static struct kurir_str decode_q(struct kurir_arena *arena, struct kurir_str in,
 		} else if (i + 1 < in.len && (in.ptr[i + 1] == '\r' || in.ptr[i + 1] == '\n')) {
 			i += in.ptr[i + 1] == '\r' && i + 2 < in.len && in.ptr[i + 2] == '\n' ? 2
 											      : 1;
+		} else {
+			out[n++] = '=';
 		}
 	}
 	return (struct kurir_str){ out, n };

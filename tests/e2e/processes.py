@@ -15,7 +15,7 @@ import time
 BUILD = os.environ.get("top_builddir", "build")
 KURIRD = os.path.join(BUILD, "kurird")
 KURIRCTL = os.path.join(BUILD, "kurirctl")
-ENV = dict(os.environ, KURIR_MODULE_PATH=os.path.join(BUILD, "modules"))
+ENV = dict(os.environ, KURIR_MODULE_PATH=os.path.join(BUILD, ".libs"))
 ROLES = ["edge", "queue", "relay", "store", "access", "auth", "control"]
 SLOW = 15.0  # seconds something may take on a loaded machine
 
