@@ -16,7 +16,8 @@ struct keywatch_mark keywatch_mark(struct kurir_str path); /* a NUL follows; all
 bool keywatch_same(struct keywatch_mark, struct keywatch_mark);
 
 struct generation;
-/* The supervisor's watch over the pairs of a generation: from before its processes start.  A pair that
+/* The supervisor's watch over the pairs of a generation: from before its processes start.  A
+ * pair that
  * has changed, and then stood still for a moment, is offered to its edge processes. */
 void keywatch_begin(struct generation *);
 void keywatch_end(struct generation *);

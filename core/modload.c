@@ -1,6 +1,7 @@
 /* modload.c - from a name to a checked descriptor.  The only file that knows libltdl.
  *
- * libltdl binds lazily and hides why it failed, so the object is first bound at once by dlopen(3): a
+ * libltdl binds lazily and hides why it failed, so the object is first bound at once by
+ * dlopen(3): a
  * missing function is found here, with the system's words, and not in the middle of a session.
  * Each refusal is one sentence that says what to do. */
 #include "modload.h"

@@ -1,4 +1,5 @@
-/* sasl.c - base64 (RFC 4648) and the client's side of SASL PLAIN (RFC 4616), for every protocol. */
+/* sasl.c - base64 (RFC 4648) and the client's side of SASL PLAIN (RFC 4616), for every
+ * protocol. */
 
 #include <errno.h>
 

@@ -21,7 +21,8 @@ enum wire_kind {
 	WIRE_FAILED,  /* they cannot, because of text */
 	WIRE_COMMAND, /* the control role asks "status", "reload" or "stop" as number value */
 	/* to a role again */
-	WIRE_KEY, /* pair index was replaced: descriptor of its certificate (count 0), then key (1) */
+	/* pair index was replaced: descriptor of its certificate (count 0), then key (1) */
+	WIRE_KEY,
 	WIRE_KINDS,
 };
 

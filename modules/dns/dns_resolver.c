@@ -178,7 +178,8 @@ static int resolver_configure(struct dns_resolver *d)
 	if (r < 0)
 		return r;
 	(void)ub_ctx_debugout(d->ctx, NULL);
-	/* The first call that needs the configuration reads the files, before the sandbox is closed.
+	/* The first call that needs the configuration reads the files, before the sandbox is
+	 * closed.
 	 * */
 	r = fault(d, ub_ctx_zone_add(d->ctx, "kurir-self.invalid.", "static"), "cannot begin",
 	    KURIR_STR("libunbound"));
@@ -256,7 +257,8 @@ KURIR_PARKS void dns_resolver_stop(struct dns_resolver *d)
 	if (!d->ended)
 		resolver_end(d);
 	kurir_watch_free(d->kick);
-	/* libunbound calls nobody back after its end; its share of each question is given back here.
+	/* libunbound calls nobody back after its end; its share of each question is given back
+	 * here.
 	 * */
 	for (size_t i = 0; i < BUCKETS; i++)
 		while (d->buckets[i] != NULL) {

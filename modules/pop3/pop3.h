@@ -56,7 +56,8 @@ struct pop3_command {
 
 extern const struct pop3_command pop3_commands[];
 
-/* pop3_line.c: splits a line into at most 4 words; the last takes the rest.  Returns the count, or
+/* pop3_line.c: splits a line into at most 4 words; the last takes the rest.  Returns the count,
+ * or
  * -EBADMSG for bytes that have no business in a command. */
 #define POP3_WORDS 4
 int pop3_split(struct kurir_str line, struct kurir_str words[POP3_WORDS]);
@@ -66,7 +67,8 @@ int pop3_number(struct kurir_str, uint64_t *ret);
 /* pop3_reply.c */
 int pop3_ok(struct pop3 *, const char *, ...) KURIR_PARKS KURIR_FMT(2);
 int pop3_err(struct pop3 *, const char *, ...) KURIR_PARKS KURIR_FMT(2);
-/* The message with dots stuffed, and the final dot; lines >= 0: the header and so many lines of the body. */
+/* The message with dots stuffed, and the final dot; lines >= 0: the header and so many lines of
+ * the body. */
 int pop3_send_body(struct pop3 *, const struct kurir_body *, int64_t lines) KURIR_PARKS;
 
 /* pop3_session.c */

@@ -10,7 +10,8 @@
 
 #define CHUNK 16384
 
-KURIR_PARKS KURIR_FMT_LIST(3) static int status(struct pop3 *p, const char *word, const char *fmt, va_list ap)
+KURIR_PARKS KURIR_FMT_LIST(3) static int status(
+    struct pop3 *p, const char *word, const char *fmt, va_list ap)
 {
 	char text[512];
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
@@ -68,7 +69,7 @@ KURIR_PARKS static int stuff(struct pop3 *p, struct stuffer *s, struct kurir_str
 			s->empty_line = true;
 		if (data.ptr[0] != '\r' && data.ptr[0] != '\n')
 			s->empty_line = false;
-		if (n > 2)
+		if (n > 2 || (n == 2 && data.ptr[1] != '\n'))
 			s->empty_line = false;
 		r = kurir_write(p->stream, kurir_str_part(data, 0, n));
 		s->line_start = lf != NULL;

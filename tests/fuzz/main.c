@@ -73,10 +73,11 @@ int main(int argc, char **argv)
 		for (int i = 1; i < argc; i++)
 			bad |= run_folder(argv[i]);
 	} else {
-		snprintf(corpus, sizeof(corpus), "%s/tests/fuzz/corpus/%s", top ? top : ".", name);
+		snprintf(
+		    corpus, sizeof(corpus), "%s/tests/fuzz/corpus/%s", top ? top : ".", name);
 		bad = run_folder(corpus);
 	}
-	printf("1..1\n%s 1 - %s over its corpus\n# %u inputs\n", bad || !ran ? "not ok" : "ok", name,
-	    ran);
+	printf("1..1\n%s 1 - %s over its corpus\n# %u inputs\n", bad || !ran ? "not ok" : "ok",
+	    name, ran);
 	return 0;
 }
