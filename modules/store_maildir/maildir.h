@@ -43,6 +43,8 @@ struct maildir_io {
 	int (*rename)(const char *from, const char *to);
 	int (*unlink)(const char *path);
 	int (*mkdir)(const char *path, unsigned mode);
+	/* All of the file system of fd; -ENOSYS where the kernel does not report what failed. */
+	int (*sync_all)(int fd);
 };
 extern struct maildir_io maildir_io;
 int maildir_write_all(int fd, const char *, size_t); /* 0 or -errno */

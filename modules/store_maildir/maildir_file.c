@@ -4,11 +4,15 @@
  * each file is flushed (the first flush commits the journal, the others find it done); each is
  * linked into new or cur; each folder is flushed once.  Only then is the result 0.  A crash in
  * between leaves files in tmp, or messages that are delivered again under the same name.
+ *
+ * Flushing the whole file system does the same for all of them at once.  That is cheaper when
+ * there are many, and dearer when others have much to write: the clock decides (struct flush).
  * Runs in a helper thread: plain C, nothing of Kurir. */
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +22,10 @@
 
 #include "maildir.h"
 
-#define CHUNK 32768
+#define CHUNK	   32768
+#define FLUSH_MANY 8			    /* files from which on one flush is for all */
+#define FLUSH_SLOW ((int64_t)100 * 1000000) /* nanoseconds: it carried the data of others */
+#define FLUSH_REST ((int64_t)10 * 1000000000)
 
 /* Copies the message without the CR of its CRLFs; counts the octets in wire form. */
 static int copy_body(struct maildir_file *f, int out, char *in, char *to)
@@ -84,7 +91,6 @@ static int write_tmp(const char *root, struct maildir_file *f, char *in, char *t
 		unlink(path);
 		return r;
 	}
-	sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	return fd;
 }
 
@@ -141,8 +147,92 @@ static bool same_folder(const struct maildir_file *a, const struct maildir_file 
 	return a->to_cur == b->to_cur && strcmp(a->mailbox, b->mailbox) == 0;
 }
 
+/* How a batch becomes durable.  The root's descriptor is opened before anything is written, as
+ * that is where the kernel starts to count errors for it. */
+struct flush {
+	int root;	/* -1: each file and folder for itself */
+	int64_t device; /* of root; what is elsewhere is flushed for itself */
+};
+
+static _Atomic int64_t flush_rests; /* until then: no flush of everything */
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void flush_begin(struct flush *fl, const char *root, size_t count)
+{
+	struct stat st;
+
+	*fl = (struct flush){ .root = -1 };
+	if (count < FLUSH_MANY || now_ns() < flush_rests)
+		return;
+	fl->root = maildir_io.open(root, O_RDONLY | O_DIRECTORY, 0);
+	if (fl->root >= 0 && fstat(fl->root, &st) == 0) {
+		fl->device = (int64_t)st.st_dev;
+		return;
+	}
+	if (fl->root >= 0)
+		maildir_io.close(fl->root);
+	fl->root = -1;
+}
+
+/* 1: everything on the root's device is durable; 0: each must be flushed for itself; -errno. */
+static int flush_all(struct flush *fl)
+{
+	int64_t began = now_ns(), ended;
+	int r;
+
+	if (fl->root < 0)
+		return 0;
+	r = maildir_io.sync_all(fl->root);
+	ended = now_ns();
+	if (ended - began > FLUSH_SLOW || r == -ENOSYS)
+		flush_rests = ended + FLUSH_REST;
+	if (r != -ENOSYS)
+		return r < 0 ? r : 1;
+	maildir_io.close(fl->root);
+	fl->root = -1;
+	return 0;
+}
+
+/* After flush_all() gave done: whether what lies there needs no flush of its own. */
+static bool flush_covers(const struct flush *fl, int done, const struct stat *st)
+{
+	return done == 1 && (int64_t)st->st_dev == fl->device;
+}
+
+static void flush_files(
+    const struct flush *fl, int done, struct maildir_file **files, const int *fds, size_t count)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < count; i++) {
+		if (files[i]->result != 0)
+			continue;
+		if (done < 0)
+			files[i]->result = done;
+		else if (fstat(fds[i], &st) < 0 || !flush_covers(fl, done, &st))
+			files[i]->result = maildir_io.fsync(fds[i]);
+	}
+}
+
+static int flush_folder(const struct flush *fl, int done, const char *path)
+{
+	struct stat st;
+
+	if (done < 0)
+		return done;
+	return stat(path, &st) == 0 && flush_covers(fl, done, &st) ? 0 : maildir_fsync_dir(path);
+}
+
 /* One flush a folder, its result for every message in it. */
-static void flush_folders(struct maildir_file **files, size_t count)
+static void flush_folders(
+    const struct flush *fl, int done, struct maildir_file **files, size_t count)
 {
 	char path[MAILDIR_PATH_MAX + 8];
 
@@ -156,32 +246,49 @@ static void flush_folders(struct maildir_file **files, size_t count)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", files[i]->mailbox,
 		    files[i]->to_cur ? "cur" : "new");
-		r = maildir_fsync_dir(path);
+		r = flush_folder(fl, done, path);
 		for (size_t j = i; r < 0 && j < count; j++)
 			if (files[j]->result == 0 && same_folder(files[i], files[j]))
 				files[j]->result = r;
 	}
 }
 
-void maildir_files_write(const char *root, struct maildir_file **files, size_t count)
+/* Their writeback begins while the next one is written. */
+static int write_all(const char *root, struct maildir_file **files, int *fds, size_t count)
 {
-	int *fds = calloc(count, sizeof(*fds));
 	char *in = malloc(CHUNK), *to = malloc(CHUNK + 1);
+	int r = in && to ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < count; i++) {
-		int r = fds && in && to ? write_tmp(root, files[i], in, to) : -ENOMEM;
+		int fd = r < 0 ? r : write_tmp(root, files[i], in, to);
 
-		files[i]->result = r < 0 ? r : 0;
-		if (r >= 0)
-			fds[i] = r;
+		fds[i] = fd;
+		files[i]->result = fd < 0 ? fd : 0;
+		if (fd >= 0 && count < FLUSH_MANY)
+			sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	}
-	for (size_t i = 0; i < count; i++)
-		if (files[i]->result == 0)
-			files[i]->result = maildir_io.fsync(fds[i]);
+	free(in);
+	free(to);
+	return r;
+}
+
+void maildir_files_write(const char *root, struct maildir_file **files, size_t count)
+{
+	int *fds = malloc(count * sizeof(*fds));
+	struct flush fl;
+
+	if (!fds) {
+		for (size_t i = 0; i < count; i++)
+			files[i]->result = -ENOMEM;
+		return;
+	}
+	flush_begin(&fl, root, count);
+	if (write_all(root, files, fds, count) == 0)
+		flush_files(&fl, flush_all(&fl), files, fds, count);
 	for (size_t i = 0; i < count; i++) {
 		int r;
 
-		if (!fds || fds[i] == 0)
+		if (fds[i] < 0)
 			continue;
 		if (files[i]->result == 0)
 			files[i]->result = publish(files[i], fds[i]);
@@ -189,8 +296,8 @@ void maildir_files_write(const char *root, struct maildir_file **files, size_t c
 		if (files[i]->result == 0)
 			files[i]->result = r;
 	}
-	flush_folders(files, count);
+	flush_folders(&fl, flush_all(&fl), files, count);
+	if (fl.root >= 0)
+		maildir_io.close(fl.root);
 	free(fds);
-	free(in);
-	free(to);
 }

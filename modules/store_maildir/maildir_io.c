@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "maildir.h"
@@ -53,8 +55,30 @@ static int io_mkdir(const char *path, unsigned mode)
 	return mkdir(path, mode) < 0 ? -errno : 0;
 }
 
+/* Before Linux 5.8 syncfs(2) keeps errors to itself. */
+static bool reports_errors(void)
+{
+	static atomic_int known; /* 1: yes, 2: no */
+	unsigned major = 0, minor = 0;
+	struct utsname name;
+
+	if (known == 0)
+		known = uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+			(major > 5 || (major == 5 && minor >= 8))
+		    ? 1
+		    : 2;
+	return known == 1;
+}
+
+static int io_sync_all(int fd)
+{
+	if (!reports_errors())
+		return -ENOSYS;
+	return syncfs(fd) < 0 ? -errno : 0;
+}
+
 struct maildir_io maildir_io = { io_open, io_write, io_fsync, io_close, io_link, io_rename,
-	io_unlink, io_mkdir };
+	io_unlink, io_mkdir, io_sync_all };
 
 int maildir_write_all(int fd, const char *data, size_t len)
 {

@@ -50,7 +50,7 @@ configure() {
 	    "smtp": { "relay-networks": ["127.0.0.0/8"], "message-size": "100M" },
 	    "imap": { "plaintext-login": true }, "pop3": { "plaintext-login": true },
 	    "accounts": { "domains": ["local.test"], "mailboxes-file": "mailboxes" },
-	    "auth_file": { "users": "users" },
+	    "auth_file": { "users": "users", "domain": "local.test" },
 	    "route_local": {},
 	    "route_static": { "routes": { "*": "smtp:[127.0.0.1]:$next" }, "tls": "never" },
 	    "queue_journal": { "retry": ["2h"] },
