@@ -281,7 +281,6 @@ unsigned fiber_run_ready(void)
 		struct fiber *f = batch;
 		batch = f->next_ready;
 		f->state = FIBER_RUNNING;
-		f->trimmed = false;
 		current = f;
 		bool returned = fiber_stack_enter(&f->stack);
 		current = NULL;
@@ -292,17 +291,22 @@ unsigned fiber_run_ready(void)
 	return n;
 }
 
-void fiber_trim(void)
+bool fiber_trim(void)
 {
+	bool more = false;
 	for (struct fiber *f = everyone; f; f = f->next) {
-		if (f->state != FIBER_PARKED)
+		if (f->trimmed && f->seen == f->parks)
 			continue;
-		if (f->seen == f->parks && !f->trimmed) {
+		if (f->state == FIBER_PARKED && f->seen == f->parks) {
 			fiber_stack_trim(&f->stack);
 			f->trimmed = true;
+			continue;
 		}
+		f->trimmed = false;
 		f->seen = f->parks;
+		more = true;
 	}
+	return more;
 }
 
 KURIR_PARKS static int waiters_park(struct fiber_waiters *list, kurir_time until, bool shielded)

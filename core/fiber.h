@@ -40,8 +40,9 @@ unsigned fiber_run_ready(void);
 bool fiber_any_ready(void);
 /* Gives the cached stacks and the loop's scratch arena back. */
 void fiber_fini(void);
-/* Gives back the stack pages below where long parked fibers stand; cheap, for a slow timer. */
-void fiber_trim(void);
+/* Gives back the stack pages below fibers that stand where they stood the last time; true while
+ * there are fibers that may get there. */
+bool fiber_trim(void);
 
 /* The group of everything that was begun without an instance and not ended. */
 struct kurir_group *fiber_group_root(void);

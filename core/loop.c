@@ -30,6 +30,7 @@ static struct {
 	kurir_time now;	     /* virtual clock */
 	int64_t wallclock;   /* virtual clock: minus now */
 	kurir_time trimmed;  /* when fiber_trim() ran last */
+	bool trim_wanted;    /* fibers ran since, or it said so */
 	int batch, position; /* of events, while they are dispatched */
 	struct epoll_event events[LOOP_BATCH];
 	struct loop_task *first, **last;
@@ -188,6 +189,8 @@ static int wait_span(kurir_time until)
 	}
 	if (next < until)
 		until = next;
+	if (loop.trim_wanted && loop.trimmed + LOOP_TRIM < until)
+		until = loop.trimmed + LOOP_TRIM;
 	if (until == KURIR_FOREVER)
 		return -1;
 	kurir_time span = until - kurir_now();
@@ -222,6 +225,15 @@ static void jump(kurir_time until)
 		loop.now = next;
 }
 
+static void trim(void)
+{
+	kurir_time now = kurir_now();
+	if (now - loop.trimmed < LOOP_TRIM)
+		return;
+	loop.trimmed = now;
+	loop.trim_wanted = fiber_trim();
+}
+
 void loop_turn(kurir_time until)
 {
 	kurir_assert(!loop.dispatching && !fiber_self());
@@ -235,12 +247,11 @@ void loop_turn(kurir_time until)
 	}
 	if (timer_next() != KURIR_FOREVER)
 		timer_fire(kurir_now());
-	fiber_run_ready();
+	if (fiber_run_ready())
+		loop.trim_wanted = !loop.virtual;
 	run_tasks();
-	if (!loop.virtual && kurir_now() - loop.trimmed >= LOOP_TRIM) {
-		loop.trimmed = kurir_now();
-		fiber_trim();
-	}
+	if (loop.trim_wanted)
+		trim();
 	kurir_rewind(scratch, mark);
 }
 

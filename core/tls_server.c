@@ -195,12 +195,6 @@ static int choose(SSL *ssl, int *alert, void *arg)
 
 /* Contexts. */
 
-static const char *openssl_reason(void)
-{
-	const char *reason = ERR_reason_error_string(ERR_peek_error());
-	return reason ? reason : "nothing usable in it";
-}
-
 /* Reads both files into s->ctx and s->names; what went wrong is a sentence in *error. */
 static int server_load(struct server *s, const struct offer *from, enum conf_tls_minimum least,
     struct kurir_arena *a, struct kurir_str *error)
@@ -224,7 +218,8 @@ static int server_load(struct server *s, const struct offer *from, enum conf_tls
 		*error = kurir_format(
 		    a, "%s: this key does not belong to %s", s->key.ptr, s->certificate.ptr);
 	else if (r == -EINVAL)
-		*error = kurir_format(a, "%s: cannot be used: %s", at.ptr, openssl_reason());
+		*error = kurir_format(a, "%s: there is no usable %s in it", at.ptr,
+		    key ? "key (PEM, without a password)" : "certificate (PEM)");
 	else if (r < 0)
 		*error = kurir_format(a, "%s: cannot be read: %s", at.ptr, strerrordesc_np(-r));
 	BIO_free(certificate);
