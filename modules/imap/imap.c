@@ -1,5 +1,7 @@
-/* imap.c - the listener protocol "imap": IMAP4rev1 (RFC 3501) with LITERAL+ (2088), SASL-IR (4959),
- * ID (2971), IDLE (2177), NAMESPACE (2342), UNSELECT (3691), UIDPLUS (4315), MOVE (6851), SPECIAL-USE (6154),
+/* imap.c - the listener protocol "imap": IMAP4rev1 (RFC 3501) with LITERAL+ (2088), SASL-IR
+ * (4959),
+ * ID (2971), IDLE (2177), NAMESPACE (2342), UNSELECT (3691), UIDPLUS (4315), MOVE (6851),
+ * SPECIAL-USE (6154),
  * CHILDREN (3348). */
 
 #include "imap.h"

@@ -1,6 +1,7 @@
 /* imap.h - one IMAP session, shared by the files of this module (RFC 3501).
  *
- * Before the login a session runs in the edge role (imap_auth.c); afterwards in the access role.  A
+ * Before the login a session runs in the edge role (imap_auth.c); afterwards in the access
+ * role.  A
  * selected mailbox is a snapshot: sequence numbers are its indices, and it changes only where
  * the protocol lets us tell the client (imap_update.c). */
 #ifndef IMAP_H

@@ -2,7 +2,8 @@
  *
  *   append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal
  *
- * The message goes into an anonymous file as it comes in, never whole into the session's buffers. */
+ * The message goes into an anonymous file as it comes in, never whole into the session's
+ * buffers. */
 
 #include <errno.h>
 #include <string.h>

@@ -49,7 +49,8 @@ struct imap_item {
 };
 /* imap_fetch_parse.c: fetch-att list of RFC 3501 section 6.4.5; at most max items. */
 int imap_items_parse(struct imap_args *, struct imap_item *items, size_t max, size_t *ret_count);
-/* imap_section.c: the bytes of a section, borrowed from the message or in arena; ptr NULL: there is no such part. */
+/* imap_section.c: the bytes of a section, borrowed from the message or in arena; ptr NULL:
+ * there is no such part. */
 struct kurir_str imap_section(struct imap_bytes *, const struct imap_item *);
 
 /* imap_envelope.c, imap_structure.c */

@@ -6,25 +6,30 @@
 
 #include "imap.h"
 
-/* Names are short (at most some hundred bytes), and patterns are cut to 8 wildcards. */
+#define NAME_MAX_LEN 1024
+
+/* The places of the name that the pattern so far can have come to, one bool each: the time is
+ * that of both lengths multiplied, whatever the wildcards. */
 static bool matches(struct kurir_str pattern, struct kurir_str name)
 {
-	while (pattern.len > 0 && pattern.ptr[0] != '*' && pattern.ptr[0] != '%') {
-		if (name.len == 0 || name.ptr[0] != pattern.ptr[0])
-			return false;
-		pattern = kurir_str_part(pattern, 1, pattern.len);
-		name = kurir_str_part(name, 1, name.len);
+	bool at[NAME_MAX_LEN + 1] = { true };
+
+	if (name.len > NAME_MAX_LEN)
+		return false;
+	for (size_t i = 0; i < pattern.len; i++) {
+		char c = pattern.ptr[i];
+
+		if (c == '*' || c == '%') {
+			for (size_t j = 0; j < name.len; j++)
+				if (at[j] && (c == '*' || name.ptr[j] != '/'))
+					at[j + 1] = true;
+			continue;
+		}
+		for (size_t j = name.len; j > 0; j--)
+			at[j] = at[j - 1] && name.ptr[j - 1] == c;
+		at[0] = false;
 	}
-	if (pattern.len == 0)
-		return name.len == 0;
-	for (size_t i = 0; i <= name.len; i++) {
-		if (matches(kurir_str_part(pattern, 1, pattern.len),
-			kurir_str_part(name, i, name.len)))
-			return true;
-		if (pattern.ptr[0] == '%' && i < name.len && name.ptr[i] == '/')
-			return false;
-	}
-	return false;
+	return at[name.len];
 }
 
 /* reference and pattern joined, runs of wildcards made one; -EBADMSG when it has too many. */

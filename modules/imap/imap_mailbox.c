@@ -1,4 +1,5 @@
-/* imap_mailbox.c - SELECT and its kin, STATUS, and the life of mailboxes (RFC 3501 sections 6.3, 6.4). */
+/* imap_mailbox.c - SELECT and its kin, STATUS, and the life of mailboxes (RFC 3501 sections
+ * 6.3, 6.4). */
 
 #include <errno.h>
 

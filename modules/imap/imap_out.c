@@ -12,7 +12,8 @@ KURIR_PARKS int imap_puts(struct imap *s, const char *text)
 	return kurir_write(s->stream, kurir_str_of(text));
 }
 
-KURIR_PARKS KURIR_FMT_LIST(3) static int tagged(struct imap *s, const char *word, const char *fmt, va_list ap)
+KURIR_PARKS KURIR_FMT_LIST(3) static int tagged(
+    struct imap *s, const char *word, const char *fmt, va_list ap)
 {
 	char text[1024];
 	int n = vsnprintf(text, sizeof(text), fmt, ap);

@@ -1,6 +1,7 @@
 /* imap_search.c - SEARCH and UID SEARCH (RFC 3501 section 6.4.4).
  *
- * What the snapshot can answer is asked first; a message is opened only for keys that need its bytes.
+ * What the snapshot can answer is asked first; a message is opened only for keys that need its
+ * bytes.
  * Texts are compared without case (ASCII), decoded from transfer encodings and encoded words. */
 
 #include <errno.h>
@@ -231,7 +232,7 @@ KURIR_PARKS void imap_search(struct imap *s, struct imap_args *a)
 			s->over = true;
 			return;
 		}
-		if (i % 64 == 63)
+		if (q.open || i % 64 == 63)
 			kurir_yield();
 	}
 	imap_puts(s, "\r\n");

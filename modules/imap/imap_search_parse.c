@@ -8,6 +8,8 @@
 
 #include "imap_search.h"
 
+#define TEXT_MAX 1024 /* of a text to look for: the time is that of both multiplied */
+
 enum argument {
 	ARG_NONE,
 	ARG_TEXT,
@@ -101,12 +103,12 @@ static int argument(struct imap *s, struct imap_args *a, enum argument kind, str
 	if (!imap_space(a))
 		return -EBADMSG;
 	switch (kind) {
-	case ARG_TEXT:
-		return imap_astring(a, &k->text);
 	case ARG_FIELD:
 		if (imap_astring(a, &k->name) < 0 || !imap_space(a))
 			return -EBADMSG;
-		return imap_astring(a, &k->text);
+		/* fall through */
+	case ARG_TEXT:
+		return imap_astring(a, &k->text) < 0 || k->text.len > TEXT_MAX ? -EBADMSG : 0;
 	case ARG_DATE:
 		return imap_astring(a, &text) < 0 ? -EBADMSG : imap_date(text, &k->date);
 	case ARG_NUMBER:

@@ -7,11 +7,11 @@
 static const struct kurir_str none = { NULL, 0 };
 
 /* Part n of an entity: of a multipart its n-th child, else part 1 is the entity itself. */
-static struct mime_part *child(struct mime_part *p, uint32_t n)
+static struct mime_part *child(struct mime_part *p, uint32_t n, bool top)
 {
 	struct mime_part *c;
 
-	if (p->message)
+	if (p->message && !top)
 		p = p->child;
 	if (!p->multipart)
 		return n == 1 ? p : NULL;
@@ -63,7 +63,7 @@ struct kurir_str imap_section(struct imap_bytes *b, const struct imap_item *item
 	if (item->depth == 0 && item->text == IMAP_TEXT_ALL)
 		return b->text;
 	for (size_t i = 0; i < item->depth && p; i++)
-		p = child(p, item->numbers[i]);
+		p = child(p, item->numbers[i], i == 0);
 	if (!p)
 		return none;
 	if (item->text == IMAP_TEXT_ALL)

@@ -43,7 +43,8 @@ KURIR_PARKS static int read_literal(
 	return r;
 }
 
-/* One line, behind what command has, without its line end.  1, 0 at the end of the stream, -errno. */
+/* One line, behind what command has, without its line end.  1, 0 at the end of the stream,
+ * -errno. */
 KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
 {
 	kurir_time until =
@@ -65,12 +66,15 @@ KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
 	return r < 0 ? r : 1;
 }
 
-/* A whole command into command.  1: run it; 0: it was an APPEND and is done, or nothing is left; -errno. */
+/* A whole command into command.  1: run it; 0: it was an APPEND and is done, or nothing is
+ * left; -errno. */
 KURIR_PARKS static int read_command(struct imap *s, struct kurir_buf *command)
 {
 	int r;
 
 	do {
+		size_t begin = command->len;
+		struct kurir_str line;
 		uint64_t size;
 		bool sync;
 
@@ -79,7 +83,9 @@ KURIR_PARKS static int read_command(struct imap *s, struct kurir_buf *command)
 			s->over = s->over || r == 0;
 			return r;
 		}
-		r = imap_literal_mark(kurir_buf_str(command), &size, &sync);
+		/* What a literal holds is not looked at: it may look like the mark of another. */
+		line = kurir_str_part(kurir_buf_str(command), begin, command->len);
+		r = imap_literal_mark(line, &size, &sync);
 		if (r <= 0)
 			return r < 0 ? r : 1;
 		if (s->state != IMAP_NOT_AUTHENTICATED &&

@@ -1,4 +1,5 @@
-/* imap_store.c - STORE, COPY and MOVE with their UID forms (RFC 3501 sections 6.4.6, 6.4.7; RFC 6851;
+/* imap_store.c - STORE, COPY and MOVE with their UID forms (RFC 3501 sections 6.4.6, 6.4.7; RFC
+ * 6851;
  * UIDPLUS, RFC 4315). */
 
 #include <errno.h>
@@ -40,6 +41,8 @@ static void set_locally(struct imap *s, const struct kurir_change *c)
 			m->flags &= ~c->flags;
 		else
 			m->flags = (m->flags & KURIR_MESSAGE_RECENT) | c->flags;
+		if (c->kind == KURIR_CHANGE_FLAGS_SET)
+			m->keywords = kurir_copy(s->box, c->keywords);
 	}
 }
 

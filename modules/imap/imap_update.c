@@ -1,6 +1,7 @@
 /* imap_update.c - the snapshot of the selected mailbox, and telling the client how it changed.
  *
- * Removals may be told only where RFC 3501 section 7.4.1 allows; until then a removed message keeps
+ * Removals may be told only where RFC 3501 section 7.4.1 allows; until then a removed message
+ * keeps
  * its place in the snapshot, so that sequence numbers mean the same on both sides. */
 
 #include <errno.h>

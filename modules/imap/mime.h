@@ -1,6 +1,7 @@
 /* mime.h - the structure of a message, by offsets into its wire form (RFC 2045, 2046).
  *
- * The parser never fails: what is broken is text/plain, what is too deep or too much is left as one
+ * The parser never fails: what is broken is text/plain, what is too deep or too much is left as
+ * one
  * part.  It allocates parts in the arena and borrows all texts from the message. */
 #ifndef MIME_H
 #define MIME_H
@@ -35,7 +36,8 @@ struct mime_part {
 
 struct mime_part *mime_parse(struct kurir_arena *, struct kurir_str message);
 
-/* mime_header.c: the value of the first field of that name, unfolded and trimmed, in arena; ptr NULL when absent. */
+/* mime_header.c: the value of the first field of that name, unfolded and trimmed, in arena; ptr
+ * NULL when absent. */
 struct kurir_str mime_header_get(
     struct kurir_arena *, struct kurir_str header, struct kurir_str name);
 /* The next field: its name, and all of it with its line ends; false at the end of the header. */
@@ -56,7 +58,8 @@ struct mime_address {
 size_t mime_addresses(
     struct kurir_arena *, struct kurir_str text, struct mime_address *ret, size_t max);
 
-/* mime_decode.c: transfer encodings and encoded words, to UTF-8 where the charset is one we know. */
+/* mime_decode.c: transfer encodings and encoded words, to UTF-8 where the charset is one we
+ * know. */
 struct kurir_str mime_decode_body(struct kurir_arena *, const struct mime_part *);
 struct kurir_str mime_decode_words(struct kurir_arena *, struct kurir_str);
 

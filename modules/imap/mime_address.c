@@ -8,11 +8,38 @@
 
 #include "mime.h"
 
-/* Words up to a special character, quotes removed, runs of space made one; comments go to *comment. */
+/* Where phrase() will stop: what is allocated for one address is not the length of all of them.
+ */
+static size_t extent(struct kurir_str s, const char *stops)
+{
+	size_t i = 0, depth = 0;
+	bool quoted = false;
+
+	for (; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (quoted) {
+			i += c == '\\';
+			quoted = c != '"';
+		} else if (depth > 0) {
+			depth += c == '(';
+			depth -= c == ')';
+		} else if (strchr(stops, c)) {
+			break;
+		} else {
+			quoted = c == '"';
+			depth = c == '(';
+		}
+	}
+	return i < s.len ? i : s.len;
+}
+
+/* Words up to a special character, quotes removed, runs of space made one; comments go to
+ * *comment. */
 static struct kurir_str phrase(
     struct kurir_arena *arena, struct kurir_str *s, const char *stops, struct kurir_str *comment)
 {
-	char *out = kurir_alloc(arena, s->len + 1);
+	char *out = kurir_alloc(arena, extent(*s, stops) + 1);
 	size_t n = 0, i = 0;
 
 	while (i < s->len && !strchr(stops, s->ptr[i])) {

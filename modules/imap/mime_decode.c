@@ -32,6 +32,8 @@ static struct kurir_str decode_q(struct kurir_arena *arena, struct kurir_str in,
 		} else if (i + 1 < in.len && (in.ptr[i + 1] == '\r' || in.ptr[i + 1] == '\n')) {
 			i += in.ptr[i + 1] == '\r' && i + 2 < in.len && in.ptr[i + 2] == '\n' ? 2
 											      : 1;
+		} else if (i + 1 < in.len) {
+			out[n++] = '='; /* not an encoding: it stays as it is */
 		} else {
 			out[n++] = '=';
 		}
@@ -115,7 +117,8 @@ struct kurir_str mime_decode_body(struct kurir_arena *arena, const struct mime_p
 	return to_utf8(arena, body, charset);
 }
 
-/* "=?" charset "?" ("Q" / "B") "?" text "?=" at the beginning of s: its length and its text, or 0. */
+/* "=?" charset "?" ("Q" / "B") "?" text "?=" at the beginning of s: its length and its text, or
+ * 0. */
 static size_t one_word(struct kurir_arena *arena, struct kurir_str s, struct kurir_str *ret)
 {
 	struct kurir_str rest = kurir_str_part(s, 2, s.len), charset, text;

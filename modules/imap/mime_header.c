@@ -1,7 +1,9 @@
 /* mime_header.c - header fields.
  *
- *   field   = field-name ":" unstructured CRLF, folded lines begin with WSP    ; RFC 5322 section 2.2
- *   content = value *(";" attribute "=" (token / quoted-string))               ; RFC 2045 section 5.1 */
+ *   field   = field-name ":" unstructured CRLF, folded lines begin with WSP    ; RFC 5322
+ * section 2.2
+ *   content = value *(";" attribute "=" (token / quoted-string))               ; RFC 2045
+ * section 5.1 */
 
 #include <string.h>
 
@@ -105,7 +107,10 @@ static struct kurir_str take_value(struct kurir_arena *arena, struct kurir_str *
 		*s = kurir_str_part(*s, i, s->len);
 		return v;
 	}
-	out = kurir_alloc(arena, s->len);
+	/* Only what it needs, as there may be many in a long line. */
+	for (i = 1; i < s->len && s->ptr[i] != '"'; i++)
+		i += s->ptr[i] == '\\';
+	out = kurir_alloc(arena, i);
 	for (i = 1; i < s->len && s->ptr[i] != '"'; i++) {
 		if (s->ptr[i] == '\\' && i + 1 < s->len)
 			i++;

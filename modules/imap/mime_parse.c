@@ -2,7 +2,8 @@
  *
  *   multipart-body = [preamble CRLF] dash-boundary transport-padding CRLF body-part
  *                    *(CRLF dash-boundary transport-padding CRLF body-part)
- *                    CRLF dash-boundary "--" transport-padding [CRLF epilogue]   ; RFC 2046 section 5.1.1 */
+ *                    CRLF dash-boundary "--" transport-padding [CRLF epilogue]   ; RFC 2046
+ * section 5.1.1 */
 
 #include <string.h>
 

@@ -234,6 +234,14 @@ static int flush_target(struct work *w)
 	return r < 0 || w->same ? r : maildir_list_write(&w->target, w->target_path);
 }
 
+static int flush_names(struct work *w)
+{
+	char folder[MAILDIR_PATH_MAX + 8];
+
+	snprintf(folder, sizeof(folder), "%s/cur", w->path);
+	return maildir_fsync_dir(folder);
+}
+
 static int run(struct work *w)
 {
 	bool copies =
@@ -260,7 +268,11 @@ static int run(struct work *w)
 	if (r >= 0 && w->change->kind == KURIR_CHANGE_MOVE)
 		r = remove_originals(w, count);
 	if (w->done_count > 0 && (w->change->kind != KURIR_CHANGE_COPY || w->same)) {
-		int saved = maildir_list_write(&w->list, w->path);
+		/* The names say the flags: they are durable before the list that repeats them. */
+		int saved = flush_names(w);
+
+		if (saved >= 0)
+			saved = maildir_list_write(&w->list, w->path);
 
 		r = r < 0 ? r : saved;
 	}

@@ -1,7 +1,8 @@
 /* maildir_manage.c - which mailboxes an account has; create, delete, rename, subscribe.
  *
- * Subscriptions are lines in the file "subscriptions" of the account, as other programs keep them.
- * A deleted mailbox is first renamed out of sight, then removed: a crash leaves no half of one. */
+ * Subscriptions are lines in the file "subscriptions" of the account, as other programs keep
+ * them. A deleted mailbox is first renamed out of sight, then removed: a crash leaves no half
+ * of one. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -66,11 +67,12 @@ static int by_name(const void *a, const void *b)
 	return kurir_str_compare(x->name, y->name);
 }
 
-/* "a" has children when "a/..." follows in the sorted list. */
+/* "a" has children when "a/..." follows in the sorted list, where INBOX stands first. */
 static void mark_children(struct kurir_mailbox *all, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		for (size_t j = 0; j < count; j++)
+		for (size_t j = i + 1;
+		     j < count && (i == 0 || kurir_str_starts(all[j].name, all[i].name)); j++)
 			if (all[j].name.len > all[i].name.len &&
 			    all[j].name.ptr[all[i].name.len] == '/' &&
 			    kurir_str_starts(all[j].name, all[i].name)) {
@@ -218,6 +220,20 @@ static int delete (const char *account_path, const char *path)
 	return r < 0 ? r : remove_tree(doomed, 1);
 }
 
+/* The mailbox, and those above it that are not there (RFC 3501 section 6.3.3). */
+static int create(const char *root, const char *account_path, char *path)
+{
+	int r = 0;
+
+	for (char *dot = path + strlen(account_path) + 2; r >= 0 && (dot = strchr(dot, '.'));
+	     dot++) {
+		*dot = '\0';
+		r = exists(path) ? 0 : maildir_make(root, path);
+		*dot = '.';
+	}
+	return r < 0 ? r : maildir_make(root, path);
+}
+
 /* The mailbox and all below it, by the prefix of their folders' names. */
 static int rename_all(const char *account_path, const char *from, const char *to)
 {
@@ -260,13 +276,16 @@ int maildir_manage(const struct maildir_conf *conf, struct kurir_str account,
 	case KURIR_MANAGE_CREATE:
 		if (strcmp(path, account_path) == 0 || exists(path))
 			return -EEXIST;
-		return maildir_make(conf->root.ptr, path);
+		return create(conf->root.ptr, account_path, path);
 	case KURIR_MANAGE_DELETE:
 		return delete (account_path, path);
 	case KURIR_MANAGE_RENAME:
 		r = maildir_mailbox_path(conf->root, account, new_name, to);
 		if (r < 0 || strcmp(path, account_path) == 0 || strcmp(to, account_path) == 0)
 			return r < 0 ? r : -EINVAL;
+		if (kurir_str_starts(kurir_str_of(to), kurir_str_of(path)) &&
+		    to[strlen(path)] == '.')
+			return -EINVAL; /* into itself */
 		if (!exists(path) || exists(to))
 			return exists(to) ? -EEXIST : -ENOENT;
 		return rename_all(account_path, path, to);

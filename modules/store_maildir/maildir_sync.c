@@ -33,6 +33,17 @@ static int by_base(const void *a, const void *b)
 	return kurir_str_compare(x->name.base, y->name.base);
 }
 
+/* What can stand in the list's lines. */
+static bool can_be_listed(const char *file)
+{
+	if (file[0] == '.')
+		return false;
+	for (; *file; file++)
+		if ((unsigned char)*file < 32)
+			return false;
+	return true;
+}
+
 /* The files of a folder; dot files are not messages. */
 static int read_folder(const char *path, struct findings *f)
 {
@@ -42,7 +53,7 @@ static int read_folder(const char *path, struct findings *f)
 	if (!d)
 		return -errno;
 	while (errno = 0, (e = readdir(d)) != NULL) {
-		if (e->d_name[0] == '.')
+		if (!can_be_listed(e->d_name))
 			continue;
 		if (f->count == f->room) {
 			size_t room = f->room ? f->room * 2 : 64;
@@ -101,6 +112,44 @@ static void measure(const char *mailbox, const struct found *f, struct maildir_e
 	close(body.fd);
 }
 
+/* By name, each message once: it is found twice when it was renamed while we read, or when some
+ * program made a second file of that name, which then stays unseen. */
+static void sort_out(struct findings *f)
+{
+	size_t n = 0;
+
+	if (f->count > 1)
+		qsort(f->all, f->count, sizeof(*f->all), by_base);
+	for (size_t i = 0; i < f->count; i++)
+		if (n == 0 || by_base(&f->all[n - 1], &f->all[i]) != 0)
+			f->all[n++] = f->all[i];
+	f->count = n;
+}
+
+static struct found *find(const struct findings *f, struct kurir_str file)
+{
+	struct found key;
+
+	maildir_name_parse(file, &key.name);
+	return f->count ? bsearch(&key, f->all, f->count, sizeof(key), by_base) : NULL;
+}
+
+/* Reads cur; once more when a message seems gone, as readdir(3) may miss what is renamed
+ * meanwhile. */
+static int read_cur(const char *folder, const struct maildir_list *list, struct findings *cur)
+{
+	int r = read_folder(folder, cur);
+
+	sort_out(cur);
+	for (size_t i = 0; r >= 0 && i < list->count; i++)
+		if (!find(cur, list->entries[i].file)) {
+			r = read_folder(folder, cur);
+			sort_out(cur);
+			break;
+		}
+	return r;
+}
+
 /* Known messages: flags that others changed, names that changed, files that went away. */
 static bool compare(struct maildir_list *list, struct findings *cur)
 {
@@ -108,12 +157,8 @@ static bool compare(struct maildir_list *list, struct findings *cur)
 
 	for (size_t i = 0; i < list->count; i++) {
 		struct maildir_entry *e = &list->entries[i];
-		struct maildir_name name;
-		struct found key, *f;
+		struct found *f = find(cur, e->file);
 
-		maildir_name_parse(e->file, &name);
-		key.name = name;
-		f = cur->count ? bsearch(&key, cur->all, cur->count, sizeof(key), by_base) : NULL;
 		if (!f) {
 			e->gone = changed = true;
 			list->modseq++;
@@ -185,11 +230,9 @@ int maildir_sync(const struct maildir_conf *conf, const char *account_path,
 		r = take_new(mailbox_path, &fresh);
 	snprintf(folder, sizeof(folder), "%s/cur", mailbox_path);
 	if (r >= 0)
-		r = read_folder(folder, &cur);
+		r = read_cur(folder, ret, &cur);
 	if (r < 0)
 		return r;
-	if (cur.count > 1)
-		qsort(cur.all, cur.count, sizeof(*cur.all), by_base);
 	changed |= compare(ret, &cur);
 	changed |= admit(mailbox_path, ret, &cur);
 	*ret_changed = changed;

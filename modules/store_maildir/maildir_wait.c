@@ -37,7 +37,8 @@ static void ready(void *arg, short events)
 			const struct inotify_event *e = (const void *)p;
 
 			for (struct maildir_watcher *w = m->watchers; w; w = w->next)
-				if (w->wd[0] == e->wd || w->wd[1] == e->wd)
+				if (w->wd[0] == e->wd || w->wd[1] == e->wd ||
+				    (e->mask & IN_Q_OVERFLOW))
 					kurir_signal_raise(w->signal);
 			p += sizeof(*e) + e->len;
 		}
