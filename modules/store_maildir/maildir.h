@@ -1,9 +1,9 @@
 /* maildir.h - Maildir++ on disk, shared by the files of this module.
  *
  * One account is one folder; INBOX is the folder itself, "a/b" is ".a.b" in it (modified
- * UTF-7).  Each mailbox has tmp, new and cur, and a "kurir-uidlist" that only the store role
- * writes: UIDs, mod-sequences, keywords.  Everything else is plain Maildir that other programs may
- * read and change at the same time. */
+ * UTF-7). Each mailbox has tmp, new and cur, and a "kurir-uidlist" that only the store role
+ * writes: UIDs, mod-sequences, keywords. Everything else is plain Maildir that other programs
+ * may read and change at the same time. */
 #ifndef MAILDIR_H
 #define MAILDIR_H
 
@@ -32,8 +32,8 @@ enum maildir_counter {
 	MAILDIR_UIDS,
 };
 
-/* maildir_io.c: every file operation that can fail in a way mail would notice, in one table, so that a test can
- * make the n-th one fail. */
+/* maildir_io.c: every file operation that can fail in a way mail would notice, in one table, so
+ * that a test can make the n-th one fail. */
 struct maildir_io {
 	int (*open)(const char *path, int flags, unsigned mode);
 	ssize_t (*write)(int fd, const void *, size_t);
@@ -52,7 +52,8 @@ int maildir_fsync_dir(const char *path);	     /* 0 or -errno */
 /* path and its tmp, new, cur, with the folders above it up to root; durable.  0 or -errno. */
 int maildir_make(const char *root, const char *path);
 
-/* maildir_path.c: from names of the network to paths that cannot leave the root.  -EINVAL when one cannot be. */
+/* maildir_path.c: from names of the network to paths that cannot leave the root. -EINVAL when
+ * one cannot be. */
 int maildir_account_path(
     struct kurir_str root, struct kurir_str account, char ret[MAILDIR_PATH_MAX]);
 int maildir_mailbox_path(struct kurir_str root, struct kurir_str account,
@@ -96,15 +97,17 @@ struct maildir_entry *maildir_list_find(struct maildir_list *, uint32_t uid);
 /* A UIDVALIDITY that this account never had; durable before it is returned. */
 int maildir_new_validity(const char *account_path, uint32_t *ret);
 
-/* maildir_sync.c: brings the list up to what the folders have: new mail gets its UID and moves to
- * cur, what others removed is forgotten, what they flagged gets a mod-sequence.  Store role only. */
+/* maildir_sync.c: brings the list up to what the folders have: new mail gets its UID and moves
+ * to cur, what others removed is forgotten, what they flagged gets a mod-sequence. Store role
+ * only. */
 int maildir_sync(const struct maildir_conf *, const char *account_path, const char *mailbox_path,
     struct kurir_arena *, struct maildir_list *ret, bool *ret_changed);
 
 /* maildir_deliver.c: endpoint "transport.local". */
 int maildir_transport(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
     KURIR_PARKS;
-/* maildir_file.c: one message into tmp and then new or cur; in a helper thread, so plain C only. */
+/* maildir_file.c: one message into tmp and then new or cur; in a helper thread, so plain C
+ * only. */
 struct maildir_file {
 	char account[MAILDIR_PATH_MAX]; /* folder that exists or is made */
 	char mailbox[MAILDIR_PATH_MAX];
@@ -144,7 +147,8 @@ int maildir_get_change(struct kurir_reader *, struct kurir_arena *, struct kurir
 
 /* maildir_access.c: the "store" service */
 extern const struct kurir_store_ops maildir_store;
-/* maildir_wire.c: the message in wire form: the file itself when it has CRLF, else a copy in memory. */
+/* maildir_wire.c: the message in wire form: the file itself when it has CRLF, else a copy in
+ * memory. */
 int maildir_open_wire(const char *path, struct kurir_body *ret);
 
 #endif

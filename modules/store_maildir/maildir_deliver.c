@@ -11,7 +11,8 @@
 
 #include "maildir_private.h"
 
-/* Pending deliveries live outside arenas: a cancelled call leaves them to the batch they are in. */
+/* Pending deliveries live outside arenas: a cancelled call leaves them to the batch they are
+ * in. */
 enum pending_state { PENDING_QUEUED, PENDING_TAKEN, PENDING_DONE };
 struct maildir_pending {
 	struct maildir_file file;
@@ -139,7 +140,8 @@ int maildir_pending_write(struct kurir_self *self, const struct maildir_file *fi
 	return r;
 }
 
-/* The name of a delivery: the same one for the same message and recipient, whenever it is tried. */
+/* The name of a delivery: the same one for the same message and recipient, whenever it is
+ * tried. */
 static int name_delivery(
     struct maildir_file *f, const struct kurir_job *job, struct kurir_str rcpt)
 {

@@ -1,5 +1,5 @@
-/* maildir_path.c - where an account and a mailbox lie.  Names come from the network: none may leave the
- * root, and two different ones never share a folder. */
+/* maildir_path.c - where an account and a mailbox lie. Names come from the network: none may
+ * leave the root, and two different ones never share a folder. */
 
 #include <errno.h>
 #include <string.h>
