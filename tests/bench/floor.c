@@ -1,0 +1,179 @@
+/* floor.c - the least that a server which keeps what it accepts can do: a measure.
+ *
+ *	floor PORT FILE
+ *
+ * Reads SMTP without looking at it much, appends messages to one file, flushes the file once
+ * for all that came in one round of epoll, and only then answers.  Nothing is parsed, kept
+ * apart, logged or limited.  Not a mail server. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROOM (1u << 20)
+
+struct client {
+	int fd;
+	bool data, waits;
+	size_t have;
+	struct client *next; /* of those that wait for the flush */
+	char in[ROOM];
+};
+
+static struct client *waiting;
+
+static void give_up(const char *what)
+{
+	fprintf(stderr, "floor: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void answer(struct client *c, const char *text)
+{
+	(void)!send(c->fd, text, strlen(text), MSG_NOSIGNAL);
+}
+
+static void drop(struct client *c)
+{
+	close(c->fd);
+	free(c);
+}
+
+static void append(int file, const char *data, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = write(file, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			give_up("write");
+		data += n;
+		len -= (size_t)n;
+	}
+}
+
+/* The rest of what a client sent begins at used. */
+static void keep(struct client *c, size_t used)
+{
+	c->have -= used;
+	memmove(c->in, c->in + used, c->have);
+}
+
+static void command(struct client *c)
+{
+	if (strncasecmp(c->in, "DATA", 4) == 0) {
+		c->data = true;
+		answer(c, "354 go on\r\n");
+	} else {
+		answer(c, "250 yes\r\n");
+	}
+}
+
+static void take(struct client *c, int file)
+{
+	while (c->have > 0 && !c->waits) {
+		char *end = c->data ? memmem(c->in, c->have, "\r\n.\r\n", 5)
+				    : memchr(c->in, '\n', c->have);
+
+		if (end == NULL)
+			return;
+		if (c->data) {
+			append(file, c->in, (size_t)(end - c->in) + 2);
+			keep(c, (size_t)(end - c->in) + 5);
+			c->data = false;
+			c->waits = true;
+			c->next = waiting;
+			waiting = c;
+		} else {
+			command(c);
+			keep(c, (size_t)(end - c->in) + 1);
+		}
+	}
+}
+
+static void flush(int file)
+{
+	struct client *list = waiting;
+
+	if (list == NULL)
+		return;
+	if (fdatasync(file) < 0)
+		give_up("fdatasync");
+	waiting = NULL;
+	while (list != NULL) {
+		struct client *c = list;
+
+		list = c->next;
+		c->waits = false;
+		answer(c, "250 kept\r\n");
+		take(c, file);
+	}
+}
+
+static void welcome(int listener, int epoll)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = c };
+
+	if (c == NULL)
+		give_up("calloc");
+	c->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	if (c->fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &e) < 0)
+		give_up("accept");
+	answer(c, "220 floor\r\n");
+}
+
+static void hear(struct client *c, int file)
+{
+	ssize_t n = recv(c->fd, c->in + c->have, sizeof(c->in) - c->have, 0);
+
+	if (n <= 0) {
+		if (!c->waits)
+			drop(c);
+		return;
+	}
+	c->have += (size_t)n;
+	take(c, file);
+}
+
+int main(int argc, char **argv)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct epoll_event events[64], e = { .events = EPOLLIN };
+	int listener, epoll, file, one = 1;
+
+	if (argc != 3) {
+		fprintf(stderr, "floor PORT FILE\n");
+		return 2;
+	}
+	at.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
+	file = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (file < 0 || epoll < 0 ||
+	    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(listener, 1024) < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &e) < 0)
+		give_up("start");
+	for (;;) {
+		int n = epoll_wait(epoll, events, 64, -1);
+
+		for (int i = 0; i < n; i++)
+			if (events[i].data.ptr == NULL)
+				welcome(listener, epoll);
+			else
+				hear(events[i].data.ptr, file);
+		flush(file);
+	}
+}
