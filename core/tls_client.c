@@ -31,6 +31,7 @@ static void contexts_make(void)
 	any = tls_context_new(TLS_client_method());
 	/* The alternative is no encryption at all: short keys and old hashes are better. */
 	(void)SSL_CTX_set_cipher_list(any, "DEFAULT:@SECLEVEL=0");
+	(void)SSL_CTX_set_options(any, SSL_OP_LEGACY_SERVER_CONNECT);
 	strict = tls_context_new(TLS_client_method());
 	kurir_assert(SSL_CTX_dane_enable(strict) == 1);
 }
