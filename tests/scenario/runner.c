@@ -625,6 +625,7 @@ static void script(void *arg)
 
 	(void)arg;
 	run.group = kurir_group_begin(NULL);
+	handover_serve();
 	r = instance_start_all(KURIR_ROLE_ALL);
 	if (r < 0)
 		run_fail("the modules do not start: %s", strerror(-r));
