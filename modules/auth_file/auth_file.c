@@ -37,9 +37,10 @@ enum {
 	COUNT_LOCKED,
 	COUNT_BUSY,
 	COUNT_RELOADS,
+	COUNT_HASHED,
 };
 static const char *const auth_file_counters[] = { "accepted", "cached", "wrong", "unknown",
-	"locked", "busy", "reloads", NULL };
+	"locked", "busy", "reloads", "hashed", NULL };
 
 struct cache_entry {
 	unsigned char digest[DIGEST];
@@ -273,6 +274,7 @@ KURIR_PARKS static int auth_file_hash(
 	memcpy(h->password, password.ptr, password.len);
 	memcpy(h->hash, hash.ptr, hash.len);
 	a->waiting++;
+	kurir_count(self, COUNT_HASHED, 1);
 	r = kurir_offload(auth_hash_run, h, kurir_now() + 60000);
 	a->waiting--;
 	OPENSSL_cleanse(h, sizeof(*h));
