@@ -1,11 +1,12 @@
 /* maildir_file.c - messages into the Maildir, many with few flushes.
  *
- * The order of the protocol: everything of every message is written in tmp and its writeback begun;
- * each file is flushed (the first flush commits the journal, the others find it done); each is
- * linked into new or cur; each folder is flushed once.  Only then is the result 0.  A crash in
- * between leaves files in tmp, or messages that are delivered again under the same name.
+ * The order of the protocol: everything of every message is written in tmp and its writeback
+ * begun; each file is flushed (the first flush commits the journal, the others find it done);
+ * each is linked into new or cur; each folder is flushed once. Only then is the result 0. A
+ * crash in between leaves files in tmp, or messages that are delivered again under the same
+ * name.
  *
- * Flushing the whole file system does the same for all of them at once.  That is cheaper when
+ * Flushing the whole file system does the same for all of them at once. That is cheaper when
  * there are many, and dearer when others have much to write: the clock decides (struct flush).
  * Runs in a helper thread: plain C, nothing of Kurir. */
 
@@ -24,8 +25,9 @@
 
 #define CHUNK	   32768
 #define FLUSH_MANY 8			    /* files from which on one flush is for all */
-#define FLUSH_SLOW ((int64_t)100 * 1000000) /* nanoseconds: it carried the data of others */
-#define FLUSH_REST ((int64_t)10 * 1000000000)
+#define FLUSH_SLOW ((int64_t)100 * 1000000) /* nanoseconds, and for each file so much more: */
+#define FLUSH_EACH ((int64_t)2 * 1000000)   /* it carried the data of others */
+#define FLUSH_REST ((int64_t)2 * 1000000000)
 
 /* Copies the message without the CR of its CRLFs; counts the octets in wire form. */
 static int copy_body(struct maildir_file *f, int out, char *in, char *to)
@@ -152,6 +154,7 @@ static bool same_folder(const struct maildir_file *a, const struct maildir_file 
 struct flush {
 	int root;	/* -1: each file and folder for itself */
 	int64_t device; /* of root; what is elsewhere is flushed for itself */
+	int64_t slow;	/* nanoseconds that show it is dearer than it is worth */
 };
 
 static _Atomic int64_t flush_rests; /* until then: no flush of everything */
@@ -168,7 +171,7 @@ static void flush_begin(struct flush *fl, const char *root, size_t count)
 {
 	struct stat st;
 
-	*fl = (struct flush){ .root = -1 };
+	*fl = (struct flush){ .root = -1, .slow = FLUSH_SLOW + (int64_t)count * FLUSH_EACH };
 	if (count < FLUSH_MANY || now_ns() < flush_rests)
 		return;
 	fl->root = maildir_io.open(root, O_RDONLY | O_DIRECTORY, 0);
@@ -191,7 +194,7 @@ static int flush_all(struct flush *fl)
 		return 0;
 	r = maildir_io.sync_all(fl->root);
 	ended = now_ns();
-	if (ended - began > FLUSH_SLOW || r == -ENOSYS)
+	if (ended - began > fl->slow || r == -ENOSYS)
 		flush_rests = ended + FLUSH_REST;
 	if (r != -ENOSYS)
 		return r < 0 ? r : 1;
