@@ -79,9 +79,11 @@ def path(name):
 
 
 def write(name, text, mode=0o644):
-    with open(path(name), "w" if isinstance(text, str) else "wb") as f:
+    """Whole or not at all: a server may be reading it."""
+    with open(path(name) + ".new", "w" if isinstance(text, str) else "wb") as f:
         f.write(text)
-    os.chmod(path(name), mode)
+    os.chmod(path(name) + ".new", mode)
+    os.rename(path(name) + ".new", path(name))
     return path(name)
 
 
