@@ -37,7 +37,7 @@ AC_DEFUN([KURIR_HARDENING], [
 # KURIR_WARNINGS
 # Sets WARN_CFLAGS (everything) and CORE_WARN_CFLAGS (the core, in addition).
 AC_DEFUN([KURIR_WARNINGS], [
-	WARN_CFLAGS= CORE_WARN_CFLAGS=
+	WARN_CFLAGS= CORE_WARN_CFLAGS= TEST_FRAME=
 	for kurir_flag in -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	    -Wvla -Wformat=2; do
 		KURIR_FLAG([WARN_CFLAGS], [$kurir_flag])
@@ -45,7 +45,9 @@ AC_DEFUN([KURIR_WARNINGS], [
 	dnl Red zones of a sanitizer make every frame larger than what was written, and its calls
 	dnl hide from the compiler what was initialized.
 	AS_IF([test -z "$kurir_sanitizers"],
-		[KURIR_FLAG([WARN_CFLAGS], [-Wframe-larger-than=4096])],
+		[KURIR_FLAG([WARN_CFLAGS], [-Wframe-larger-than=4096])
+		dnl Tests run on fibers, too, but may hold what they compare.
+		KURIR_FLAG([TEST_FRAME], [-Wframe-larger-than=49152])],
 		[KURIR_FLAG([WARN_CFLAGS], [-Wno-maybe-uninitialized])])
 	dnl A fiber that waits is in lists by what stands on its stack; it leaves them before it returns.
 	KURIR_FLAG([WARN_CFLAGS], [-Wno-dangling-pointer])
@@ -54,5 +56,6 @@ AC_DEFUN([KURIR_WARNINGS], [
 	KURIR_FLAG([CORE_WARN_CFLAGS], [-Wconversion])
 	AS_IF([test "$enable_werror" = yes], [AS_VAR_APPEND([WARN_CFLAGS], [" -Werror"])])
 	AC_SUBST([WARN_CFLAGS])
+	AC_SUBST([TEST_FRAME])
 	AC_SUBST([CORE_WARN_CFLAGS])
 ])

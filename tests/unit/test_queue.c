@@ -67,7 +67,8 @@ static int world_transport(
 {
 	struct kurir_reader r = KURIR_READER(in->body);
 	struct kurir_job job;
-	struct kurir_result results[1000];
+	/* Not on this small stack; filled and packed without a park between. */
+	static struct kurir_result results[1000];
 	struct kurir_body body;
 	(void)self;
 	if (kurir_get_job(&r, kurir_scratch(), &job) != 0)

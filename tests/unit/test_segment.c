@@ -504,7 +504,7 @@ static void free_queue(struct queue *q)
 
 static void replay(void **state)
 {
-	struct queue q = { .log = { .salt = 7, .pending = KURIR_BUF(65536) } };
+	static struct queue q = { .log = { .salt = 7, .pending = { .limit = 65536 } } };
 	static const kurir_time span = 60000;
 	(void)state;
 	scheduler_init(&q.scheduler, &span, 1, 2);
