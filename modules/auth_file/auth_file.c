@@ -413,7 +413,8 @@ static int auth_file_start(struct kurir_self *self)
 	r = auth_file_load(self);
 	if (r < 0)
 		return kurir_log(self, KURIR_ERROR, r,
-		    "cannot read %.*s: make it with \"kurirctl passwd\"", KURIR_ARG(c->users));
+		    "cannot read %.*s: make it with \"kurirctl passwd\", owned by the user of \"auth\"",
+		    KURIR_ARG(c->users));
 	return 0;
 }
 
