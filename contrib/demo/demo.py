@@ -60,7 +60,7 @@ class Demo:
             os.makedirs(self.path(name), mode=0o755)
             shutil.copy(os.path.join(CONFIG, name + ".json"), self.path(name + ".json"))
             self.make_certificate(name, ip)
-            self.passwords[user] = secrets.token_urlsafe(9)
+            self.passwords[user] = secrets.token_hex(8)
             subprocess.run([self.tool("kurirctl"), "passwd", self.path(name, "users"), f"{user}@{name}.example"],
                            input=self.passwords[user] + "\n", text=True, check=True, env=self.env,
                            stdout=subprocess.DEVNULL)
