@@ -69,7 +69,8 @@ struct kurir_str kurir_str_part(struct kurir_str s, size_t start, size_t len)
 		start = s.len;
 	if (len > s.len - start)
 		len = s.len - start;
-	return (struct kurir_str){ s.ptr + start, len };
+	/* A zeroed str has no pointer to add to. */
+	return (struct kurir_str){ start > 0 ? s.ptr + start : s.ptr, len };
 }
 
 static bool is_space(char c)
