@@ -4,7 +4,6 @@
 #include "fiber.h"
 #include "instance.h"
 #include "loop.h"
-#include "tx.h"
 
 #include <stdlib.h>
 #include <string.h>

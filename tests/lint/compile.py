@@ -18,7 +18,8 @@ base = ["-std=c11", "-fsyntax-only"] + WARNINGS + \
 def clean(compiler, path):
     more = []
     if not path.startswith("modules/"):
-        more += ["-I", os.path.join(ROOT, "core"), "-I", ROOT, "-I", os.path.join(ROOT, "tests")]
+        more = ["-I" + os.path.join(ROOT, folder) for folder in
+                ("core", "core/mail", "core/config", "core/process", "core/control", ".", "tests")]
     if path.startswith("core/") and compiler == "gcc":
         more.append("-Wconversion")
     status, said = run(compiler, *base, *more, os.path.join(ROOT, path))

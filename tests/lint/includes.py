@@ -37,6 +37,15 @@ laws.law("public headers include public and system headers",
 laws.law("only core/modload.c includes ltdl.h",
          (f"{p}:{n}" for p, n, _, name in includes("core", "modules", "include")
           if name == "ltdl.h" and p != "core/modload.c"))
+
+# Upwards only: what every session runs through, what mail modules share, then the rest.
+ABOVE = {"core": {"core/mail", "core/process", "core/control"},
+         "core/mail": {"core/process", "core/control"},
+         "core/config": {"core/process", "core/control"}}
+home = {os.path.basename(p): os.path.dirname(p) for p in files("core", ends=(".h",))}
+laws.law("a folder of the core includes nothing of the folders above it",
+         (f"{p}:{n}: {home[name]}/{name}" for p, n, kind, name in includes("core")
+          if kind == '"' and home.get(name) in ABOVE.get(os.path.dirname(p), ())))
 laws.law("every header is guarded by its name", (
     path for path in files("core", "modules", "include", ends=(".h",))
     if not re.search(r"^#ifndef \w+_H\n#define \w+_H\n", read(path), re.M)))

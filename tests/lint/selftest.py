@@ -25,6 +25,8 @@ SAMPLES = [
      '#include "../../core/loop.h"\n', "loop.h"),
     ("includes", "a module with another's header", "modules/a/a.c", '#include "b.h"\n', "b.h"),
     ("includes", "ltdl.h elsewhere", "core/x.c", "#include <ltdl.h>\n", "core/x.c:1"),
+    ("includes", "a session's code that knows the admin socket", "core/x.c",
+     '#include "control.h"\n', "control.h"),
     ("includes", "a header without a guard", "core/x.h", "int f(void);\n", "core/x.h"),
     ("parks", "a function that parks in secret", "core/x.c",
      PARKS + "\n\nint f(void)\n{\n\treturn core_wait();\n}\n", "f() calls core_wait()"),
@@ -50,8 +52,10 @@ SAMPLES = [
 
 def prove(law, path, text, words):
     with tempfile.TemporaryDirectory() as root:
-        for folder in "core", "modules/a", "include/kurir", "doc", "tests":
+        for folder in "core/control", "modules/a", "include/kurir", "doc", "tests":
             os.makedirs(os.path.join(root, folder))
+        with open(os.path.join(root, "core/control/control.h"), "w", encoding="utf-8") as f:
+            f.write(HEADER.format("CONTROL", ""))
         shutil.copy(os.path.join(TOP, ".clang-format"), root)
         if text is None:
             for n in range(30):

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """How large things may be: files, functions, McCabe's number, the core."""
+import os
 import re
 from source import Laws, files, functions, read
 
-# The core is meant to fit into 8,000 lines.  It does not: the configuration with its reports, the
-# sandbox and TLS were not in that estimate.  Until it has been brought down the law is that it
-# does not grow beyond what it is; lower this with every file that leaves.
-FILE, FUNCTION, COMPLEXITY, CORE = 800, 120, 20, 18500
+# What a session runs through is small.  What else the program cannot do without (reading and
+# checking the configuration, processes and their sandboxes, the admin socket, what the mail
+# modules share) stands in folders of its own; doc/INTERNALS.md says which and why.  The whole
+# may shrink, not grow.
+FILE, FUNCTION, COMPLEXITY, RUNTIME, CORE = 800, 120, 20, 8000, 18500
 # A switch counts once, as its cases are one table that is read at one glance.
 BRANCH = re.compile(r"\b(?:if|for|while|switch)\b|&&|\|\||\?")
 
@@ -21,7 +23,12 @@ laws.law(f"functions of at most {FUNCTION} lines",
 laws.law(f"complexity of at most {COMPLEXITY}",
          (f"{f.path}:{f.line}: {f.name}() has {n}" for f in found
           if (n := 1 + len(BRANCH.findall(f.body))) > COMPLEXITY and not f.path.startswith("tests/")))
-size = sum(read(p).count("\n") for p in files("core"))
-laws.law(f"the core has at most {CORE} lines", [f"core: {size} lines"] if size > CORE else [])
-print(f"# core: {size} lines")
+sizes = {p: read(p).count("\n") for p in files("core")}
+size = sum(n for p, n in sizes.items() if os.path.dirname(p) == "core")
+laws.law(f"what a session runs through has at most {RUNTIME} lines",
+         [f"core: {size} lines"] if size > RUNTIME else [])
+whole = sum(sizes.values())
+laws.law(f"the core with its folders has at most {CORE} lines",
+         [f"core: {whole} lines"] if whole > CORE else [])
+print(f"# core: {size} lines, {whole} with its folders")
 laws.done()
