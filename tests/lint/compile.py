@@ -3,7 +3,7 @@
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from source import BUILD, Laws, ROOT, files, run
+from source import BUILD, CORE, Laws, ROOT, files, run
 
 WARNINGS = """-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
 -Wframe-larger-than=4096 -Wformat=2 -Werror""".split()
@@ -18,8 +18,7 @@ base = ["-std=c11", "-fsyntax-only"] + WARNINGS + \
 def clean(compiler, path):
     more = []
     if not path.startswith("modules/"):
-        more = ["-I" + os.path.join(ROOT, folder) for folder in
-                ("core", "core/mail", "core/config", "core/process", "core/control", ".", "tests")]
+        more = ["-I" + os.path.join(ROOT, folder) for folder in [*CORE, ".", "tests"]]
     if path.startswith("core/") and compiler == "gcc":
         more.append("-Wconversion")
     status, said = run(compiler, *base, *more, os.path.join(ROOT, path))

@@ -3,13 +3,13 @@
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from source import BUILD, Laws, ROOT, files, run
+from source import BUILD, CORE, Laws, ROOT, files, run
 
 laws = Laws()
 config = os.path.join(BUILD, "config.h")
 base = (["-include", config] if os.path.exists(config) else []) + \
-    ["-I", os.path.join(ROOT, "include"), "-I", os.path.join(ROOT, "core"),
-     "-fsyntax-only", "-Wall", "-Wextra", "-Werror"] + \
+    ["-I" + os.path.join(ROOT, folder) for folder in ["include", *CORE]] + \
+    ["-fsyntax-only", "-Wall", "-Wextra", "-Werror"] + \
     [f for f in os.environ.get("KURIR_BUILD_FLAGS", "").split() if f.startswith("-I")]
 compilers = [("gcc", ["-xc", "-std=c11"], ("include", "core", "modules")),
              ("clang", ["-xc", "-std=c11"], ("include", "core", "modules")),

@@ -6,6 +6,7 @@ import sys
 
 ROOT = os.environ.get("top_srcdir", ".")
 BUILD = os.environ.get("top_builddir", ROOT)
+CORE = ["core", "core/mail", "core/config", "core/process", "core/control"]
 
 
 def files(*folders, ends=(".c", ".h")):
