@@ -348,6 +348,14 @@ void call_hold(bool on)
 	posts_replay(&early);
 }
 
+/* What an administrator may ask for, a process that was broken into may not. */
+static bool call_admitted(const struct channel *c, struct kurir_str name)
+{
+	return c->control ||
+	    (!kurir_str_starts(name, KURIR_STR("ctl.")) &&
+		!kurir_str_starts(name, KURIR_STR("peek.")));
+}
+
 static void frame_call(struct channel *c, const struct frame *f, int fd)
 {
 	const struct endpoint *e = endpoint_find(f->name, false);
@@ -356,6 +364,8 @@ static void frame_call(struct channel *c, const struct frame *f, int fd)
 	struct call_in *in = NULL;
 	int r = e == NULL ? -ENOENT : endpoint_local(e, &ops, &owner);
 
+	if (!call_admitted(c, f->name))
+		r = -EPERM;
 	if (r >= 0 && c->incoming_count >= CHANNEL_CALLS)
 		r = -EAGAIN;
 	if (r >= 0 && (in = call_in_new(e, f->body)) == NULL)

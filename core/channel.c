@@ -369,6 +369,11 @@ fail:
 	return c;
 }
 
+void channel_admit(struct channel *c)
+{
+	c->control = true;
+}
+
 void channel_free(struct channel *c)
 {
 	if (c != NULL)

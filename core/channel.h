@@ -12,6 +12,8 @@ struct channel;
 
 /* Takes fd.  Frames that come in are dispatched to this process's endpoints. */
 struct channel *channel_new(int fd, const char *label);
+/* The other end is the control role: only that one may ask for "ctl." and "peek.". */
+void channel_admit(struct channel *);
 void channel_free(struct channel *); /* calls in flight fail with -ECONNRESET */
 
 /* At the end of the process: all that are left. */

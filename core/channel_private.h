@@ -56,6 +56,7 @@ struct channel {
 	struct loop_task flush, more;
 	unsigned refs;
 	bool down, blocked;
+	bool control; /* at the other end is the control role */
 	char label[32];
 	struct kurir_arena *arena;
 	struct kurir_signal *room; /* raised when less waits, or down */

@@ -40,6 +40,8 @@ static void role_peer(const struct wire *w)
 	(void)snprintf(label, sizeof(label), "%s-%u", conf_role_names[bit], w->index);
 	if (w->fd >= 0)
 		c = channel_new(w->fd, label);
+	if (c != NULL && w->role == KURIR_ROLE_CONTROL)
+		channel_admit(c);
 	if (w->count > 0) /* 0: someone of an older generation, who only calls us */
 		channel_book_set(w->role, w->index, w->count, c);
 }

@@ -69,6 +69,7 @@ static int set_up(void **state)
 	channel_serve("fd", KURIR_ROLE_QUEUE, take_fd, NULL);
 	channel_serve("hang", KURIR_ROLE_QUEUE, hang, NULL);
 	channel_serve("elsewhere", KURIR_ROLE_AUTH, echo, NULL);
+	channel_serve("ctl.stop", KURIR_ROLE_QUEUE, echo, NULL);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	ours = channel_new(pair[0], "ours");
 	theirs = channel_new(pair[1], "theirs");
@@ -136,6 +137,24 @@ static void answers(void **state)
 {
 	(void)state;
 	on_fiber(answers_fiber, NULL);
+}
+
+KURIR_PARKS static void admission_fiber(void *arg)
+{
+	struct kurir_str reply;
+
+	(void)arg;
+	assert_int_equal(call("ctl.stop", 0, KURIR_STR("x"), -1, 1000, &reply), -EPERM);
+	channel_admit(theirs);
+	assert_int_equal(call("ctl.stop", 9, KURIR_STR("x"), -1, 1000, &reply), 9);
+	done++;
+}
+
+/* Who was broken into does not stop the server. */
+static void admission(void **state)
+{
+	(void)state;
+	on_fiber(admission_fiber, NULL);
 }
 
 KURIR_PARKS static void descriptor_fiber(void *arg)
@@ -346,6 +365,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames),
 		cmocka_unit_test_setup_teardown(answers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(admission, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(deadlines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(death, set_up, tear_down),
