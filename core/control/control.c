@@ -14,7 +14,6 @@
 #include "role.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <kurir/stream.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,7 @@
 
 #define LINE_MAX_BYTES 65536
 #define ARGS_MAX       64
+#define DEPTH_MAX      16
 #define CLIENTS_MAX    64
 #define CALL_TIME      30000
 #define RELOAD_TIME    90000
@@ -35,12 +35,32 @@ static struct kurir_group *clients;
 static unsigned client_count;
 static struct loop_fd door = { .fd = -1 };
 static struct sockaddr_un door_name;
+static const char too_many[] = "{\"error\": \"too many others are asking\"}\n";
+
+json_t *control_json(struct kurir_str s)
+{
+	unsigned depth = 0;
+	bool text = false;
+
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (text && c == '\\')
+			i++;
+		else if (c == '"')
+			text = !text;
+		else if (!text && (c == '[' || c == '{') && ++depth > DEPTH_MAX)
+			return NULL;
+		else if (!text && (c == ']' || c == '}') && depth > 0)
+			depth--;
+	}
+	return json_loadb(s.ptr, s.len, JSON_REJECT_DUPLICATES, NULL);
+}
 
 int control_parse(struct kurir_arena *arena, struct kurir_str line, struct control_request *ret,
     struct kurir_str *ret_error)
 {
-	json_error_t e;
-	json_t *top = json_loadb(line.ptr, line.len, JSON_REJECT_DUPLICATES, &e), *args, *v;
+	json_t *top = control_json(line), *args, *v;
 	const char *command = json_string_value(json_object_get(top, "command"));
 	struct kurir_str *items;
 	char *body;
@@ -105,19 +125,42 @@ KURIR_PARKS static int control_error(struct kurir_stream *s, struct kurir_str se
 	return r;
 }
 
+/* One event, if there is one; -ENOENT.  Its memory is given back: a client may follow for
+ * weeks. */
+KURIR_PARKS static int control_next(struct kurir_stream *s, uint64_t *at)
+{
+	struct kurir_mark mark = kurir_mark(kurir_scratch());
+	struct kurir_str line;
+	uint64_t was = *at;
+	int r = -ENOENT;
+
+	if (history_next(at, kurir_scratch(), &line)) {
+		r = 0;
+		if (*at > was + 1)
+			r = control_say(s,
+			    kurir_format(kurir_scratch(),
+				"{\"event\":\"missed\",\"count\":\"%llu\"}",
+				(unsigned long long)(*at - was - 1)));
+		if (r >= 0)
+			r = control_say(s, line);
+	}
+	kurir_rewind(kurir_scratch(), mark);
+	return r;
+}
+
 /* Events as they come, from now on. */
 KURIR_PARKS static void control_follow(struct kurir_stream *s)
 {
 	uint64_t at = history_newest();
+	struct kurir_str line;
 	/* Tells a program that nothing which happens from now on will be missed. */
 	int r = control_say(s, KURIR_STR("{\"event\":\"following\"}"));
 
 	while (r >= 0) {
-		struct kurir_str line;
-
-		while (r >= 0 && history_next(&at, kurir_scratch(), &line))
-			r = control_say(s, line);
-		if (r >= 0)
+		do
+			r = control_next(s, &at);
+		while (r >= 0);
+		if (r == -ENOENT)
 			r = history_wait(at, kurir_now() + FOLLOW_WAIT);
 		if (r == -ETIMEDOUT)
 			r = kurir_peek(s, 0, &line, kurir_now()) == 0 ? -EPIPE : 0;
@@ -183,6 +226,7 @@ static void control_knock(struct loop_fd *f, uint32_t events)
 		if (fd < 0)
 			return;
 		if (client_count >= CLIENTS_MAX || clients == NULL) {
+			(void)!write(fd, too_many, sizeof(too_many) - 1);
 			(void)close(fd);
 			continue;
 		}

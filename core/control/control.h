@@ -2,9 +2,8 @@
 #ifndef CORE_CONTROL_H
 #define CORE_CONTROL_H
 
+#include <jansson.h>
 #include <kurir/call.h>
-
-struct plan;
 
 void control_serve(void);	     /* registers the core's "ctl." endpoints: in every process */
 int control_start(void) KURIR_PARKS; /* the control role: opens run/control */
@@ -19,5 +18,9 @@ struct control_request {
 };
 int control_parse(struct kurir_arena *, struct kurir_str line, struct control_request *ret,
     struct kurir_str *ret_error);
+
+/* What another process said, or NULL: jansson recurses, and a fiber's stack is small, so what
+ * is nested deeper than anything of ours is not read.  New reference. */
+json_t *control_json(struct kurir_str);
 
 #endif

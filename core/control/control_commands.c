@@ -8,9 +8,9 @@
 #include "history.h"
 #include "instance.h"
 #include "role.h"
+#include "story.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,7 +71,7 @@ KURIR_PARKS static json_t *peek(unsigned bit, unsigned index)
 
 	if (kurir_call(NULL, &q, kurir_now() + ASK_TIME, kurir_scratch(), &answer) < 0)
 		return NULL;
-	return json_loadb(answer.ptr, answer.len, 0, NULL);
+	return control_json(answer);
 }
 
 KURIR_PARKS static json_t *ask_supervisor(struct kurir_str command, kurir_time wait)
@@ -80,7 +80,7 @@ KURIR_PARKS static json_t *ask_supervisor(struct kurir_str command, kurir_time w
 
 	if (role_command(command, kurir_now() + wait, kurir_scratch(), &answer) < 0)
 		return NULL;
-	return json_loadb(answer.ptr, answer.len, 0, NULL);
+	return control_json(answer);
 }
 
 static const char *member(json_t *v, const char *name)
@@ -95,31 +95,58 @@ static json_int_t number(json_t *v, const char *name)
 	return json_integer_value(json_object_get(v, name));
 }
 
+/* What the process itself says of p, an entry of the supervisor's list; NULL: nothing. */
+KURIR_PARKS static json_t *peek_entry(json_t *p)
+{
+	uint32_t bit = conf_role_bit(kurir_str_of(member(p, "role")));
+
+	return peek(bit != 0 ? (unsigned)__builtin_ctz(bit) : 7, (unsigned)number(p, "index"));
+}
+
+static const char *span(json_int_t ms)
+{
+	struct kurir_buf b = KURIR_BUF(64);
+	const char *ret;
+
+	story_span(&b, (uint64_t)ms);
+	ret = kurir_copy(kurir_scratch(), kurir_buf_str(&b)).ptr;
+	kurir_buf_free(&b);
+	return ret;
+}
+
+static void put_process(struct kurir_buf *text, json_t *p, json_t *facts)
+{
+	(void)kurir_buf_printf(text, "%-8s %3lld %8lld  %-8s %9s %10lld %8lld", member(p, "role"),
+	    (long long)number(p, "index"), (long long)number(p, "pid"), member(p, "state"),
+	    span(number(p, "up")), (long long)number(p, "generation"),
+	    (long long)number(p, "restarts"));
+	if (facts != NULL)
+		(void)kurir_buf_printf(
+		    text, " %11lld\n", (long long)number(facts, "connections"));
+	else
+		(void)kurir_buf_printf(text, " %11s\n", "?");
+}
+
 KURIR_PARKS static int status_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	json_t *top = ask_supervisor(KURIR_STR("status"), ASK_TIME), *list, *p;
-	struct kurir_buf text = KURIR_BUF(65536);
+	json_t *top = ask_supervisor(KURIR_STR("status"), ASK_TIME), *p;
+	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX / 2);
 	json_int_t newest = number(top, "generation");
 	size_t i;
 
 	(void)in;
 	if (top == NULL)
 		return reply_error(reply, "the supervisor does not answer");
-	list = json_object_get(top, "processes");
-	(void)kurir_buf_printf(&text, "%-12s %8s %-9s %5s %9s %11s\n", "process", "pid", "state",
-	    "gen", "restarts", "connections");
-	json_array_foreach(list, i, p)
+	(void)kurir_buf_printf(&text, "kurird %lld, up %s\n\n",
+	    (long long)number(top, "supervisor"), span(number(top, "up")));
+	(void)kurir_buf_add(&text,
+	    KURIR_STR(
+		"process           pid  state           up generation restarts connections\n"));
+	json_array_foreach(json_object_get(top, "processes"), i, p)
 	{
-		uint32_t bit = conf_role_bit(kurir_str_of(member(p, "role")));
-		json_t *facts = NULL;
+		json_t *facts = number(p, "generation") == newest ? peek_entry(p) : NULL;
 
-		if (number(p, "generation") == newest || newest == 0)
-			facts = peek(bit != 0 ? (unsigned)__builtin_ctz(bit) : 7,
-			    (unsigned)number(p, "index"));
-		(void)kurir_buf_printf(&text, "%-9s %2lld %8lld %-9s %5lld %9lld %11lld\n",
-		    member(p, "role"), (long long)number(p, "index"), (long long)number(p, "pid"),
-		    member(p, "state"), (long long)number(p, "generation"),
-		    (long long)number(p, "restarts"), (long long)number(facts, "connections"));
+		put_process(&text, p, facts);
 		if (facts != NULL)
 			json_object_set_new(p, "facts", facts);
 	}
@@ -137,9 +164,7 @@ KURIR_PARKS static int counters_called(const struct kurir_incoming *in, struct k
 	(void)in;
 	json_array_foreach(json_object_get(top, "processes"), i, p)
 	{
-		uint32_t bit = conf_role_bit(kurir_str_of(member(p, "role")));
-		json_t *facts = peek(
-		    bit != 0 ? (unsigned)__builtin_ctz(bit) : 7, (unsigned)number(p, "index"));
+		json_t *facts = peek_entry(p);
 
 		json_object_foreach(json_object_get(facts, "counters"), owner, c)
 		{
@@ -158,7 +183,8 @@ KURIR_PARKS static int counters_called(const struct kurir_incoming *in, struct k
 	return reply_both(reply, &text, sum);
 }
 
-static void put_names(struct kurir_buf *b, json_t *list)
+/* "edge,queue", at least that wide unless it is the last. */
+static void put_names(struct kurir_buf *b, json_t *list, int width)
 {
 	struct kurir_buf line = KURIR_BUF(512);
 	json_t *v;
@@ -166,33 +192,31 @@ static void put_names(struct kurir_buf *b, json_t *list)
 
 	json_array_foreach(list, i, v)(void)
 	    kurir_buf_printf(&line, "%s%s", i > 0 ? "," : "", json_string_value(v));
-	(void)kurir_buf_printf(b, " %-28s", line.len > 0 ? line.ptr : "-");
+	(void)kurir_buf_printf(b, " %-*s", width, line.len > 0 ? line.ptr : "-");
 	kurir_buf_free(&line);
 }
 
 KURIR_PARKS static int modules_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	json_t *top = ask_supervisor(KURIR_STR("modules"), ASK_TIME), *list, *m;
-	struct kurir_buf text = KURIR_BUF(65536);
+	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX / 2);
 	size_t i;
 
 	(void)in;
-	list = json_object_get(top, "modules");
-	if (list == NULL) {
-		json_decref(top);
+	list = json_incref(json_object_get(top, "modules"));
+	json_decref(top);
+	if (list == NULL)
 		return reply_error(reply, "the supervisor does not answer");
-	}
 	(void)kurir_buf_printf(&text, "%-24s %-28s %s\n", "instance", "roles", "capabilities");
 	json_array_foreach(list, i, m)
 	{
+		bool loaded = json_is_true(json_object_get(m, "loaded"));
+
 		(void)kurir_buf_printf(&text, "%-24s", member(m, "name"));
-		put_names(&text, json_object_get(m, "roles"));
-		put_names(&text, json_object_get(m, "capabilities"));
-		(void)kurir_buf_printf(&text, "%s\n",
-		    json_is_true(json_object_get(m, "loaded")) ? "" : " could not be loaded");
+		put_names(&text, json_object_get(m, "roles"), 28);
+		put_names(&text, json_object_get(m, "capabilities"), 0);
+		(void)kurir_buf_printf(&text, "%s\n", loaded ? "" : " could not be loaded");
 	}
-	json_incref(list);
-	json_decref(top);
 	return reply_both(reply, &text, list);
 }
 
@@ -202,8 +226,6 @@ KURIR_PARKS static int pass_on(struct kurir_str command, kurir_time wait, struct
 
 	if (v == NULL)
 		return reply_error(reply, "the supervisor does not answer");
-	if (json_object_get(v, "error") == NULL && json_object_get(v, "data") == NULL)
-		json_object_set_new(v, "data", json_object());
 	return reply_json(reply, v);
 }
 
@@ -221,7 +243,7 @@ KURIR_PARKS static int stop_called(const struct kurir_incoming *in, struct kurir
 
 KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	json_t *q = json_loadb(in->body.ptr, in->body.len, 0, NULL);
+	json_t *q = control_json(in->body);
 	const char *what = json_string_value(json_array_get(json_object_get(q, "args"), 0));
 	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX / 2);
 	json_t *events = NULL;
@@ -232,6 +254,8 @@ KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct ku
 	if (r == -EINVAL)
 		r = reply_error(
 		    reply, "explain needs the id of a message or a connection, or an address");
+	else if (r < 0 && r != -ENOENT)
+		r = reply_error(reply, strerror(-r));
 	else if (r == -ENOENT)
 		r = reply_error(
 		    reply, "nothing is known about that: it never came here, or too long ago");

@@ -17,7 +17,9 @@ bool history_next(uint64_t *at, struct kurir_arena *, struct kurir_str *ret_line
 int history_wait(uint64_t at, kurir_time)
     KURIR_PARKS; /* 0: there is something; -ETIMEDOUT, -ECANCELED */
 
-/* All that is known about an id or address, as text and as an array of events; or -ENOENT. */
-int history_explain(struct kurir_str what, struct kurir_buf *text, json_t **ret_events);
+/* All that is known about an id or address, as text and as an array of events; or -ENOENT,
+ * -ECANCELED. */
+int history_explain(struct kurir_str what, struct kurir_buf *text, json_t **ret_events)
+    KURIR_PARKS;
 
 #endif

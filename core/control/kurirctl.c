@@ -2,10 +2,10 @@
  * Exit status: 0 done; 1 the server says no; 2 the command line is wrong; 3 no server there. */
 #include "daemon.h"
 #include "kurirctl.h"
+#include "story.h"
 
 #include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdint.h>
@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char usage[] =
@@ -97,28 +96,13 @@ static int ctl_send(FILE *f, char **args, int n)
 	return r < 0 ? ctl_fail(2, "these arguments are no UTF-8", NULL) : 0;
 }
 
-/* "04:20:05 rcpt       conn=... to=..." */
 static void show_event(const json_t *v)
 {
-	time_t at = (time_t)(json_integer_value(json_object_get(v, "time")) / 1000);
-	const char *name, *event = json_string_value(json_object_get(v, "event"));
-	json_t *value;
-	struct tm tm;
-	char clock[16];
+	struct kurir_buf b = KURIR_BUF(1u << 20);
 
-	(void)localtime_r(&at, &tm);
-	(void)strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
-	(void)fprintf(stdout, "%s %-10s", clock, event != NULL ? event : "");
-	json_object_foreach((json_t *)(uintptr_t)v, name, value)
-	{
-		const char *s = json_string_value(value);
-
-		if (s == NULL || *s == 0 || strcmp(name, "event") == 0)
-			continue;
-		(void)fprintf(stdout, strchr(s, ' ') != NULL ? " %s=\"%s\"" : " %s=%s", name, s);
-	}
-	(void)fputc('\n', stdout);
-	(void)fflush(stdout);
+	story_line(&b, v);
+	(void)fwrite(b.ptr, 1, b.len, stdout);
+	kurir_buf_free(&b);
 }
 
 static int show(const char *line, bool event)
@@ -215,8 +199,6 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 
 int main(int argc, char **argv)
 {
-	static const char *const commands[] = { "status", "modules", "counters", "queue", "log",
-		"explain", "reload", "stop", NULL };
 	char **args = calloc((size_t)argc + 1, sizeof(*args));
 	int n = 0, r;
 
@@ -230,14 +212,7 @@ int main(int argc, char **argv)
 		r = n == 3 ? ctl_passwd(args[1], args[2])
 			   : ctl_fail(2, "passwd needs FILE and USER", NULL);
 	} else if (r == 0) {
-		bool builtin = false;
-
-		for (unsigned i = 0; commands[i] != NULL; i++)
-			builtin = builtin || strcmp(commands[i], args[0]) == 0;
-		/* What a module added is only known to the server. */
-		r = builtin || strchr(args[0], '.') == NULL
-		    ? ctl_ask(args, n)
-		    : ctl_fail(2, args[0], "no such command");
+		r = ctl_ask(args, n);
 	}
 	free(args);
 	return r < 0 ? 0 : r;

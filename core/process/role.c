@@ -237,6 +237,7 @@ int role_live(void)
 	struct kurir_group *g;
 	int r;
 
+	role.since = kurir_now();
 	role.arena = kurir_arena_new("role");
 	role.ordered = kurir_signal_new(role.arena);
 	role_endpoints();

@@ -168,12 +168,14 @@ KURIR_PARKS int role_command(
 		return role_ask(command, until, arena, ret);
 	if (kurir_str_equal(command, KURIR_STR("stop"))) {
 		role_order(ROLE_DRAIN, kurir_now() + 2000);
-		*ret = KURIR_STR("{\"text\": \"stopping\", \"data\": {}}");
+		*ret = KURIR_STR("{\"text\": \"stopping\"}");
 	} else if (kurir_str_equal(command, KURIR_STR("status"))) {
 		*ret = kurir_format(arena,
-		    "{\"processes\": [{\"role\": \"all\", \"index\": 0, \"pid\": %d, "
-		    "\"state\": \"serving\", \"restarts\": 0, \"generation\": 1}]}",
-		    (int)getpid());
+		    "{\"supervisor\": %d, \"up\": %lld, \"generation\": 1, \"processes\": "
+		    "[{\"role\": \"all\", \"index\": 0, \"pid\": %d, \"state\": \"ready\", "
+		    "\"restarts\": 0, \"generation\": 1, \"up\": %lld}]}",
+		    (int)getpid(), (long long)(kurir_now() - role.since), (int)getpid(),
+		    (long long)(kurir_now() - role.since));
 	} else if (kurir_str_equal(command, KURIR_STR("modules"))) {
 		struct kurir_buf b = KURIR_BUF(WIRE_TEXT_MAX);
 

@@ -12,7 +12,7 @@ struct role {
 	struct kurir_arena *arena;
 	struct kurir_signal *ordered;
 	enum role_order order;
-	kurir_time drain_until;
+	kurir_time since, drain_until;
 	bool single;
 	int status;
 };

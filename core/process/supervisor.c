@@ -50,7 +50,7 @@ static void answer(struct process *p, int64_t id, struct kurir_str text)
 		    &(struct wire){ .kind = WIRE_ANSWER, .value = id, .text = text, .fd = -1 });
 }
 
-/* {"error": "..."} or {"text": "...", "data": {}} with the text escaped. */
+/* {"error": "..."} or {"text": "..."} with the text escaped. */
 static void settle(const char *member, struct kurir_str text)
 {
 	struct kurir_buf b = KURIR_BUF(WIRE_TEXT_MAX);
@@ -313,6 +313,8 @@ static void supervisor_status(struct kurir_buf *b)
 	    generation_newest != NULL ? generation_newest->number : 0);
 	for (struct generation *g = generation_newest; g != NULL; g = g->older)
 		for (struct process *p = g->processes; p != NULL; p = p->next) {
+			if (g->ending && p->pid == 0)
+				continue;
 			(void)kurir_buf_printf(b,
 			    "%s{\"role\": \"%s\", \"index\": %u, \"pid\": %d, \"state\": \"%s\", "
 			    "\"restarts\": %u, \"generation\": %u, \"up\": %lld}",

@@ -33,6 +33,11 @@ def point(ok, name, why=""):
             print("# " + line, flush=True)
 
 
+def results():
+    print("1..%d" % count)
+    return failed != 0
+
+
 def free_port():
     s = socket.socket()
     s.bind(("127.0.0.1", 0))
@@ -255,8 +260,7 @@ def main():
                 if server.process.poll() is None:
                     server.process.terminate()
                     server.process.wait(SLOW)
-    print("1..%d" % count)
-    return failed != 0
+    return results()
 
 
 if __name__ == "__main__":

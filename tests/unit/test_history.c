@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "fiber.h"
 #include "history.h"
 #include "loop.h"
 #include "quote.h"
@@ -74,7 +75,7 @@ static void event(const char *name, const char *conn, const char *id, const char
 
 static size_t told(const char *what)
 {
-	struct kurir_buf text = KURIR_BUF(65536);
+	struct kurir_buf text = KURIR_BUF(1u << 20);
 	json_t *events = NULL;
 	size_t n = 0;
 
@@ -104,6 +105,42 @@ static void stories(void **state)
 	assert_int_equal(told("<hyd@satu.example>"), 5);
 	assert_int_equal(told("m"), 0);
 	assert_int_equal(told("nobody@satu.example"), 0);
+}
+
+static unsigned turns;
+static bool explained;
+
+KURIR_PARKS static void explain_fiber(void *arg)
+{
+	(void)arg;
+	turns = 0;
+	(void)told("m7");
+	explained = true;
+}
+
+KURIR_PARKS static void other_fiber(void *arg)
+{
+	(void)arg;
+	while (!explained && kurir_yield() >= 0)
+		turns++;
+}
+
+/* A long history is no reason to leave followers and commands waiting. */
+static void patience(void **state)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+
+	(void)state;
+	for (unsigned i = 0; i < 20000; i++)
+		event("rcpt", "c", "m7", "a-rather-long-address-of-a-recipient@satu.example");
+	explained = false;
+	assert_true(kurir_group_go(g, "explain", explain_fiber, NULL) >= 0);
+	assert_true(kurir_group_go(g, "other", other_fiber, NULL) >= 0);
+	while (!explained)
+		loop_turn(kurir_now() + 50);
+	assert_true(turns > 10);
+	while (fiber_census().running > 0)
+		loop_turn(kurir_now() + 50);
 }
 
 static void following(void **state)
@@ -141,14 +178,16 @@ static void unusable(void **state)
 
 static void requests(void **state)
 {
-	static const char *const wrong[] = { "", "{}", "[]", "{\"command\": 1}",
+	char deep[9000] = "{\"command\": \"x\", \"args\": ";
+	const char *const wrong[] = { "", "{}", "[]", "{\"command\": 1}",
 		"{\"command\": \"a b\"}", "{\"command\": \"x\", \"args\": 1}",
-		"{\"command\": \"x\", \"args\": [1]}", "{\"command\": \"../x\"}", NULL };
+		"{\"command\": \"x\", \"args\": [1]}", deep, "{\"command\": \"../x\"}", NULL };
 	struct kurir_arena *arena = kurir_arena_new("test");
 	struct control_request q;
 	struct kurir_str error;
 
 	(void)state;
+	memset(deep + strlen(deep), '[', sizeof(deep) - strlen(deep) - 1);
 	for (unsigned i = 0; wrong[i] != NULL; i++) {
 		error = KURIR_STR("");
 		assert_int_equal(
@@ -172,6 +211,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(stories, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(patience, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(following, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unusable, set_up, tear_down),
 		cmocka_unit_test(requests),
