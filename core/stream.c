@@ -13,7 +13,8 @@
 
 #include "check.h"
 
-#define FIRST_ROOM 4096u
+#define FIRST_ROOM 16384u /* most messages come in one read */
+#define DIRECT	   4096u  /* a caller with that much room is given its input at once */
 #define PATIENCE   (5 * 60 * 1000)
 
 struct kurir_stream *stream_new(struct stream_layer *top)
@@ -201,7 +202,7 @@ KURIR_PARKS ssize_t kurir_read(struct kurir_stream *s, void *p, size_t n, kurir_
 	check(s);
 	if (!n)
 		return 0;
-	if (!in_len(s) && n >= FIRST_ROOM) {
+	if (!in_len(s) && n >= DIRECT) {
 		if (s->in_error || s->in_ended)
 			return s->in_error;
 		kurir_assert(!s->reading);
