@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 #define FILL_MIN (64u << 10)
-#define FILL_MAX (4u << 20)
-#define IOV_ITEM 4 /* head, envelope, body, padding */
+#define FILL_MAX (1u << 20)
+#define FILL_FOR (64u << 10) /* larger batches pay for their metadata with fewer flushes */
+#define IOV_ITEM 4	     /* head, envelope, body, padding */
 
 static const char zeros[64u << 10];
 
@@ -209,7 +210,7 @@ int spool_batch_run(void *arg)
 	if (f->fd < 0)
 		r = file_open(f);
 	if (r == 0) {
-		if (f->end + bytes > f->filled)
+		if (f->end + bytes > f->filled && bytes < FILL_FOR)
 			file_fill(f, f->end + bytes);
 		int n = batch_vectors(b, v, &bytes);
 		r = spool_writev_full(f->fd, v, n, f->end);
