@@ -23,8 +23,12 @@ static int drop_dead(struct queue *q)
 	int dropped = 0;
 	for (struct segment *s = q->segments, *next; s != NULL; s = next) {
 		next = s->next;
-		if (!s->sealed || !s->seen || s->live > 0 || s->users > 0)
+		if (s->stranger || s->live > 0 || s->users > 0 || (s->seen && !s->sealed))
 			continue;
+		if (!s->seen) { /* went away, or was only ever a name in the log */
+			table_segment_free(q, s);
+			continue;
+		}
 		char name[SEGMENT_NAME_MAX];
 		segment_name(name, s->id, ".seg");
 		int r = spool_io->unlink(q->dir, name);
@@ -120,7 +124,7 @@ KURIR_PARKS static int compact_one(struct queue *q)
 {
 	for (struct segment *s = q->segments; s != NULL; s = s->next) {
 		if (!s->sealed || !s->seen || s->live == 0 || s->known < WORTH ||
-		    s->live_bytes * 4 > s->known)
+		    s->live_bytes * 2 > s->known)
 			continue;
 		s->users++;
 		int r;

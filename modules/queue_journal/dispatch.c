@@ -439,6 +439,19 @@ KURIR_PARKS static int work_begin(struct work *w, struct target **ret)
 	return 0;
 }
 
+/* The record rotted, or the disk does not give it: tried as long as any message is. */
+static void unreadable(struct queue *q, struct message *m, int err)
+{
+	bool over = kurir_wallclock() >= m->arrived + q->conf->lifetime;
+	kurir_log(q->self, KURIR_ERROR, err, "cannot read a message of segment %016llx%s",
+	    (unsigned long long)m->segment->id, over ? ", given up" : ", trying again");
+	if (!over || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+		return;
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->entries[i].state == ENTRY_BUSY)
+			queue_orphan(q, m, &m->entries[i], err);
+}
+
 KURIR_PARKS static void message_fiber(void *arg)
 {
 	struct work *w = arg;
@@ -453,9 +466,7 @@ KURIR_PARKS static void message_fiber(void *arg)
 		list = route_all(w, list);
 		run_jobs(w, list);
 	} else if (r != -ECANCELED) {
-		kurir_log(q->self, KURIR_ERROR, r,
-		    "cannot read a message of segment %016llx, trying again",
-		    (unsigned long long)s->id);
+		unreadable(q, m, r);
 	}
 	give_back(q, m, kurir_wallclock() + (r == 0 ? 1000 : PAUSE_BROKEN));
 	kurir_arena_free(w->arena);

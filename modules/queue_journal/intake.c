@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -91,6 +92,8 @@ void intake_post(struct kurir_self *self, const struct kurir_incoming *in)
 		    !segment_record_sound(head.ptr, envelope) ||
 		    segment_get_record(head.ptr, segment_get_le64(head.ptr + 8), &f.record) != 0)
 			break;
+		if (f.record.envelope_length != envelope.len || f.offset > INT64_MAX)
+			break;
 		struct segment *s = table_segment(q, id, true);
 		s->seen = true;
 		if (f.offset < s->known)
@@ -139,7 +142,9 @@ static int look_run(void *arg)
 			spool_io->close(m);
 		}
 	}
-	if (l->scan.until > l->scan.from)
+	if (l->sealed) /* what a killed writer left may be in no more than memory */
+		l->result = spool_io->datasync(l->scan.fd);
+	if (l->result == 0 && l->scan.until > l->scan.from)
 		l->result = segment_scan(&l->scan);
 	spool_io->close(l->scan.fd);
 	return 0;
@@ -157,17 +162,18 @@ KURIR_PARKS static int intake_look(struct queue *q, uint64_t id)
 	if (l.result == -EBADMSG) {
 		kurir_log(
 		    q->self, KURIR_ERROR, l.result, "%s is not a segment, left alone", l.name);
-		s->sealed = true;
-		s->seen = false;
+		s->stranger = true;
 		return 0;
 	}
-	if (l.result < 0 && l.result != -ENOENT)
+	if (l.result == -ENOENT)
+		s->seen = false;
+	else if (l.result < 0)
 		kurir_log(q->self, KURIR_ERROR, l.result, "cannot read %s, trying again", l.name);
 	if (l.result < 0)
 		return l.result;
-	s->seen = true;
 	for (size_t i = 0; i < l.scan.count; i++)
-		if (l.scan.found[i].offset >= s->known) {
+		if (l.scan.found[i].offset >= s->known &&
+		    table_find(q, s, l.scan.found[i].offset) == NULL) {
 			intake_take(q, s, &l.scan.found[i], (struct kurir_str){ 0 });
 			if (q->started)
 				kurir_count(q->self, QUEUE_MISSED, 1);
@@ -228,22 +234,26 @@ static int list_files(struct queue *q, const char *suffix, uint64_t **ret, size_
 	return 0;
 }
 
-KURIR_PARKS static int intake_look_all(struct queue *q)
+/* 0: everything that is in the spool is known.  Else what the last trouble was, and whether the
+ * names at least could be read. */
+KURIR_PARKS static int intake_look_all(struct queue *q, bool *ret_listed)
 {
 	uint64_t *ids;
 	size_t count;
 	int r = list_files(q, ".seg", &ids, &count);
+	*ret_listed = r == 0;
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < count; i++) /* also those that cannot be read now */
+		table_segment(q, ids[i], true)->seen = true;
 	for (size_t i = 0; i < count && r != -ECANCELED; i++) {
-		struct segment *s = table_segment(q, ids[i], false);
-		if (s != NULL && s->sealed)
-			s->seen = true;
-		else
-			r = intake_look(q, ids[i]);
+		struct segment *s = table_segment(q, ids[i], true);
+		int one = s->sealed || s->stranger ? 0 : intake_look(q, ids[i]);
+		if (one < 0 && one != -ENOENT)
+			r = one;
 	}
 	free(ids);
-	return r == -ENOENT ? 0 : r;
+	return r;
 }
 
 /* Transition: body file without a message, its writer gone -> nothing. */
@@ -266,8 +276,7 @@ KURIR_PARKS static void drop_litter(
 		if (flock(fd, LOCK_SH | LOCK_NB) == 0) {
 			/* Its writer may have made it a message a moment ago: look once more. */
 			uint32_t bucket = 0;
-			bool used = false;
-			intake_look_all(q);
+			bool listed, used = intake_look_all(q, &listed) < 0;
 			for (struct message *m = table_walk(q, &bucket, NULL); m != NULL && !used;
 			     m = table_walk(q, &bucket, m))
 				used = m->body_file == ids[i];
@@ -304,6 +313,22 @@ KURIR_PARKS static void drop_unused_bodies(struct queue *q)
 	free(kept);
 }
 
+void queue_orphan(struct queue *q, struct message *m, struct entry *e, int err)
+{
+	char place[64];
+	if (!table_decide(q, m, e, ENTRY_CANCELLED))
+		return;
+	snprintf(place, sizeof(place), "%016llx:%llu recipient %u",
+	    (unsigned long long)m->segment->id, (unsigned long long)m->offset, e->index);
+	KURIR_EMIT(q->self, KURIR_ERROR, "orphan", { "place", kurir_str_of(place) },
+	    { "text", kurir_str_of(strerror(-err)) });
+	kurir_count(q->self, QUEUE_ORPHANS, 1);
+	kurir_count(q->self, QUEUE_CANCELLED, 1);
+	state_entry(q, m, e);
+	if (m->undecided == 0)
+		state_bury(q, m);
+}
+
 /* Messages of the log whose segment is not there: nothing can be done but to say so. */
 static void report_orphans(struct queue *q)
 {
@@ -314,18 +339,14 @@ static void report_orphans(struct queue *q)
 		uint32_t next_bucket = bucket;
 		struct message *next = table_walk(q, &next_bucket, m);
 		if (!m->segment->seen && !m->dead) {
+			orphans += m->undecided;
 			for (uint32_t i = 0; i < m->count; i++)
-				if (table_decide(q, m, &m->entries[i], ENTRY_CANCELLED)) {
-					state_entry(q, m, &m->entries[i]);
-					orphans++;
-				}
-			state_bury(q, m);
+				queue_orphan(q, m, &m->entries[i], -ENOENT);
 		}
 		m = next;
 		bucket = next_bucket;
 	}
 	if (orphans > 0) {
-		kurir_count(q->self, QUEUE_ORPHANS, orphans);
 		kurir_log(q->self, KURIR_ERROR, 0,
 		    "%u recipients are lost: their segments are not in the spool", orphans);
 	}
@@ -333,13 +354,17 @@ static void report_orphans(struct queue *q)
 
 int intake_recover(struct queue *q)
 {
+	bool listed = false;
 	int r = state_open(q);
-	if (r == 0)
-		r = intake_look_all(q);
 	if (r == 0) {
-		report_orphans(q);
-		drop_unused_bodies(q);
+		int looked = intake_look_all(q, &listed);
+		r = listed && looked != -ECANCELED ? 0 : looked;
+		q->litter = looked != 0;
 	}
+	if (r == 0)
+		report_orphans(q);
+	if (r == 0 && !q->litter)
+		drop_unused_bodies(q);
 	for (struct segment *s = q->segments, *next; r == 0 && s != NULL; s = next) {
 		next = s->next;
 		if (!s->seen && s->live == 0 && !s->sealed)
@@ -355,8 +380,14 @@ void intake_watch(void *arg)
 	while (r != -ECANCELED) {
 		r = kurir_sleep(kurir_now() + (q->rescan ? 50 : q->conf->scan_interval));
 		q->rescan = false;
-		if (r != -ECANCELED)
-			r = intake_look_all(q);
+		if (r == -ECANCELED)
+			return;
+		bool listed;
+		r = intake_look_all(q, &listed);
+		if (r == 0 && q->litter) {
+			q->litter = false;
+			drop_unused_bodies(q);
+		}
 	}
 }
 

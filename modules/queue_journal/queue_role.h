@@ -17,11 +17,13 @@ struct segment {
 	struct segment *next; /* by id, ascending */
 	uint64_t id;
 	uint64_t known;	     /* all records before it are in the table, or dead */
+	uint64_t base;	     /* known when the log was begun */
 	uint64_t live_bytes; /* of messages with undecided recipients */
 	uint32_t live;	     /* messages that are in memory */
 	uint32_t users;	     /* fibers that read from it: it stays until they are done */
 	bool sealed;	     /* its writer is gone: nothing is added any more */
 	bool seen;	     /* the file is there */
+	bool stranger;	     /* no segment, whatever its name says: left alone */
 	bool moving;	     /* being rewritten */
 };
 
@@ -55,7 +57,8 @@ struct state_log {
 	struct kurir_buf pending;
 	uint64_t appended, durable; /* bytes, over all files; what state_wait() waits for */
 	struct kurir_signal *work, *flushed;
-	bool broken; /* a write failed: nothing but a new checkpoint helps */
+	bool broken;   /* a write failed: nothing but a new checkpoint helps */
+	bool complete; /* while it is read: the checkpoint at its begin was whole */
 };
 
 struct queue {
@@ -78,6 +81,7 @@ struct queue {
 	struct kurir_signal *work, *idle;
 	unsigned dispatching;
 	bool rescan, started, stopping;
+	bool litter; /* not swept yet: a segment could not be read */
 };
 
 /* table.c */
@@ -119,6 +123,8 @@ int state_replay(struct queue *, struct kurir_str bytes, uint64_t salt, size_t *
 /* intake.c */
 void intake_post(struct kurir_self *, const struct kurir_incoming *);
 int intake_recover(struct queue *) KURIR_PARKS;
+/* A recipient whose message is lost: cancelled, with an event. */
+void queue_orphan(struct queue *, struct message *, struct entry *, int err);
 void intake_watch(void *queue) KURIR_PARKS; /* fiber: finds what no notice told of */
 int queue_read_record(struct queue *, struct message *, struct kurir_arena *,
     struct segment_record *, struct kurir_str *ret_envelope) KURIR_PARKS;

@@ -180,6 +180,19 @@ static int scan_records(struct segment_scan *s, struct window *w)
 	return 0;
 }
 
+/* A head that rotted: the first record stands at a known place and has the salt too. */
+static int scan_salt(struct segment_scan *s, struct window *w)
+{
+	struct segment_found f;
+	const char *p;
+	int r = window_get(w, SEGMENT_HEAD, SEGMENT_HEAD, &p);
+	if (r < 0)
+		return r == -ENODATA ? -EBADMSG : r;
+	s->head.salt = segment_get_le64(p + 8);
+	r = scan_at(s, w, SEGMENT_HEAD, &f);
+	return r == 0 ? -EBADMSG : r < 0 ? r : 0;
+}
+
 int segment_scan(struct segment_scan *s)
 {
 	struct window w = { .fd = s->fd };
@@ -190,7 +203,7 @@ int segment_scan(struct segment_scan *s)
 	s->torn = 0;
 	int r = window_get(&w, 0, SEGMENT_HEAD, &p);
 	if (r == 0)
-		r = segment_get_head(p, &s->head);
+		r = segment_get_head(p, &s->head) == 0 ? 0 : scan_salt(s, &w);
 	else if (r == -ENODATA)
 		r = -EBADMSG;
 	if (s->from < SEGMENT_HEAD)

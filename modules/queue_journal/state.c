@@ -24,6 +24,7 @@
 #define LOG_NAME     "state.log"
 #define LOG_NEW	     "state.new"
 #define ENTRY_HEAD   8
+#define ENTRY_ALIGN  8 /* all payloads are multiples of it */
 #define PENDING_MAX  ((size_t)1 << 31)
 #define LOG_SLACK    (16u << 20) /* bytes of log before a checkpoint is worth it */
 #define BROKEN_PAUSE 1000
@@ -205,10 +206,15 @@ static int replay_moved(struct queue *q, const char *p)
 	return 0;
 }
 
-static int replay_one(struct queue *q, unsigned type, const char *p, size_t n)
+static size_t log_length(unsigned type)
 {
 	static const uint8_t lengths[] = { 0, 16, 8, 48, 32, 40, 32 };
-	if (type == 0 || type >= sizeof(lengths) || lengths[type] != n)
+	return type < sizeof(lengths) ? lengths[type] : 0;
+}
+
+static int replay_one(struct queue *q, unsigned type, const char *p, size_t n)
+{
+	if (n == 0 || log_length(type) != n)
 		return -EBADMSG;
 	struct segment *s;
 	switch (type) {
@@ -216,6 +222,8 @@ static int replay_one(struct queue *q, unsigned type, const char *p, size_t n)
 		s = table_segment(q, segment_get_le64(p), true);
 		if (segment_get_le64(p + 8) > s->known)
 			s->known = segment_get_le64(p + 8);
+		if (s->base == 0)
+			s->base = s->known;
 		return 0;
 	case LOG_GONE:
 		s = table_segment(q, segment_get_le64(p), false);
@@ -228,7 +236,8 @@ static int replay_one(struct queue *q, unsigned type, const char *p, size_t n)
 		return replay_entry(q, p);
 	case LOG_MOVED:
 		return replay_moved(q, p);
-	default:
+	default: /* ends a checkpoint */
+		q->log.complete = true;
 		q->totals = (struct totals){ .accepted = segment_get_le64(p),
 			.delivered = segment_get_le64(p + 8),
 			.bounced = segment_get_le64(p + 16),
@@ -278,43 +287,106 @@ static void drop_decided(struct queue *q)
 	}
 }
 
+/* Drops bytes up to the next entry that is whole: true when there is one. */
+static bool skip_damage(struct kurir_buf *b, uint64_t salt)
+{
+	size_t at = 0;
+	bool found = false;
+	for (; at + ENTRY_HEAD + PAYLOAD_MAX <= b->len; at += ENTRY_ALIGN) {
+		const char *e = b->ptr + at;
+		uint32_t word = segment_get_le32(e + 4);
+		size_t n = word & 0xffff;
+		found = n > 0 && log_length(word >> 16) == n &&
+		    entry_crc(salt, e + 4, 4 + n) == segment_get_le32(e);
+		if (found)
+			break;
+	}
+	kurir_buf_cut(b, at);
+	return found;
+}
+
+struct log_read {
+	struct kurir_buf b;
+	uint64_t at, good; /* of the file: read up to here, and the end of the last sound entry */
+	bool lost;	   /* not at an entry: what is read is searched for one */
+	bool holes, deep;  /* deep: in the checkpoint */
+};
+
+/* What is in the buffer, as far as it goes. */
+static int read_entries(struct queue *q, struct log_read *l)
+{
+	int r = -EBADMSG;
+	while (r == -EBADMSG) {
+		size_t used;
+		if (l->lost && !skip_damage(&l->b, q->log.salt))
+			return 0;
+		l->holes |= l->lost;
+		l->lost = false;
+		r = state_replay(q, kurir_buf_str(&l->b), q->log.salt, &used);
+		kurir_buf_cut(&l->b, used);
+		if (used > 0)
+			l->good = l->at - l->b.len;
+		if (r == -EBADMSG) {
+			kurir_buf_cut(&l->b, l->b.len < ENTRY_ALIGN ? l->b.len : ENTRY_ALIGN);
+			l->lost = true;
+			l->deep |= !q->log.complete;
+		}
+	}
+	return r;
+}
+
+/* A message may have been named in a hole only: the segments are searched again for what the
+ * log does not know.  Rather twice than never. */
+static void distrust(struct queue *q, bool deep)
+{
+	for (struct segment *s = q->segments; s != NULL; s = s->next)
+		s->known = deep || s->base == 0 ? SEGMENT_HEAD : s->base;
+}
+
 static int read_log(struct queue *q, int fd)
 {
 	char head[SEGMENT_HEAD];
 	struct segment_head h;
-	struct kurir_buf b = KURIR_BUF(8u << 20);
+	struct log_read l = { .b = KURIR_BUF(8u << 20), .at = SEGMENT_HEAD };
 	int r = spool_read_full(fd, head, sizeof(head), 0);
 	if (r == 0)
 		r = segment_get_head(head, &h);
-	uint64_t at = SEGMENT_HEAD, good = SEGMENT_HEAD;
 	q->log.salt = r == 0 ? h.salt : 0;
+	l.good = l.at;
 	while (r == 0) {
-		r = kurir_buf_reserve(&b, 1u << 20);
+		r = kurir_buf_reserve(&l.b, 1u << 20);
 		if (r != 0)
 			break;
-		ssize_t got = spool_io->pread(fd, b.ptr + b.len, 1u << 20, at);
+		ssize_t got = spool_io->pread(fd, l.b.ptr + l.b.len, 1u << 20, l.at);
 		if (got <= 0) {
 			r = (int)got;
 			break;
 		}
-		at += (uint64_t)got;
-		b.len += (size_t)got;
-		size_t used;
-		r = state_replay(q, kurir_buf_str(&b), q->log.salt, &used);
-		good += used;
-		kurir_buf_cut(&b, used);
+		l.at += (uint64_t)got;
+		l.b.len += (size_t)got;
+		r = read_entries(q, &l);
 	}
-	kurir_buf_free(&b);
+	kurir_buf_free(&l.b);
 	if (r == -EBADMSG || r == -ENODATA) {
-		/* The tail of a log is torn after a power cut: what it said is found again. */
-		kurir_log(q->self, KURIR_WARN, r,
-		    "state log ends at byte %llu, going on from there", (unsigned long long)good);
+		kurir_log(q->self, KURIR_ERROR, r, "the state log has no head, going on without");
 		r = 0;
 	}
-	q->log.size = good;
-	if (r == 0 && good >= SEGMENT_HEAD && q->log.salt != 0)
-		r = spool_io->truncate(fd, good); /* transition: torn log -> log */
-	return r;
+	if (r != 0)
+		return r;
+	if (l.holes) {
+		kurir_log(
+		    q->self, KURIR_ERROR, 0, "the state log is damaged, some fates are lost");
+		distrust(q, l.deep);
+	} else if (l.good < l.at) /* after a power cut: what it said is found again */
+		kurir_log(q->self, KURIR_WARN, 0, "the state log ends at byte %llu of %llu",
+		    (unsigned long long)l.good, (unsigned long long)l.at);
+	q->log.size = l.good;
+	/* Transition: torn log -> log.  What was read may be in no more than memory yet.  When
+	 * either fails, or there are holes, a new log with everything takes its place. */
+	q->log.broken = q->log.salt == 0 || l.holes || spool_io->truncate(fd, l.good) != 0 ||
+	    spool_io->datasync(fd) != 0;
+	q->log.appended = q->log.broken; /* what is decided waits for the new one */
+	return 0;
 }
 
 int state_open(struct queue *q)
@@ -323,14 +395,13 @@ int state_open(struct queue *q)
 	q->log.fd = spool_io->open(q->dir, LOG_NAME, O_RDWR, 0);
 	if (q->log.fd == -ENOENT) {
 		q->log.fd = -1;
-		q->log.broken = true; /* none yet: the first thing written is a checkpoint */
+		/* None yet: the first thing written is a checkpoint. */
+		q->log.broken = true;
 		return 0;
 	}
 	if (q->log.fd < 0)
 		return q->log.fd;
 	int r = read_log(q, q->log.fd);
-	if (r == 0 && q->log.salt == 0)
-		q->log.broken = true;
 	if (r == 0)
 		drop_decided(q);
 	return r;

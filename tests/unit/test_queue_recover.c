@@ -1,0 +1,206 @@
+/* test_queue_recover.c - what a start makes of files that cannot be read, are damaged, or
+ * missing: nothing acknowledged is given up for a trouble that passes. */
+#include "queue_unit.h"
+
+/* Some messages that wait, one of them with a body of its own. */
+static void script_fill(void)
+{
+	static char big[300 << 10];
+	const char *to = "late@dua.example";
+	memset(big, 'y', sizeof(big));
+	for (int i = 0; i < 3; i++)
+		expect_equal(send_to(to), 0);
+	expect_equal(
+	    send_body("hyd@satu.example", &to, 1, (struct kurir_str){ big, sizeof(big) }, 0), 0);
+	wait_for(1000);
+	check_ledger(4, 0, 0, 4);
+}
+
+/* The n-th opening of a segment says that. */
+static struct spool_io broken;
+static int fault, from, until, opened;
+static int broken_open(int dir, const char *name, int flags, mode_t mode)
+{
+	if (segment_name_id(name, ".seg") != 0 && (flags & O_ACCMODE) == O_RDONLY) {
+		int n = __atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST);
+		if (n >= from && n < until)
+			return fault;
+	}
+	return spool_io_real.open(dir, name, flags, mode);
+}
+
+static void script_all_there(void)
+{
+	wait_for(10000);
+	check_ledger(4, 0, 0, 4);
+	expect_equal(count_files(".body"), 1);
+	world.fate = KURIR_FATE_DELIVERED;
+	wait_for(3LL * 3600000);
+	expect_equal(the_queue()->totals.cancelled, 0);
+	expect_true(world.deliveries >= 8);
+}
+
+/* Segments that cannot be read for a moment are neither lost nor are their bodies litter. */
+static void test_unreadable(void **state)
+{
+	static const int faults[] = { -EIO, -EMFILE, -ENOMEM };
+	broken = spool_io_real;
+	broken.open = broken_open;
+	for (unsigned i = 0; i < 9; i++) {
+		tear_down(state);
+		set_up(state);
+		live(script_fill);
+		spool_io = &broken;
+		fault = faults[i % 3];
+		opened = 0;
+		from = 1 + (int)i / 3;
+		until = from + 1 + (int)i / 3;
+		live(script_all_there);
+	}
+}
+
+static void damage(const char *suffix, off_t at, unsigned char mask)
+{
+	char name[128], folder[128];
+	snprintf(folder, sizeof(folder), "%s/queue", world.folder);
+	DIR *d = opendir(folder);
+	assert_non_null(d);
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+		unsigned char c;
+		size_t n = strlen(e->d_name), k = strlen(suffix);
+		if (n < k || strcmp(e->d_name + n - k, suffix) != 0)
+			continue;
+		snprintf(name, sizeof(name), "%s", spool_path(e->d_name));
+		int fd = open(name, O_RDWR);
+		assert_true(fd >= 0);
+		if (pread(fd, &c, 1, at) == 1) {
+			c ^= mask;
+			assert_int_equal(pwrite(fd, &c, 1, at), 1);
+		}
+		close(fd);
+	}
+	closedir(d);
+}
+
+static void script_segments_kept(void)
+{
+	unsigned before = count_files(".seg");
+	check_ledger(4, 0, 0, 4);
+	wait_for(10000);
+	expect_true(count_files(".seg") >= before);
+	check_ledger(4, 0, 0, 4);
+	wait_for(3LL * 3600000);
+	expect_true(world.deliveries >= 8);
+}
+
+/* The head of a segment rots: its records say what is needed. */
+static void test_bad_head(void **state)
+{
+	(void)state;
+	live(script_fill);
+	damage(".seg", 20, 1);
+	live(script_segments_kept);
+	/* And without the log that knew the messages. */
+	assert_int_equal(unlink(spool_path("state.log")), 0);
+	live(script_segments_kept);
+}
+
+static void script_stranger(void)
+{
+	unsigned before = count_files(".seg");
+	wait_for(20000);
+	expect_true(count_files(".seg") >= before);
+}
+
+/* Something that is no segment stays where it is. */
+static void test_stranger(void **state)
+{
+	(void)state;
+	FILE *f = fopen(spool_path("0123456789abcdef.seg"), "w");
+	assert_non_null(f);
+	for (int i = 0; i < 1000; i++)
+		fputs("this is somebody else's file\n", f);
+	fclose(f);
+	live(script_stranger);
+	assert_int_equal(access(spool_path("0123456789abcdef.seg"), F_OK), 0);
+}
+
+/* A damaged byte in the log costs what stood there, not all that came later. */
+static void script_many(void)
+{
+	for (int i = 0; i < 50; i++)
+		expect_equal(send_to("ok@dua.example"), 0);
+	expect_equal(send_to("late@dua.example"), 0);
+	wait_for(1000);
+	check_ledger(51, 50, 0, 1);
+}
+
+static void script_few_again(void)
+{
+	world.deliveries = 0;
+	wait_for(5000);
+	expect_true(world.deliveries <= 2);
+	expect_true(the_queue()->totals.delivered >= 50);
+}
+
+static void test_hole_in_log(void **state)
+{
+	(void)state;
+	live(script_many);
+	damage("state.log", 64 + 60 * 20, 16);
+	live(script_few_again);
+}
+
+/* A segment that went away: its recipients are named, once, and the ledger says where they are. */
+static void script_orphans(void)
+{
+	wait_for(1000);
+	check_ledger(4, 0, 0, 0);
+	expect_equal(the_queue()->totals.cancelled, 4);
+	expect_equal(count_files(".body"), 0);
+}
+
+static void test_orphans(void **state)
+{
+	(void)state;
+	live(script_fill);
+	DIR *d = opendir(spool_path("."));
+	assert_non_null(d);
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d))
+		if (segment_name_id(e->d_name, ".seg") != 0)
+			unlink(spool_path(e->d_name));
+	closedir(d);
+	live(script_orphans);
+	live(script_orphans);
+}
+
+/* The record rots while it waits: it is tried as long as it may, and then it has a fate. */
+static void script_rotten(void)
+{
+	check_ledger(4, 0, 0, 4);
+	wait_for(6LL * 86400000);
+	expect_equal(the_queue()->entry_count, 0);
+	expect_true(the_queue()->totals.cancelled >= 1);
+	expect_equal(the_queue()->message_count, 0);
+}
+
+static void test_rotten_record(void **state)
+{
+	(void)state;
+	live(script_fill);
+	damage(".seg", 64 + 70, 4);
+	live(script_rotten);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_bad_head, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_stranger, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_hole_in_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_orphans, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_rotten_record, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
