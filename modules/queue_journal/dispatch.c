@@ -420,10 +420,6 @@ KURIR_PARKS static int work_begin(struct work *w, struct target **ret)
 	r = kurir_get_envelope(&reader, w->arena, &w->envelope);
 	if (r < 0)
 		return r;
-	w->q->fresh_bytes -= m->envelope_length;
-	m->envelope_length = 0;
-	free(m->envelope);
-	m->envelope = NULL;
 	w->ref = queue_ref(w->arena, m);
 	struct target *list = NULL, **last = &list;
 	for (uint32_t i = 0; i < m->count; i++) {
@@ -452,6 +448,18 @@ static void unreadable(struct queue *q, struct message *m, int err)
 			queue_orphan(q, m, &m->entries[i], err);
 }
 
+/* Who only waits for a turn will need it again, soon. */
+static void drop_envelope(struct queue *q, struct message *m)
+{
+	for (uint32_t i = 0; i < m->count; i++)
+		if (m->entries[i].state == ENTRY_READY || m->entries[i].state == ENTRY_WAITING)
+			return;
+	q->fresh_bytes -= m->envelope_length;
+	m->envelope_length = 0;
+	free(m->envelope);
+	m->envelope = NULL;
+}
+
 KURIR_PARKS static void message_fiber(void *arg)
 {
 	struct work *w = arg;
@@ -470,6 +478,7 @@ KURIR_PARKS static void message_fiber(void *arg)
 	}
 	give_back(q, m, kurir_wallclock() + (r == 0 ? 1000 : PAUSE_BROKEN));
 	kurir_arena_free(w->arena);
+	drop_envelope(q, m);
 	s->users--;
 	m->users--;
 	q->dispatching--;

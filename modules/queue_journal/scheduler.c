@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WAKE	      2 /* of those that wait, when a place becomes free */
 #define TROUBLE_FIRST ((int64_t)30 * 1000)
 #define TROUBLE_MAX   ((int64_t)30 * 60 * 1000)
 
@@ -324,8 +325,12 @@ void scheduler_done(
 		while (d->blocked.first != NULL) /* it is back: all at once may come, in turn */
 			scheduler_wait(s, d, d->blocked.first);
 	}
-	if (d->troubles == 0)
-		wake_waiting(s, d, d->active < d->limit ? d->limit - d->active : 0u);
-	else if (d->active == 0)
+	/* One comes for the place that is free now, and one more in case the first was taken away
+	 * meanwhile; all that fit when nobody would call the next. */
+	if (d->troubles == 0) {
+		unsigned places = d->active < d->limit ? d->limit - d->active : 0u;
+		wake_waiting(s, d, d->active > 0 && places > WAKE ? WAKE : places);
+	} else if (d->active == 0) {
 		wake_waiting(s, d, 1);
+	}
 }
