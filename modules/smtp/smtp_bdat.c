@@ -3,10 +3,13 @@
  * RFC 3030 2:  bdat-cmd   = "BDAT" SP chunk-size [ SP end-marker ] CR LF
  *              chunk-size = 1*DIGIT
  *              end-marker = "LAST"
- * A chunk is always read, whatever becomes of it: else its bytes would be commands. */
+ * A chunk is always read, whatever becomes of it: else its bytes would be commands.  One that
+ * is far too big is not waited for: the connection ends. */
 #include "smtp_private.h"
 
 #include <errno.h>
+
+#define PATIENCE_BYTES (64u << 20) /* of chunks that are refused already */
 
 static int parse(struct kurir_str args, uint64_t *ret_size, bool *ret_last)
 {
@@ -63,45 +66,76 @@ KURIR_PARKS static void lost(struct smtp *s, int r)
 	smtp_reset(s);
 }
 
-/* True when the chunk may be stored; else the refusal is said once the chunk is read. */
-KURIR_PARKS static bool begin(struct smtp *s, struct kurir_answer *refusal)
+/* Whether the message would be larger than it may be with so many bytes more. */
+static bool too_big(const struct smtp *s, uint64_t size)
+{
+	uint64_t have = s->body.open ? s->body.scan.bytes : 0;
+
+	return s->conf->message_size > 0 &&
+	    (size > s->conf->message_size || have > s->conf->message_size - size);
+}
+
+/* ACCEPT when the chunk may be stored; else the refusal is said once the chunk is read. */
+KURIR_PARKS static int begin(struct smtp *s, uint64_t size, struct kurir_answer *refusal)
 {
 	int v;
 
 	if ((s->state & (IN_MAIL | IN_RCPT | IN_BDAT)) == 0) {
 		*refusal =
 		    (struct kurir_answer){ 503, KURIR_STR("5.5.1"), KURIR_STR("Say MAIL first") };
-		return false;
+		return KURIR_REJECT;
 	}
 	if (s->bdat_failed) {
 		*refusal = (struct kurir_answer){ 503, KURIR_STR("5.5.1"),
 			KURIR_STR("The transaction has failed, say RSET") };
-		return false;
+		return KURIR_REJECT;
+	}
+	if (too_big(s, size)) {
+		kurir_count(s->self, COUNT_TOO_BIG, 1);
+		*refusal = (struct kurir_answer){ 552, KURIR_STR("5.3.4"),
+			KURIR_STR("Message too big") };
+		return KURIR_REJECT;
 	}
 	if (s->body.open)
-		return true;
+		return KURIR_ACCEPT;
 	if (s->accepted == 0) {
 		*refusal = (struct kurir_answer){ 554, KURIR_STR("5.5.1"),
 			KURIR_STR("No valid recipients") };
-		return false;
+		return KURIR_REJECT;
 	}
 	v = kurir_tx_data(s->tx, refusal);
 	if (v != KURIR_ACCEPT)
-		return false;
+		return v;
 	smtp_set_state(s, IN_BDAT);
 	if (smtp_body_begin(s) == 0)
-		return true;
+		return KURIR_ACCEPT;
 	*refusal = (struct kurir_answer){ 451, KURIR_STR("4.3.0"),
 		KURIR_STR("Cannot take messages now, try again") };
-	return false;
+	return KURIR_DEFER;
+}
+
+/* What stands between a message and its storage.  LMTP answers the last chunk once for each
+ * recipient (RFC 2033 4.2). */
+KURIR_PARKS static void refuse(
+    struct smtp *s, int verdict, const struct kurir_answer *a, bool last)
+{
+	unsigned more = last && s->kind == SMTP_LMTP && s->accepted > 0 ? s->accepted - 1 : 0;
+
+	s->bdat_failed = s->tx != NULL;
+	kurir_count(s->self, COUNT_ERRORS, 1);
+	while (more-- > 0 && verdict != KURIR_HANGUP)
+		smtp_answer(s, a);
+	smtp_refused(s, verdict, a);
+	if (last)
+		smtp_reset(s);
 }
 
 KURIR_PARKS void smtp_bdat(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_answer refusal;
 	uint64_t size;
-	bool last, keep;
-	int r;
+	bool last;
+	int v, r;
 
 	if (parse(args, &size, &last) < 0) {
 		/* How many bytes follow is unknown: the connection is out of step. */
@@ -109,19 +143,19 @@ KURIR_PARKS void smtp_bdat(struct smtp *s, struct kurir_str args)
 		smtp_close(s, "out of step");
 		return;
 	}
-	keep = begin(s, &refusal);
-	r = receive(s, size, keep);
+	v = begin(s, size, &refusal);
+	if (v != KURIR_ACCEPT && (v == KURIR_HANGUP || size > PATIENCE_BYTES)) {
+		smtp_refused(s, v, &refusal);
+		smtp_close(s, "chunk refused");
+		return;
+	}
+	r = receive(s, size, v == KURIR_ACCEPT);
 	if (r != 1) {
 		lost(s, r);
 		return;
 	}
-	if (!keep) {
-		s->bdat_failed = s->tx != NULL;
-		kurir_count(s->self, COUNT_ERRORS, 1);
-		s->errors++;
-		smtp_answer(s, &refusal);
-		if (last)
-			smtp_reset(s);
+	if (v != KURIR_ACCEPT) {
+		refuse(s, v, &refusal, last);
 		return;
 	}
 	if (size > 0)

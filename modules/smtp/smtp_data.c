@@ -63,6 +63,10 @@ KURIR_PARKS void smtp_data(struct smtp *s, struct kurir_str args)
 	int v, r;
 
 	(void)args;
+	if (s->bdat_failed) { /* RFC 3030 2: no way back from BDAT within a transaction */
+		smtp_error(s, 503, "5.5.1", "The transaction has failed, say RSET");
+		return;
+	}
 	if (s->accepted == 0) {
 		smtp_error(s, 554, "5.5.1", "No valid recipients");
 		return;

@@ -44,5 +44,8 @@ KURIR_PARKS void smtp_starttls(struct smtp *s, struct kurir_str args)
 	kurir_count(s->self, COUNT_TLS, 1);
 	s->extended = false;
 	s->helo = KURIR_STR("");
+	/* A name that was given in plain text may have been somebody else's. */
+	s->authenticated = false;
+	kurir_conn_set_account(s->conn, KURIR_STR(""));
 	smtp_set_state(s, IN_NEW);
 }
