@@ -35,6 +35,7 @@ struct batch {
 	struct maildir_file *files[MAILDIR_BATCH];
 	struct maildir_pending *pending[MAILDIR_BATCH];
 	size_t count;
+	bool written; /* or tried: the files have results */
 };
 
 static int write_batch(void *arg)
@@ -42,14 +43,31 @@ static int write_batch(void *arg)
 	struct batch *b = arg;
 
 	maildir_files_write(b->root, b->files, b->count);
+	b->written = true;
 	return 0;
 }
 
-/* Takes what waits, writes it in a helper thread, and tells those who wait. */
-KURIR_PARKS static void run_batch(struct kurir_self *self, struct maildir_self *m)
+/* Nobody wrote it: it waits again, ahead of those that came later. */
+static void batch_return(struct maildir_self *m, struct batch *b)
+{
+	for (size_t i = b->count; i-- > 0;) {
+		struct maildir_pending *p = b->pending[i];
+
+		p->state = PENDING_QUEUED;
+		p->next = m->queue;
+		if (!m->queue)
+			m->queue_end = &p->next;
+		m->queue = p;
+	}
+}
+
+/* Takes what waits, writes it in a helper thread, and tells those who wait.  A fiber that is
+ * being ended gets no helper thread: -ECANCELED, and another one has to write. */
+KURIR_PARKS static int run_batch(struct kurir_self *self, struct maildir_self *m)
 {
 	struct batch *b = calloc(1, sizeof(*b));
 	const struct maildir_conf *conf = kurir_conf(self);
+	int r = 0;
 
 	if (!b)
 		abort();
@@ -65,16 +83,22 @@ KURIR_PARKS static void run_batch(struct kurir_self *self, struct maildir_self *
 	if (!m->queue)
 		m->queue_end = &m->queue;
 	m->batches++;
-	kurir_offload(write_batch, b, KURIR_FOREVER);
+	r = kurir_offload(write_batch, b, KURIR_FOREVER);
 	m->batches--;
-	kurir_count(self, MAILDIR_BATCHES, 1);
-	for (size_t i = 0; i < b->count; i++) {
+	if (b->written) {
+		kurir_count(self, MAILDIR_BATCHES, 1);
+		r = 0;
+	} else {
+		batch_return(m, b);
+	}
+	for (size_t i = 0; b->written && i < b->count; i++) {
 		b->pending[i]->state = PENDING_DONE;
 		if (b->pending[i]->abandoned)
 			pending_free(b->pending[i]);
 	}
 	free(b);
 	kurir_signal_raise(m->signal);
+	return r;
 }
 
 static void unqueue(struct maildir_self *m, struct maildir_pending *p)
@@ -99,7 +123,7 @@ KURIR_PARKS static int wait_done(struct kurir_self *self, struct maildir_pending
 	m->queue_end = &p->next;
 	while (p->state != PENDING_DONE && r >= 0) {
 		if (p->state == PENDING_QUEUED && m->batches < MAILDIR_WRITERS)
-			run_batch(self, m);
+			r = run_batch(self, m);
 		else
 			r = kurir_signal_wait(m->signal, KURIR_FOREVER);
 	}
