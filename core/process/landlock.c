@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -43,10 +42,8 @@ struct path_rule {
 #define LL_READ (LL_READ_FILE | LL_READ_DIR)
 #define LL_CHANGE \
 	(LL_READ | LL_WRITE_FILE | LL_REMOVE_DIR | LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | \
-	    LL_MAKE_SOCK | LL_MAKE_SYM | LL_REFER | LL_TRUNCATE)
+	    LL_REFER | LL_TRUNCATE)
 #define LL_FILE_ONLY (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_TRUNCATE | LL_IOCTL_DEV)
-
-#define LOCK_PATH_MAX 2048 /* a longer one is not allowed to anybody */
 
 struct lock {
 	int fd;
@@ -70,53 +67,42 @@ static void allow(const struct lock *l, const char *path, uint64_t access)
 
 static void allow_folder_of(const struct lock *l, const char *path)
 {
-	char folder[LOCK_PATH_MAX];
-	const char *slash = strrchr(path, '/');
-	size_t n = slash != NULL ? (size_t)(slash - path) : 0;
+	const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+	char *folder =
+	    slash != NULL && slash > path ? strndup(path, (size_t)(slash - path)) : NULL;
 
-	if (n == 0 || n >= sizeof(folder))
-		return;
-	memcpy(folder, path, n);
-	folder[n] = 0;
-	allow(l, folder, LL_READ_FILE);
-}
-
-/* A file that others may replace, perhaps behind a symbolic link. */
-static void allow_replaced(const struct lock *l, struct kurir_str path)
-{
-	char given[LOCK_PATH_MAX], *real;
-
-	if (path.len == 0 || path.len >= sizeof(given))
-		return;
-	memcpy(given, path.ptr, path.len);
-	given[path.len] = 0;
-	allow_folder_of(l, given);
-	real = realpath(given, NULL);
-	if (real != NULL)
-		allow_folder_of(l, real);
-	free(real);
+	if (folder != NULL)
+		allow(l, folder, LL_READ_FILE);
+	free(folder);
 }
 
 static void allow_path(const struct lock *l, const struct plan_path *p, uint32_t role)
 {
-	char path[LOCK_PATH_MAX];
+	const char *path = p->path.ptr; /* NUL follows */
 	struct stat st;
+	char *real;
 
-	if (((p->read | p->write) & role) == 0 || p->path.len == 0 || p->path.len >= sizeof(path))
+	if (((p->read | p->write) & role) == 0 || p->path.len == 0)
 		return;
-	memcpy(path, p->path.ptr, p->path.len);
-	path[p->path.len] = 0;
-	if (p->write & role)
+	if (p->write & role) {
 		allow(l, path, LL_CHANGE);
-	else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+	} else if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
 		allow(l, path, LL_READ);
-	else
-		allow_replaced(l, p->path);
+	} else {
+		/* A file that others may replace, perhaps behind a symbolic link. */
+		real = realpath(path, NULL);
+		allow_folder_of(l, path);
+		allow_folder_of(l, real);
+		free(real);
+	}
 }
 
 static void allow_system(const struct lock *l)
 {
-	static const char *const read_only[] = { "/usr", "/lib", "/lib64", "/etc/ssl",
+	/* Not all of /usr and /etc/ssl: below /usr/local may be a configuration and mailboxes,
+	 * and keys in /etc/ssl/private. */
+	static const char *const read_only[] = { "/usr/lib", "/usr/lib64", "/usr/share",
+		"/usr/local/lib", "/lib", "/lib64", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
 		"/etc/localtime", "/etc/resolv.conf", "/etc/hosts", "/etc/ld.so.cache",
 		"/dev/urandom", "/dev/random", "/sys/devices/system/cpu", "/proc/meminfo",
 		"/proc/sys/vm",
@@ -130,20 +116,14 @@ static void allow_system(const struct lock *l)
 	allow(l, "/dev/null", LL_READ_FILE | LL_WRITE_FILE);
 }
 
+/* Certificates and keys are read before, and new ones come as descriptors. */
 static void allow_core(const struct lock *l, const struct plan *p, uint32_t role)
 {
 	struct kurir_arena *arena = kurir_arena_new("landlock");
 	const struct conf *c = &p->conf;
 
-	if (role & KURIR_ROLE_EDGE)
-		for (size_t i = 0; i < c->certificate_count; i++) {
-			allow_replaced(l, c->certificates[i].certificate);
-			allow_replaced(l, c->certificates[i].key);
-		}
-	if (role & SANDBOX_NETWORK)
-		allow_replaced(l, c->tls_ca);
 	if (role & KURIR_ROLE_CONTROL) {
-		allow(l, kurir_copy(arena, c->run).ptr, LL_CHANGE);
+		allow(l, kurir_copy(arena, c->run).ptr, LL_CHANGE | LL_MAKE_SOCK);
 		allow(l, kurir_format(arena, "%.*s/history", KURIR_ARG(c->state)).ptr, LL_CHANGE);
 	}
 	kurir_arena_free(arena);

@@ -18,6 +18,7 @@
 #include "tls.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,6 +220,8 @@ static int role_keys(void)
 	struct kurir_str error = KURIR_STR("");
 	int r = 0;
 
+	/* What its configuration names is loaded while code still can be. */
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
 	if (roles_now & KURIR_ROLE_EDGE)
 		r = tls_server_init(c->certificates, c->certificate_count,
 		    (enum conf_tls_minimum)c->tls_minimum, role.arena, &error);

@@ -11,33 +11,39 @@
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#endif
 
 /* Every role: memory, threads, time, the loop, files that are open. */
 static const char *const base[] = { "read", "write", "readv", "writev", "pread64", "pwrite64",
 	"preadv", "pwritev", "preadv2", "pwritev2", "close", "close_range", "lseek", "fstat",
-	"fcntl", "dup", "dup2", "dup3", "pipe2", "mmap", "mprotect", "munmap", "mremap",
-	"madvise", "brk", "mincore", "mlock", "munlock", "rt_sigaction", "rt_sigprocmask",
-	"rt_sigreturn", "sigaltstack", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait",
-	"epoll_pwait2", "poll", "ppoll", "eventfd2", "timerfd_create", "timerfd_settime",
-	"signalfd4", "futex", "set_robust_list", "rseq", "set_tid_address", "gettid", "getpid",
-	"getppid", "getuid", "geteuid", "getgid", "getegid", "getgroups", "tgkill", "exit",
-	"exit_group", "nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres",
-	"gettimeofday", "time", "getrandom", "uname", "sysinfo", "getrlimit", "prlimit64",
-	"getrusage", "getcpu", "sched_yield", "sched_getaffinity", "prctl", "arch_prctl",
-	"membarrier", "restart_syscall", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg",
-	"recvmmsg", "accept4", "shutdown", "getsockopt", "setsockopt", "getsockname",
-	"getpeername", "socketpair", "connect", "memfd_create", "ioctl", NULL };
+	"fcntl", "dup", "dup2", "dup3", "pipe2", "munmap", "mremap", "madvise", "brk", "mincore",
+	"mlock", "munlock", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack",
+	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll",
+	"ppoll", "eventfd2", "timerfd_create", "timerfd_settime", "signalfd4", "futex",
+	"set_robust_list", "rseq", "set_tid_address", "gettid", "getpid", "getppid", "getuid",
+	"geteuid", "getgid", "getegid", "getgroups", "exit", "exit_group", "nanosleep",
+	"clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "getrandom",
+	"uname", "sysinfo", "getrlimit", "prlimit64", "getrusage", "getcpu", "sched_yield",
+	"sched_getaffinity", "arch_prctl", "membarrier", "restart_syscall", "sendto", "sendmsg",
+	"sendmmsg", "recvfrom", "recvmsg", "recvmmsg", "shutdown", "getsockopt", "setsockopt",
+	"getsockname", "getpeername", "socketpair", "connect", "memfd_create", NULL };
 
 /* Files by name: Landlock says which. */
 static const char *const files[] = { "open", "openat", "openat2", "stat", "lstat", "newfstatat",
 	"statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getcwd",
 	"getdents64", "fsync", "fdatasync", "sync_file_range", "ftruncate", "fallocate",
 	"fadvise64", "flock", "rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir",
-	"mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "chmod", "fchmod",
-	"fchmodat", "fchown", "fchownat", "umask", "utimensat", "copy_file_range", "sendfile",
-	"splice", "inotify_init1", "inotify_add_watch", "inotify_rm_watch", "statfs", "fstatfs",
-	"syncfs", "msync", NULL };
+	"mkdir", "mkdirat", "link", "linkat", "chmod", "fchmod", "fchmodat", "fchown", "fchownat",
+	"umask", "utimensat", "copy_file_range", "sendfile", "splice", "inotify_init1",
+	"inotify_add_watch", "inotify_rm_watch", "statfs", "fstatfs", "syncfs", "msync", NULL };
 
 static const char *const deadly[] = { "execve", "execveat", "ptrace", "process_vm_readv",
 	"process_vm_writev", "init_module", "finit_module", "kexec_load", "mount", "umount2",
@@ -58,20 +64,56 @@ static int add(scmp_filter_ctx ctx, uint32_t action, const char *const *names)
 	return r;
 }
 
-static int add_sockets(scmp_filter_ctx ctx, uint32_t role)
-{
-	static const char *const network[] = { "bind", "listen", NULL };
-	int call = seccomp_syscall_resolve_name("socket");
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
+/* Calls that some roles may make, or with some arguments only. */
+struct rule {
+	const char *call;
+	uint32_t roles;
+	unsigned count;
+	struct scmp_arg_cmp when[2];
+};
 
-	if (r >= 0 && (role & (SANDBOX_NETWORK | KURIR_ROLE_CONTROL)))
-		r = add(ctx, SCMP_ACT_ALLOW, network);
-	if (r >= 0 && (role & SANDBOX_NETWORK))
-		r = seccomp_rule_add(
-		    ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET, 0));
-	if (r >= 0 && (role & SANDBOX_NETWORK))
-		r = seccomp_rule_add(
-		    ctx, SCMP_ACT_ALLOW, call, 1, SCMP_A0(SCMP_CMP_EQ, AF_INET6, 0));
+#define EVERYBODY KURIR_ROLE_ALL
+#define BITS(n, mask, value) \
+	{ \
+		(n), SCMP_CMP_MASKED_EQ, (mask), (value) \
+	}
+#define IS(n, value) BITS(n, UINT32_MAX, (value))
+#define KIND(value)  BITS(1, 0xf, (value)) /* of a socket; flags stand beside it */
+
+static int add_rules(scmp_filter_ctx ctx, uint32_t role)
+{
+	const struct rule rules[] = {
+		/* Threads, not processes; clone3 cannot be looked into, libc then takes clone. */
+		{ "clone", EVERYBODY, 1, { BITS(0, CLONE_THREAD, CLONE_THREAD) } },
+		{ "tgkill", EVERYBODY, 1, { IS(0, (uint64_t)getpid()) } },
+		/* All code has been loaded by now. */
+		{ "mmap", EVERYBODY, 1, { BITS(2, PROT_EXEC, 0) } },
+		{ "mprotect", EVERYBODY, 1, { BITS(2, PROT_EXEC, 0) } },
+		/* Not TIOCSTI, which types into the terminal of who started the server. */
+		{ "ioctl", EVERYBODY, 1, { IS(1, FIONBIO) } },
+		{ "ioctl", EVERYBODY, 1, { IS(1, FIONREAD) } },
+		{ "ioctl", EVERYBODY, 1, { IS(1, TCGETS) } },
+		{ "prctl", EVERYBODY, 1, { IS(0, PR_SET_NAME) } },
+		{ "prctl", EVERYBODY, 1, { IS(0, PR_SET_VMA) } },
+		/* To the log, which may have been restarted. */
+		{ "socket", EVERYBODY, 2, { IS(0, AF_UNIX), KIND(SOCK_DGRAM) } },
+		{ "socket", SANDBOX_NETWORK | KURIR_ROLE_CONTROL, 2,
+		    { IS(0, AF_UNIX), KIND(SOCK_STREAM) } },
+		{ "socket", SANDBOX_NETWORK, 2, { IS(0, AF_INET), KIND(SOCK_STREAM) } },
+		{ "socket", SANDBOX_NETWORK, 2, { IS(0, AF_INET), KIND(SOCK_DGRAM) } },
+		{ "socket", SANDBOX_NETWORK, 2, { IS(0, AF_INET6), KIND(SOCK_STREAM) } },
+		{ "socket", SANDBOX_NETWORK, 2, { IS(0, AF_INET6), KIND(SOCK_DGRAM) } },
+		{ "bind", SANDBOX_NETWORK | KURIR_ROLE_CONTROL, 0, { { 0 } } },
+		{ "listen", KURIR_ROLE_CONTROL, 0, { { 0 } } },
+		{ "accept4", KURIR_ROLE_EDGE | KURIR_ROLE_CONTROL, 0, { { 0 } } },
+	};
+	int r = 0;
+
+	for (unsigned i = 0; i < sizeof(rules) / sizeof(rules[0]) && r >= 0; i++)
+		if (rules[i].roles & role)
+			r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW,
+			    seccomp_syscall_resolve_name(rules[i].call), rules[i].count,
+			    rules[i].when);
 	return r;
 }
 
@@ -87,12 +129,8 @@ int seccomp_enter(uint32_t role)
 		r = add(ctx, SCMP_ACT_ALLOW, files);
 	if (r >= 0)
 		r = add(ctx, SCMP_ACT_KILL_PROCESS, deadly);
-	/* Threads, not processes; clone3 cannot be looked into, libc then takes clone. */
 	if (r >= 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, seccomp_syscall_resolve_name("clone"),
-		    1, SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-	if (r >= 0)
-		r = add_sockets(ctx, role);
+		r = add_rules(ctx, role);
 	if (r >= 0)
 		(void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (r >= 0)
