@@ -44,6 +44,9 @@ static const struct kurir_option options[] = {
 	    "Offer AUTH on listeners of protocol smtp, too."),
 	CONF(BOOL, "add-headers", add_headers, "true",
 	    "Submission: add Date and Message-ID to a message that has none."),
+	CONF(BOOL, "own-senders", own_senders, "true",
+	    "An account sends only as addresses that lead to its mailbox, in MAIL and in From."),
+	CONF(TEXTS, "any-sender", any_sender, "", "Accounts that may send as anybody."),
 	CONF(TEXT, "greeting", greeting, "Kurir", "What follows the host name in the greeting."),
 	{ 0 },
 };
@@ -52,7 +55,7 @@ static const struct kurir_option options[] = {
 static const char *const counters[] = { "sessions", "commands", "errors", "mail", "rcpt",
 	"rcpt-refused", "messages", "bytes", "refused", "deferred", "bad-lines", "too-big",
 	"loops", "tls", "tls-failed", "injected", "auth", "auth-failed", "timeouts", "limits",
-	NULL };
+	"sender-refused", NULL };
 
 static int check(const void *conf, struct kurir_arena *arena, struct kurir_str *error)
 {

@@ -80,9 +80,13 @@ KURIR_PARKS static void answer(struct smtp *s, const struct kurir_answer *a)
 KURIR_PARKS static void refuse(
     struct smtp *s, enum smtp_counter counter, const struct kurir_answer *a, const char *why)
 {
-	kurir_count(s->self, counter, 1);
-	kurir_count(s->self, COUNT_REFUSED, 1);
-	KURIR_EMIT(s->self, KURIR_INFO, "message", { "verdict", KURIR_STR("reject") },
+	bool later = a->code < 500;
+
+	if (counter != COUNT_REFUSED && counter != COUNT_DEFERRED)
+		kurir_count(s->self, counter, 1);
+	kurir_count(s->self, later ? COUNT_DEFERRED : COUNT_REFUSED, 1);
+	KURIR_EMIT(s->self, KURIR_INFO, "message",
+	    { "verdict", later ? KURIR_STR("defer") : KURIR_STR("reject") },
 	    { "id", kurir_tx_id(s->tx) }, { "from", kurir_tx_sender(s->tx) },
 	    { "peer", kurir_conn_peer(s->conn) }, { "why", kurir_str_of(why) },
 	    { "text", a->text });
@@ -139,6 +143,8 @@ KURIR_PARKS static void keep(struct smtp *s)
 void smtp_body_finish(struct smtp *s)
 {
 	struct smtp_body *b = &s->body;
+	struct kurir_answer a;
+	int r;
 
 	if (b->scan.after_cr)
 		b->scan.seen |= SCAN_BARE_CR;
@@ -150,6 +156,8 @@ void smtp_body_finish(struct smtp *s)
 		refuse(s, COUNT_BAD_LINES, &bad_lines, "line-ends");
 	else if (b->loop)
 		refuse(s, COUNT_LOOPS, &loop, "loop");
+	else if ((r = smtp_check_from(s, &a)) < 0)
+		refuse(s, r == -EACCES ? COUNT_REFUSED : COUNT_DEFERRED, &a, "from");
 	else
 		keep(s);
 	smtp_reset(s);

@@ -27,10 +27,40 @@ static void field(struct smtp_head *h)
 		h->message_id = true;
 }
 
+static void take_from(struct smtp_head *h, const char *p, size_t n)
+{
+	if (n > sizeof(h->from) - h->from_len) {
+		n = sizeof(h->from) - h->from_len;
+		h->from_cut = true;
+	}
+	memcpy(h->from + h->from_len, p, n);
+	h->from_len += n;
+}
+
+/* Keeps the From field, with the lines it is folded into.  had: bytes of the line that came in
+ * pieces before this one, which are in start when the line is not known yet. */
+static void watch_from(struct smtp_head *h, size_t had, const char *p, size_t n, bool end)
+{
+	if (!h->known && (h->len >= 5 || end)) {
+		h->known = true;
+		if (h->start[0] != ' ' && h->start[0] != '\t') {
+			h->in_from = h->len >= 5 && begins(h, "From") &&
+			    (h->start[4] == ':' || h->start[4] == ' ' || h->start[4] == '\t');
+			h->froms += h->in_from;
+		}
+		if (h->in_from)
+			take_from(h, h->start, had);
+	}
+	if (h->known && h->in_from)
+		take_from(h, p, n);
+	if (end)
+		h->known = false;
+}
+
 /* Lines come in pieces; their first 16 bytes are all that is looked at. */
 ssize_t smtp_head_feed(struct smtp_head *h, struct kurir_str piece)
 {
-	size_t pos = 0, line = 0, n, room;
+	size_t pos = 0, line = 0, n, room, had;
 
 	while (pos < piece.len) {
 		const char *lf = memchr(piece.ptr + pos, '\n', piece.len - pos);
@@ -41,8 +71,10 @@ ssize_t smtp_head_feed(struct smtp_head *h, struct kurir_str piece)
 		room = sizeof(h->start) - h->len;
 		if (n > room)
 			n = room;
-		memcpy(h->start + h->len, piece.ptr + pos, n);
+		had = h->len;
+		memcpy(h->start + had, piece.ptr + pos, n);
 		h->len += n;
+		watch_from(h, had, piece.ptr + pos, end - pos, lf != NULL);
 		pos = end;
 		if (lf == NULL)
 			break;

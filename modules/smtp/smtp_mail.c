@@ -117,8 +117,13 @@ static bool says_utf8(struct kurir_str args)
 KURIR_PARKS static void begin(struct smtp *s, const struct kurir_tx_params *p)
 {
 	struct kurir_answer a;
-	int v = kurir_tx_mail(s->conn, p, &s->tx, &a);
+	int v = smtp_check_sender(s, p->sender, &a);
 
+	if (v < 0) {
+		smtp_refused(s, v == -EACCES ? KURIR_REJECT : KURIR_DEFER, &a);
+		return;
+	}
+	v = kurir_tx_mail(s->conn, p, &s->tx, &a);
 	if (v != KURIR_ACCEPT && v != KURIR_DISCARD) {
 		s->tx = NULL;
 		smtp_refused(s, v, &a);

@@ -34,7 +34,8 @@ struct smtp_conf {
 	int64_t recipients, line_length, errors, commands, received, messages;
 	kurir_time idle_time, data_time, session_time, commit_time;
 	int line_ends; /* enum smtp_line_ends */
-	bool auth_without_tls, require_tls, auth_on_mx, add_headers;
+	bool auth_without_tls, require_tls, auth_on_mx, add_headers, own_senders;
+	struct kurir_texts any_sender;
 	struct kurir_str greeting;
 };
 enum smtp_line_ends { LINES_STRICT, LINES_REPAIR };
@@ -65,13 +66,19 @@ enum smtp_counter {
 	COUNT_AUTH_FAILED,
 	COUNT_TIMEOUTS,
 	COUNT_LIMITS,
+	COUNT_SENDER_REFUSED,
 };
 
 struct smtp_head { /* what the header says while it passes, smtp_head.c */
 	bool over, date, message_id, in_line;
 	unsigned received;
 	size_t len;
-	char start[16]; /* of the line */
+	char start[16];	     /* of the line */
+	bool known, in_from; /* what the line is, and that it is the From field's */
+	unsigned froms;
+	bool from_cut;
+	size_t from_len;
+	char from[2048]; /* the field, with its name, as it came */
 };
 
 struct smtp_body {
@@ -142,6 +149,13 @@ ssize_t smtp_head_feed(struct smtp_head *, struct kurir_str piece);
 struct kurir_str smtp_received(struct smtp *); /* the field, in scratch memory */
 struct kurir_str smtp_date(void);	       /* RFC 5322 3.3; borrowed until the next second */
 struct kurir_str smtp_missing(struct smtp *);  /* Date and Message-ID, when they are missing */
+
+/* smtp_owner.c: an account sends as addresses of its own.  0, or *ret refuses: -EACCES for
+ * good, another -errno for now. */
+bool smtp_senders_limited(const struct smtp *);
+int smtp_check_sender(struct smtp *, struct kurir_str sender, struct kurir_answer *ret)
+    KURIR_PARKS;
+int smtp_check_from(struct smtp *, struct kurir_answer *ret) KURIR_PARKS;
 
 /* smtp_net.c */
 int smtp_net_parse(struct kurir_str cidr, struct smtp_net *ret);

@@ -188,6 +188,56 @@ static void base64(void **state)
 	assert_int_equal(smtp_base64(KURIR_STR("a\0b="), arena, &out), -EINVAL);
 }
 
+static void from(void **state)
+{
+	static const struct {
+		const char *value, *want; /* NULL: refused */
+	} rows[] = {
+		{ " hyd@satu.example\r\n", "hyd@satu.example" },
+		{ " Hyd <hyd@Satu.Example>\r\n", "hyd@satu.example" },
+		{ "\"Hyd, <paijo@dua.example>\" <hyd@satu.example>", "hyd@satu.example" },
+		{ "hyd@satu.example (Hyd <x@y> \\) (nested))", "hyd@satu.example" },
+		{ "a@b.example, Paijo Y <c@d.example>,,", "a@b.example c@d.example" },
+		{ "Us: a@b.example, <c@d.example>;", "a@b.example c@d.example" },
+		{ "Us:;", "" },
+		{ "", "" },
+		{ "\"a b\"@c.example", "\"a b\"@c.example" },
+		{ "a . b @ c.example", "a.b@c.example" },
+		{ "x@y.example <hyd@satu.example>", "hyd@satu.example" },
+		{ "<@r.example:hyd@satu.example>", "hyd@satu.example" },
+		{ "\xc3\xbc <\xc3\xbc@satu.example>", "\xc3\xbc@satu.example" },
+		{ "a b@c.example", NULL },
+		{ "hyd", NULL },
+		{ "<hyd@satu.example> <paijo@dua.example>", NULL },
+		{ "<hyd@satu.example> paijo@dua.example", NULL },
+		{ "<hyd@satu.example", NULL },
+		{ "hyd@satu.example>", NULL },
+		{ "<hyd@satu.example (", NULL },
+		{ "\"Hyd <hyd@satu.example>", NULL },
+		{ "<<hyd@satu.example>>", NULL },
+		{ "<>", NULL },
+		{ "a@b.example c@d.example", NULL },
+		{ "<a@b.example,c@d.example>", NULL },
+		{ "a,b,c@d.example", NULL },
+		{ "1@x.example,2@x.example,3@x.example,4@x.example,5@x.example", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kurir_str list[4], all = KURIR_STR("");
+		size_t n = 0;
+		int r = smtp_from(kurir_str_of(rows[i].value), arena, list, 4, &n);
+
+		for (size_t k = 0; k < n; k++)
+			all = kurir_format(arena, "%.*s%s%.*s", KURIR_ARG(all), k > 0 ? " " : "",
+			    KURIR_ARG(list[k]));
+		if ((r == 0) != (rows[i].want != NULL))
+			fail_msg("\"%s\": %d", rows[i].value, r);
+		if (r == 0 && !kurir_str_equal(all, kurir_str_of(rows[i].want)))
+			fail_msg("\"%s\": %.*s", rows[i].value, KURIR_ARG(all));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +247,7 @@ int main(void)
 		cmocka_unit_test(xtext),
 		cmocka_unit_test(notify),
 		cmocka_unit_test(base64),
+		cmocka_unit_test(from),
 	};
 	int r;
 
