@@ -14,35 +14,43 @@ kurir_time imap_until(const struct imap *s)
 	return kurir_now() + s->conf->login;
 }
 
-static struct kurir_message *own_copy(
-    struct kurir_arena *arena, const struct kurir_mailbox_view *v)
+/* The session's snapshot from now on.  It may stand for hours, so it has nothing but these
+ * messages in it, while what the store needed to find them goes. */
+static void keep(struct imap *s, struct kurir_str mailbox, const struct kurir_mailbox_view *v,
+    const struct kurir_message *all, size_t n)
 {
-	struct kurir_message *m = kurir_alloc(arena, (v->count + 1) * sizeof(*m));
+	struct kurir_arena *box = kurir_arena_new("imap mailbox"), *before = s->box;
+	struct kurir_message *m = kurir_alloc(box, (n + 1) * sizeof(*m));
 
-	if (v->count > 0)
-		memcpy(m, v->messages, v->count * sizeof(*m));
-	return m;
+	for (size_t i = 0; i < n; i++) {
+		m[i] = all[i];
+		m[i].keywords = kurir_copy(box, m[i].keywords);
+		m[i].name = kurir_copy(box, m[i].name);
+	}
+	s->mailbox = kurir_copy(box, mailbox);
+	s->view = *v;
+	s->view.count = n;
+	s->view.messages = m;
+	s->messages = m;
+	s->box = box;
+	kurir_arena_free(before);
 }
 
 KURIR_PARKS int imap_view_open(struct imap *s, struct kurir_str mailbox, bool read_only)
 {
-	struct kurir_arena *box = kurir_arena_new("imap mailbox");
+	struct kurir_arena *found = kurir_arena_new("imap view");
 	struct kurir_mailbox_view view;
 	int r = s->store->view(
-	    s->store_self, s->account, mailbox, !read_only, imap_until(s), box, &view);
+	    s->store_self, s->account, mailbox, !read_only, imap_until(s), found, &view);
 
 	imap_view_close(s);
-	if (r < 0) {
-		kurir_arena_free(box);
-		return r;
+	if (r >= 0) {
+		keep(s, mailbox, &view, view.messages, view.count);
+		s->read_only = read_only;
+		s->state = IMAP_SELECTED;
 	}
-	s->box = box;
-	s->view = view;
-	s->messages = own_copy(box, &view);
-	s->mailbox = kurir_copy(box, mailbox);
-	s->read_only = read_only;
-	s->state = IMAP_SELECTED;
-	return 0;
+	kurir_arena_free(found);
+	return r < 0 ? r : 0;
 }
 
 void imap_view_close(struct imap *s)
@@ -101,24 +109,15 @@ KURIR_PARKS static size_t merge(
 	return n;
 }
 
-/* Texts of ghosts move to the new snapshot's arena. */
-static void adopt(struct kurir_arena *box, struct kurir_message *m, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		m[i].keywords = kurir_copy(box, m[i].keywords);
-		m[i].name = kurir_copy(box, m[i].name);
-	}
-}
-
 KURIR_PARKS int imap_update(struct imap *s, bool expunge)
 {
-	struct kurir_arena *box = kurir_arena_new("imap mailbox");
+	struct kurir_arena *found = kurir_arena_new("imap view");
 	struct kurir_mailbox_view new;
 	struct kurir_message *all;
 	uint32_t last = s->view.count ? s->messages[s->view.count - 1].uid : 0;
 	size_t before = s->view.count, n, fresh = 0;
 	int r = s->store->view(
-	    s->store_self, s->account, s->mailbox, !s->read_only, imap_until(s), box, &new);
+	    s->store_self, s->account, s->mailbox, !s->read_only, imap_until(s), found, &new);
 
 	if (r >= 0 && new.uid_validity != s->view.uid_validity) {
 		imap_puts(s, "* BYE The mailbox was made anew\r\n");
@@ -126,14 +125,13 @@ KURIR_PARKS int imap_update(struct imap *s, bool expunge)
 		r = -ECANCELED;
 	}
 	if (r < 0) {
-		kurir_arena_free(box);
+		kurir_arena_free(found);
 		return r;
 	}
 	if (expunge)
 		tell_removals(s, &new);
-	all = kurir_alloc(box, (s->view.count + new.count + 1) * sizeof(*all));
+	all = kurir_alloc(found, (s->view.count + new.count + 1) * sizeof(*all));
 	n = merge(s, &new, all);
-	adopt(box, all, n);
 	for (size_t j = 0; j < new.count; j++)
 		if (new.messages[j].uid > last &&new.messages[j].uid >= s->view.uid_next) {
 			all[n++] = new.messages[j];
@@ -148,11 +146,7 @@ KURIR_PARKS int imap_update(struct imap *s, bool expunge)
 			recent += (all[i].flags & KURIR_MESSAGE_RECENT) != 0;
 		kurir_printf(s->stream, "* %zu RECENT\r\n", recent);
 	}
-	s->mailbox = kurir_copy(box, s->mailbox);
-	kurir_arena_free(s->box);
-	s->box = box;
-	s->view = new;
-	s->view.count = n;
-	s->messages = all;
+	keep(s, s->mailbox, &new, all, n);
+	kurir_arena_free(found);
 	return 0;
 }
