@@ -41,6 +41,7 @@ struct call_in {
 	struct call_in *next, **link; /* in channel->incoming */
 	struct channel *channel;
 	struct call_wait *wait; /* local caller; NULL once it has gone */
+	struct fiber *fiber;	/* of the handler */
 	uint32_t id;
 	int fd;
 	uint64_t key;
@@ -156,10 +157,12 @@ static void call_answer(struct channel *c, uint32_t id, int result, struct kurir
 {
 	struct frame f = { .id = id, .kind = FRAME_ANSWER, .result = result, .body = body };
 
-	if (channel_send(c, &f, -1) < 0 && !c->down && body.len > 0) {
+	if (channel_send(c, &f, -1) < 0 && !c->down) {
 		f.body = KURIR_STR("");
 		f.result = -EMSGSIZE;
-		(void)channel_send(c, &f, -1);
+		/* The caller cannot be told, nor may it wait for ever: it does not read. */
+		if (channel_send(c, &f, -1) < 0)
+			channel_down(c);
 	}
 }
 
@@ -191,6 +194,7 @@ static void call_in_free(struct call_in *in)
 		if (in->next != NULL)
 			in->next->link = in->link;
 		in->channel->incoming_count--;
+		in->channel->incoming_bytes -= in->length;
 		channel_unref(in->channel);
 	}
 	free(in);
@@ -203,7 +207,7 @@ KURIR_PARKS static void call_run(void *arg)
 		.body = { in->body, in->length }, .fd = in->fd, .key = in->key
 	};
 	struct kurir_buf reply = KURIR_BUF(KURIR_CALL_MAX);
-	int r = 0;
+	int r = fiber_canceled() ? -ECANCELED : 0;
 
 	while (r == 0 && held && in->owner != NULL && !in->owner->started)
 		r = kurir_signal_wait(book_signal(), KURIR_FOREVER);
@@ -219,6 +223,9 @@ KURIR_PARKS static void call_run(void *arg)
 		r = in->endpoint->call(&incoming, &reply);
 	else if (in->fd >= 0)
 		(void)close(in->fd);
+	/* The caller is not being ended, this handler is. */
+	if (r == -ECANCELED)
+		r = -ECONNRESET;
 	if (in->channel != NULL)
 		call_answer_wait(in, r, kurir_buf_str(&reply));
 	else if (in->wait != NULL)
@@ -255,7 +262,7 @@ static int call_begin(struct call_in *in, int fd)
 	}
 	in->fd = fd;
 	/* The answer is owed by the core: no right to spawn is asked for. */
-	r = fiber_start(g, in->endpoint->name.ptr, call_run, in, NULL);
+	r = fiber_start(g, in->endpoint->name.ptr, call_run, in, &in->fiber);
 	if (r >= 0)
 		calls_in++;
 	return r;
@@ -366,7 +373,9 @@ static void frame_call(struct channel *c, const struct frame *f, int fd)
 
 	if (!call_admitted(c, f->name))
 		r = -EPERM;
-	if (r >= 0 && c->incoming_count >= CHANNEL_CALLS)
+	if (r >= 0 &&
+	    (c->incoming_count >= CHANNEL_CALLS ||
+		c->incoming_bytes + f->body.len > CHANNEL_BODIES))
 		r = -EAGAIN;
 	if (r >= 0 && (in = call_in_new(e, f->body)) == NULL)
 		r = -ENOMEM;
@@ -384,6 +393,7 @@ static void frame_call(struct channel *c, const struct frame *f, int fd)
 		in->next->link = &in->next;
 	c->incoming = in;
 	c->incoming_count++;
+	c->incoming_bytes += in->length;
 	r = call_begin(in, fd);
 	if (r >= 0)
 		return;
@@ -414,12 +424,18 @@ static void frame_answer(struct channel *c, const struct frame *f)
 	call_settle(w, f->result, f->body);
 }
 
-/* The caller has gone.  The handler runs to its own end, but nobody is told. */
+/* The caller has gone: its handler is ended, and nobody is told. */
+static void call_in_cancel(struct call_in *in)
+{
+	in->id = 0;
+	fiber_cancel(in->fiber);
+}
+
 static void frame_cancel(struct channel *c, const struct frame *f)
 {
 	for (struct call_in *in = c->incoming; in != NULL; in = in->next)
 		if (in->id == f->id)
-			in->id = 0;
+			call_in_cancel(in);
 }
 
 void call_frame(struct channel *c, const struct frame *f, int fd)
@@ -455,7 +471,7 @@ void call_down(struct channel *c)
 		slot_free(c, s);
 	}
 	for (struct call_in *in = c->incoming; in != NULL; in = in->next)
-		in->id = 0;
+		call_in_cancel(in);
 }
 
 /* Calls of this side. */
@@ -598,6 +614,7 @@ KURIR_PARKS static int call_local(const struct endpoint *e, const struct kurir_r
 	if (w->done)
 		return w->result;
 	in->wait = NULL; /* still running: it has not settled */
+	fiber_cancel(in->fiber);
 	return r;
 }
 

@@ -70,18 +70,27 @@ bool channel_full(const struct channel *c)
 	return c->out.len - c->out_sent > CHANNEL_SOFT || c->out_fd_count >= CHANNEL_FDS / 2;
 }
 
-static void channel_down(struct channel *c)
+static void channel_drop_out(struct channel *c)
+{
+	for (unsigned i = 0; i < c->out_fd_count; i++)
+		(void)close(c->out_fds[i].fd);
+	c->out_fd_count = 0;
+	kurir_buf_clear(&c->out);
+	c->out_sent = 0;
+}
+
+void channel_down(struct channel *c)
 {
 	if (c->down)
 		return;
 	c->down = true;
 	loop_fd_remove(&c->fd);
 	(void)close(c->fd.fd);
-	for (unsigned i = 0; i < c->out_fd_count; i++)
-		(void)close(c->out_fds[i]);
+	channel_drop_out(c);
 	for (unsigned i = 0; i < c->in_fd_count; i++)
-		(void)close(c->in_fds[i]);
-	c->out_fd_count = c->in_fd_count = 0;
+		if (c->in_fds[i] >= 0)
+			(void)close(c->in_fds[i]);
+	c->in_fd_count = 0;
 	call_down(c);
 	kurir_signal_raise(c->room);
 	channel_unref(c);
@@ -96,41 +105,42 @@ static void channel_defer(struct channel *c, struct loop_task *t)
 	loop_defer(t);
 }
 
-/* One sendmsg(2): what waits, with the descriptors of the frames in it. */
+/* One sendmsg(2).  A descriptor goes with the first byte of its frame, and no second one with
+ * it: a receiver that has no room for it then knows which one it has lost. */
 static ssize_t channel_write(struct channel *c)
 {
 	union {
-		char space[CMSG_SPACE(sizeof(int) * CHANNEL_FDS)];
+		char space[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { c->out.ptr + c->out_sent, c->out.len - c->out_sent };
 	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
-	unsigned n = c->out_fd_count;
+	unsigned n = c->out_fd_count > 0 && c->out_fds[0].at == c->out_sent;
 	ssize_t r;
 
+	if (n < c->out_fd_count)
+		iov.iov_len = c->out_fds[n].at - c->out_sent;
 	if (n > 0) {
-		size_t bytes = sizeof(int) * n;
 		struct cmsghdr *h;
 
 		memset(&control, 0, sizeof(control));
 		m.msg_control = control.space;
-		m.msg_controllen = CMSG_SPACE(bytes);
+		m.msg_controllen = sizeof(control.space);
 		h = CMSG_FIRSTHDR(&m);
 		h->cmsg_level = SOL_SOCKET;
 		h->cmsg_type = SCM_RIGHTS;
-		h->cmsg_len = CMSG_LEN(bytes);
-		for (unsigned i = 0; i < n; i++)
-			memcpy(CMSG_DATA(h) + sizeof(int) * i, &c->out_fds[i], sizeof(int));
+		h->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(h), &c->out_fds[0].fd, sizeof(int));
 	}
 	do
 		r = sendmsg(c->fd.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return -errno;
-	/* The kernel hands descriptors over with the first byte: all of them are gone. */
-	for (unsigned i = 0; i < n; i++)
-		(void)close(c->out_fds[i]);
-	c->out_fd_count = 0;
+	if (n > 0) {
+		(void)close(c->out_fds[0].fd);
+		memmove(c->out_fds, c->out_fds + 1, sizeof(c->out_fds[0]) * --c->out_fd_count);
+	}
 	return r;
 }
 
@@ -148,8 +158,7 @@ static void channel_flush(struct channel *c)
 		if (r < 0) {
 			/* What the peer said last may still be there to read. */
 			(void)shutdown(c->fd.fd, SHUT_WR);
-			kurir_buf_clear(&c->out);
-			c->out_sent = 0;
+			channel_drop_out(c);
 			break;
 		}
 		c->out_sent += (size_t)r;
@@ -159,6 +168,8 @@ static void channel_flush(struct channel *c)
 		c->out_sent = 0;
 	} else if (c->out_sent > CHANNEL_SOFT) {
 		kurir_buf_cut(&c->out, c->out_sent);
+		for (unsigned i = 0; i < c->out_fd_count; i++)
+			c->out_fds[i].at -= c->out_sent;
 		c->out_sent = 0;
 	}
 	if (was_full && !channel_full(c))
@@ -197,7 +208,8 @@ int channel_send(struct channel *c, const struct frame *f, int fd)
 
 		if (copy < 0)
 			return -errno;
-		c->out_fds[c->out_fd_count++] = copy;
+		c->out_fds[c->out_fd_count].at = c->out.len;
+		c->out_fds[c->out_fd_count++].fd = copy;
 	}
 	(void)kurir_buf_add(&c->out, (struct kurir_str){ (const char *)&h, sizeof(h) });
 	(void)kurir_buf_add(&c->out, f->name);
@@ -209,6 +221,7 @@ int channel_send(struct channel *c, const struct frame *f, int fd)
 
 static int channel_keep_fds(struct channel *c, struct msghdr *m)
 {
+	bool cut = m->msg_flags & MSG_CTRUNC;
 	int r = 0;
 
 	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h)) {
@@ -220,6 +233,7 @@ static int channel_keep_fds(struct channel *c, struct msghdr *m)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(h) + sizeof(int) * i, sizeof(int));
+			cut = false;
 			if (c->in_fd_count < CHANNEL_FDS_IN) {
 				c->in_fds[c->in_fd_count++] = fd;
 			} else {
@@ -228,8 +242,14 @@ static int channel_keep_fds(struct channel *c, struct msghdr *m)
 			}
 		}
 	}
-	/* Cut off, this process has too many: frames and descriptors no longer match. */
-	return (m->msg_flags & MSG_CTRUNC) ? -EMFILE : r;
+	/* This process has too many open: the frame comes without it. */
+	if (cut && c->in_fd_count < CHANNEL_FDS_IN) {
+		c->in_fds[c->in_fd_count++] = -1;
+		(void)kurir_log(NULL, KURIR_WARN, -EMFILE,
+		    "channel %s: a descriptor is lost, the call that came with it will fail",
+		    c->label);
+	}
+	return r;
 }
 
 /* Hands on every whole frame of c->in. */
@@ -303,10 +323,10 @@ static void channel_read(struct channel *c)
 		if (n < 0 && n != -ECONNRESET)
 			(void)kurir_log(NULL, KURIR_ERROR, (int)n,
 			    "channel %s: unusable bytes, closing it", c->label);
-		if (n < 0) {
+		if (n < 0)
 			channel_down(c);
+		if (c->down)
 			return;
-		}
 	}
 	channel_defer(c, &c->more);
 }

@@ -11,6 +11,7 @@
 #define CHANNEL_FDS	 64		     /* descriptors that wait to be sent */
 #define CHANNEL_FDS_IN	 256		     /* ... that came before their frames */
 #define CHANNEL_CALLS	 65536u		     /* calls in flight, each way */
+#define CHANNEL_BODIES	 ((size_t)64 << 20)  /* bytes of requests in progress here */
 
 enum frame_kind { FRAME_CALL = 1, FRAME_ANSWER, FRAME_POST, FRAME_CANCEL };
 enum frame_flag { FRAME_FD = 1u << 0 };
@@ -63,23 +64,28 @@ struct channel {
 
 	struct kurir_buf out;
 	size_t out_sent; /* bytes at the front of out that are gone */
-	int out_fds[CHANNEL_FDS];
+	struct {
+		int fd;
+		size_t at; /* in out: where its frame begins */
+	} out_fds[CHANNEL_FDS];
 	unsigned out_fd_count;
 
 	struct kurir_buf in;
-	int in_fds[CHANNEL_FDS_IN];
+	int in_fds[CHANNEL_FDS_IN]; /* -1: there was one, but no room for it here */
 	unsigned in_fd_count;
 
 	struct call_slot *slots; /* our calls in flight */
 	uint32_t slot_count, slot_free, generation;
 	struct call_in *incoming; /* the peer's calls in progress here */
 	unsigned incoming_count;
+	size_t incoming_bytes;
 };
 
 /* Appends a frame, sent at the end of this round.  fd is duplicated.  0, -ECONNRESET, -EMFILE,
  * -EAGAIN when too many descriptors wait. */
 int channel_send(struct channel *, const struct frame *, int fd);
 bool channel_full(const struct channel *);
+void channel_down(struct channel *); /* the caller has a reference */
 void channel_ref(struct channel *);
 void channel_unref(struct channel *);
 

@@ -39,7 +39,8 @@ struct kurir_request {
 };
 /* Parks until the answer: >= 0 is the handler's result, *ret_reply is in arena. Waits for a
  * process that is being restarted. -errno of the handler, -ECONNRESET when its process died,
- * -ENOENT for an unknown endpoint, -ETIMEDOUT, -ECANCELED. */
+ * -ENOENT for an unknown endpoint, -ETIMEDOUT, -ECANCELED.  When the caller stops waiting, or its
+ * process dies, the handler is cancelled. */
 KURIR_API int kurir_call(struct kurir_self *, const struct kurir_request *, kurir_time,
     struct kurir_arena *, struct kurir_str *ret_reply) KURIR_PARKS;
 /* One way, no answer, never parks: 0, or -EAGAIN when the channel is full or down (the

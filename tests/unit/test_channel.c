@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +53,41 @@ KURIR_PARKS static int hang(const struct kurir_incoming *in, struct kurir_buf *r
 	return 0;
 }
 
+static unsigned ended;
+
+/* Until its caller has gone. */
+KURIR_PARKS static int stay(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	(void)in;
+	(void)reply;
+	running++;
+	if (kurir_sleep(KURIR_FOREVER) == -ECANCELED)
+		ended++;
+	running--;
+	return 0;
+}
+
+static int give_up(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	(void)in;
+	(void)reply;
+	return -ECANCELED;
+}
+
+/* The descriptor has the same bytes as the body. */
+static int compare_fd(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	char text[16] = "";
+	ssize_t n = in->fd < 0 ? -1 : pread(in->fd, text, sizeof(text), 0);
+
+	(void)reply;
+	if (in->fd >= 0)
+		(void)close(in->fd);
+	return n > 0 && (size_t)n < in->body.len && memcmp(in->body.ptr, text, (size_t)n) == 0
+	    ? 1
+	    : -EBADF;
+}
+
 static void posted(const struct kurir_incoming *in)
 {
 	if (kurir_str_equal(in->body, KURIR_STR("note")))
@@ -68,13 +105,16 @@ static int set_up(void **state)
 	channel_serve("refuse", KURIR_ROLE_QUEUE, refuse, NULL);
 	channel_serve("fd", KURIR_ROLE_QUEUE, take_fd, NULL);
 	channel_serve("hang", KURIR_ROLE_QUEUE, hang, NULL);
+	channel_serve("stay", KURIR_ROLE_QUEUE, stay, NULL);
+	channel_serve("give up", KURIR_ROLE_QUEUE, give_up, NULL);
+	channel_serve("compare fd", KURIR_ROLE_QUEUE, compare_fd, NULL);
 	channel_serve("elsewhere", KURIR_ROLE_AUTH, echo, NULL);
 	channel_serve("ctl.stop", KURIR_ROLE_QUEUE, echo, NULL);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	ours = channel_new(pair[0], "ours");
 	theirs = channel_new(pair[1], "theirs");
 	channel_book_set(KURIR_ROLE_QUEUE, 0, 1, ours);
-	posts = running = done = 0;
+	posts = running = done = ended = 0;
 	return 0;
 }
 
@@ -179,6 +219,144 @@ static void descriptors(void **state)
 {
 	(void)state;
 	on_fiber(descriptor_fiber, NULL);
+}
+
+static struct rlimit all_files;
+
+static void no_more_files(struct loop_task *t)
+{
+	struct rlimit few = { 3, all_files.rlim_max };
+
+	(void)t;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+}
+
+/* Runs after what the first fiber sends is on its way. */
+KURIR_PARKS static void take_files(void *arg)
+{
+	static struct loop_task task = { .run = no_more_files };
+
+	(void)arg;
+	loop_defer(&task);
+}
+
+KURIR_PARKS static void lost_fiber(void *arg)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+
+	(void)arg;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all_files), 0);
+	assert_true(kurir_group_go(g, "take files", take_files, NULL) >= 0);
+	assert_int_equal(call("fd", 0, KURIR_STR("x"), 2, 1000, NULL), 0);
+	kurir_group_end(g);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all_files), 0);
+	/* The channel has survived, and the next one comes with its own frame. */
+	assert_int_equal(call("fd", 0, KURIR_STR("x"), 2, 1000, NULL), 1);
+	(void)close(last_fd);
+	done++;
+}
+
+/* Who has no room for a descriptor loses that call, not the channel. */
+static void descriptor_lost(void **state)
+{
+	(void)state;
+	on_fiber(lost_fiber, NULL);
+}
+
+#define MANY_FDS 400
+static unsigned fds_done;
+
+KURIR_PARKS static void fd_one(void *arg)
+{
+	static char big[8192];
+	uintptr_t n = (uintptr_t)arg;
+	memset(big, 'x', sizeof(big));
+	struct kurir_str body = kurir_format(
+	    kurir_scratch(), "%08u%.*s", (unsigned)n, (int)(n * 37 % sizeof(big)) + 1, big);
+	int fd = memfd_create("number", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, body.ptr, 8), 8);
+	assert_int_equal(call("compare fd", n, body, fd, 10000, NULL), 1);
+	(void)close(fd);
+	if (++fds_done == MANY_FDS)
+		done++;
+}
+
+KURIR_PARKS static void fds_fiber(void *arg)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+
+	(void)arg;
+	for (uintptr_t i = 0; i < MANY_FDS; i++)
+		assert_true(kurir_group_go(g, "one", fd_one, (void *)i) >= 0);
+	(void)kurir_group_wait(g, kurir_now() + 10000);
+	kurir_group_end(g);
+}
+
+static void many_descriptors(void **state)
+{
+	(void)state;
+	fds_done = 0;
+	on_fiber(fds_fiber, NULL);
+}
+
+KURIR_PARKS static void gone_fiber(void *arg)
+{
+	(void)arg;
+	assert_int_equal(call("stay", 0, KURIR_STR(""), -1, 20, NULL), -ETIMEDOUT);
+	while (ended == 0)
+		(void)kurir_sleep(kurir_now() + 1);
+	/* Its own end is not the caller's. */
+	assert_int_equal(call("give up", 0, KURIR_STR(""), -1, 1000, NULL), -ECONNRESET);
+	done++;
+}
+
+/* A handler does not outlive the interest in its answer. */
+static void caller_gone(void **state)
+{
+	(void)state;
+	on_fiber(gone_fiber, NULL);
+	assert_int_equal(running, 0);
+	/* Here as well as there. */
+	role_set(KURIR_ROLE_ALL, 0);
+	ended = 0;
+	on_fiber(gone_fiber, NULL);
+	role_set(KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE, 0);
+}
+
+static unsigned refused;
+
+KURIR_PARKS static void heavy_one(void *arg)
+{
+	static char big[KURIR_CALL_MAX];
+	int r = call("stay", 0, (struct kurir_str){ big, sizeof(big) }, -1, 9000, NULL);
+
+	(void)arg;
+	assert_true(r == -EAGAIN || r == -ECANCELED);
+	refused += r == -EAGAIN;
+}
+
+KURIR_PARKS static void heavy_fiber(void *arg)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+
+	(void)arg;
+	for (unsigned i = 0; i < 70; i++)
+		assert_true(kurir_group_go(g, "heavy", heavy_one, NULL) >= 0);
+	while (refused + running < 70)
+		(void)kurir_sleep(kurir_now() + 1);
+	kurir_group_end(g);
+	done++;
+}
+
+/* What one process can make another keep has a limit. */
+static void heavy(void **state)
+{
+	(void)state;
+	refused = 0;
+	on_fiber(heavy_fiber, NULL);
+	assert_int_equal(refused, 70 - CHANNEL_BODIES / KURIR_CALL_MAX);
 }
 
 KURIR_PARKS static void late_fiber(void *arg)
@@ -367,6 +545,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(admission, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(descriptors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(descriptor_lost, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(many_descriptors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(caller_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(heavy, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(deadlines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(death, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(restart, set_up, tear_down),
