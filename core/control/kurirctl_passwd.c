@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -47,7 +48,8 @@ static bool ask(const char *prompt, char *to, size_t size)
 	return r;
 }
 
-/* Copies from without user's line, with the new one in its place or at the end. */
+/* Copies from without user's line, with the new one in its place or at the end.  Names are
+ * compared as the server does, which takes the first of two. */
 static int rewrite(FILE *from, FILE *to, const char *user, const char *hash)
 {
 	char *line = NULL;
@@ -56,7 +58,7 @@ static int rewrite(FILE *from, FILE *to, const char *user, const char *hash)
 	ssize_t len;
 
 	while (from != NULL && (len = getline(&line, &room, from)) > 0) {
-		if (strncmp(line, user, n) != 0 || line[n] != ':') {
+		if (strncasecmp(line, user, n) != 0 || line[n] != ':') {
 			(void)fputs(line, to);
 			if (line[len - 1] != '\n')
 				(void)fputc('\n', to);

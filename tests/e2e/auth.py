@@ -116,6 +116,11 @@ def changes(s, login):
     reread(s, login, lambda: subprocess.run([KURIRCTL, "passwd", path("users"), "lama@satu.example"],
                                             input="wachtwoord\n", text=True, check=True, capture_output=True))
     equal(login.result("lama", "wachtwoord"), OK, "one made by kurirctl passwd")
+    reread(s, login, lambda: subprocess.run([KURIRCTL, "passwd", path("users"), "Lama@Satu.example"],
+                                            input="rahasia\n", text=True, check=True, capture_output=True))
+    equal(login.result("lama", "rahasia"), OK, "and changed, whatever the case of the name")
+    with open(path("users")) as f:
+        equal(f.read().lower().count("lama@satu.example:"), 1, "who has one line")
 
 
 def equal_time(login, server):
