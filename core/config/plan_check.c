@@ -164,7 +164,7 @@ static bool same_place(const struct address *a, const struct address *b)
 	    (a->any || b->any || memcmp(a->ip, b->ip, 16) == 0);
 }
 
-#define ADDRESSES_MAX 1024
+#define ADDRESSES_MAX 500 /* a process is born with them */
 
 static void check_address(
     struct planner *p, const struct json *v, struct address *all, size_t *count)

@@ -4,6 +4,7 @@
 #include "supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,18 @@ int kurir_control_path(const char *file, char *ret, size_t size)
 	return n < 0 ? -EINVAL : (size_t)n >= size ? -ENAMETOOLONG : 0;
 }
 
+/* Descriptors 0 to 2 are somebody's output everywhere: none of ours may become one. */
+static void standard_files(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 int kurir_main(int argc, char **argv)
 {
 	const char *file = KURIR_CONFDIR "/kurir.json", *name = "";
@@ -104,6 +117,7 @@ int kurir_main(int argc, char **argv)
 	uint64_t index = 0;
 	int what = 0, o;
 
+	standard_files();
 	while ((o = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
 		switch (o) {
 		case 'c':

@@ -48,7 +48,7 @@ extern struct generation *generation_newest;
 void supervisor_ready(struct process *);
 /* A child that is no role: the planner. */
 void supervisor_child(pid_t, int status);
-void supervisor_exited(struct process *, int status);
+void supervisor_exited(struct process *);
 void supervisor_command(struct process *, int64_t id, struct kurir_str command);
 
 /* Takes the plan: binds what is new, makes the folders.  0, or -errno and one sentence; then the

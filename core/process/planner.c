@@ -27,14 +27,16 @@ static planner_done_fn *planner_done;
 static void planner_check(void)
 {
 	planner_done_fn *done = planner_done;
+	struct kurir_buf said = out.text, complained = err.text;
 
 	if (done == NULL || !planner_ended || out.open || err.open)
 		return;
 	planner_done = NULL;
 	planner = 0;
-	done(planner_status, kurir_buf_str(&out.text), kurir_buf_str(&err.text));
-	kurir_buf_free(&out.text);
-	kurir_buf_free(&err.text);
+	/* It may start the next one. */
+	done(planner_status, kurir_buf_str(&said), kurir_buf_str(&complained));
+	kurir_buf_free(&said);
+	kurir_buf_free(&complained);
 }
 
 static void planner_ready(struct loop_fd *f, uint32_t events)
@@ -91,7 +93,9 @@ int planner_start(const char *file, planner_done_fn *done)
 		r = planner_pipe(&err, &to_err);
 	if (r >= 0)
 		r = spawn_self(
-		    &(struct spawn){ .args = args, .out = to_out, .err = to_err }, &planner);
+		    &(struct spawn){
+			.args = args, .out = to_out, .err = to_err, .whole_environment = true },
+		    &planner);
 	if (to_out >= 0)
 		(void)close(to_out);
 	if (to_err >= 0)

@@ -197,14 +197,15 @@ void process_start(struct process *p)
 	process_go(p);
 }
 
-/* The queue and the mailboxes have one owner: a successor waits for the predecessor's end. */
+/* The queue and the mailboxes have one owner: a successor waits for the predecessor's end, also
+ * when that one has just crashed and will be started again. */
 void process_go(struct process *p)
 {
 	if (p->gone || p->pid <= 0)
 		return;
 	if (p->role & ROLE_EXCLUSIVE)
 		for (struct generation *g = p->of->older; g != NULL; g = g->older)
-			if (generation_has(g, p->role, true))
+			if (generation_has(g, p->role, g->ending))
 				return;
 	p->gone = true;
 	process_say(p, &(struct wire){ .kind = WIRE_GO, .fd = -1 });
@@ -273,7 +274,7 @@ static void process_exited(struct process *p, int status)
 		else
 			process_start(p);
 	}
-	supervisor_exited(p, status);
+	supervisor_exited(p);
 }
 
 static struct process *process_find(pid_t pid)

@@ -46,15 +46,37 @@ static void role_peer(const struct wire *w)
 		channel_book_set(w->role, w->index, w->count, c);
 }
 
+/* All of a memory file of the supervisor's, which is closed. */
+static int slurp(int fd, struct kurir_arena *arena, struct kurir_str *ret)
+{
+	struct stat st = { 0 };
+	size_t at = 0;
+	int r = fstat(fd, &st) < 0 ? -errno : (size_t)st.st_size > PLAN_MAX ? -EFBIG : 0;
+	char *p = kurir_alloc(arena, r < 0 ? 1 : (size_t)st.st_size + 1);
+
+	while (r >= 0 && at < (size_t)st.st_size) {
+		ssize_t n = pread(fd, p + at, (size_t)st.st_size - at, (off_t)at);
+
+		if (n > 0)
+			at += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			r = n < 0 ? -errno : -EIO;
+	}
+	(void)close(fd);
+	*ret = (struct kurir_str){ p, at };
+	return r;
+}
+
 static void role_answered(const struct wire *w)
 {
 	struct command *c = commands;
 
 	while (c != NULL && c->id != w->value)
 		c = c->next;
-	if (c == NULL)
+	if (c == NULL && w->fd >= 0)
+		(void)close(w->fd);
+	if (c == NULL || w->fd < 0 || slurp(w->fd, c->arena, &c->answer) < 0)
 		return;
-	c->answer = kurir_copy(c->arena, w->text);
 	c->done = true;
 	fiber_wake(c->fiber, 0);
 }
@@ -189,32 +211,6 @@ KURIR_PARKS int role_command(
 	return 0;
 }
 
-/* All of the plan's memory file. */
-static int plan_slurp(struct kurir_arena *arena, struct kurir_str *ret)
-{
-	struct stat st;
-	size_t at = 0;
-	char *p;
-
-	if (fstat(ROLE_FD_PLAN, &st) < 0)
-		return -errno;
-	if ((size_t)st.st_size > PLAN_MAX)
-		return -EFBIG;
-	p = kurir_alloc(arena, (size_t)st.st_size + 1);
-	while (at < (size_t)st.st_size) {
-		ssize_t n = pread(ROLE_FD_PLAN, p + at, (size_t)st.st_size - at, (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		at += (size_t)n;
-	}
-	(void)close(ROLE_FD_PLAN);
-	*ret = (struct kurir_str){ p, at };
-	return 0;
-}
-
 int role_run(uint32_t bit, unsigned index)
 {
 	static char name[32];
@@ -224,7 +220,7 @@ int role_run(uint32_t bit, unsigned index)
 	(void)snprintf(name, sizeof(name), "%s-%u", conf_role_names[__builtin_ctz(bit)], index);
 	log_set_role(name);
 	role_set(bit, index);
-	if (plan_slurp(arena, &text) < 0 || role_apply(text, bit) != 0)
+	if (slurp(ROLE_FD_PLAN, arena, &text) < 0 || role_apply(text, bit) != 0)
 		return 1;
 	kurir_arena_free(arena);
 	return role_live();

@@ -5,22 +5,24 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define FD_FIRST 3
-#define FD_HIGH	 1000 /* out of the way while they are put into order */
 #define ARGS_MAX 16
 #define FDS_MAX	 512
+#define ENV_MAX	 64
 
 /* Between fork and exec: nothing but system calls. */
-static void spawn_child(const struct spawn *s, char *const *argv)
+static void spawn_child(const struct spawn *s, char *const *argv, char *const *envp)
 {
 	int high[FDS_MAX];
 	sigset_t none;
 
 	for (unsigned i = 0; i < s->fd_count; i++) {
-		high[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, FD_HIGH);
+		/* Out of the way while they are put into order. */
+		high[i] = fcntl(s->fds[i], F_DUPFD_CLOEXEC, FD_FIRST + (int)s->fd_count);
 		if (high[i] < 0)
 			_exit(126);
 	}
@@ -37,24 +39,41 @@ static void spawn_child(const struct spawn *s, char *const *argv)
 		(void)signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)execv("/proc/self/exe", argv);
+	(void)execve("/proc/self/exe", argv, envp);
 	_exit(127);
+}
+
+/* What the environment says about the machine; what else stands there may be a secret, which
+ * is in the plan of who needs it. */
+static void plain_environment(char *kept[ENV_MAX + 1])
+{
+	static const char *const names[] = { "PATH=", "TZ=", "LANG=", "LC_", "LD_", "MALLOC_",
+		"GLIBC_TUNABLES=", "OPENSSL_", "SSL_CERT_", "KURIR_", "ASAN_", "LSAN_",
+		"UBSAN_" };
+	unsigned n = 0;
+
+	for (char **e = environ; e != NULL && *e != NULL; e++)
+		for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]) && n < ENV_MAX; i++)
+			if (strncmp(*e, names[i], strlen(names[i])) == 0)
+				kept[n++] = *e;
+	kept[n] = NULL;
 }
 
 int spawn_self(const struct spawn *s, pid_t *ret_pid)
 {
-	char *argv[ARGS_MAX + 2] = { (char *)(uintptr_t) "kurird" };
+	char *argv[ARGS_MAX + 2] = { (char *)(uintptr_t) "kurird" }, *plain[ENV_MAX + 1];
 	pid_t pid;
 
 	if (s->fd_count > FDS_MAX)
 		return -E2BIG;
 	for (unsigned i = 0; i < ARGS_MAX && s->args[i] != NULL; i++)
 		argv[i + 1] = (char *)(uintptr_t)s->args[i];
+	plain_environment(plain);
 	pid = fork();
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		spawn_child(s, argv);
+		spawn_child(s, argv, s->whole_environment ? environ : plain);
 	*ret_pid = pid;
 	return 0;
 }

@@ -8,7 +8,8 @@ struct spawn {
 	const char *const *args; /* after the program's name; ends with NULL */
 	const int *fds;		 /* become 3, 4, ... in the child */
 	unsigned fd_count;
-	int out, err; /* become 1 and 2; -1: as here */
+	int out, err;		/* become 1 and 2; -1: as here */
+	bool whole_environment; /* else only what no secret can be in */
 };
 /* 0 or -errno. */
 int spawn_self(const struct spawn *, pid_t *ret_pid);

@@ -8,6 +8,7 @@
 #include "planner.h"
 #include "quote.h"
 #include "role.h"
+#include "spawn.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -24,7 +25,8 @@
 
 #define START_LIMIT 60000 /* ms until a new generation must be ready */
 #define STOP_LIMIT  5000  /* ms for sessions when the server stops */
-#define QUIET	    5	  /* ticks an ending process still listens to those who do not know yet */
+#define ANSWER_MAX  (1u << 20)
+#define QUIET	    5 /* ticks an ending process still listens to those who do not know yet */
 
 enum stop_phase { STOP_NOT, STOP_SESSIONS, STOP_WRITERS, STOP_REST };
 
@@ -39,122 +41,37 @@ static struct {
 	int64_t ask_id;
 	pid_t asker_pid;
 	kurir_time since;
+	bool again; /* SIGHUP came while a reload was under way */
 } super;
 
 static void supervisor_stop(void);
+static int supervisor_reload(void);
 
+/* In a memory file: the status of many processes is longer than a packet may be. */
 static void answer(struct process *p, int64_t id, struct kurir_str text)
 {
-	if (p->control.fd >= 0)
-		(void)wire_send(p->control.fd,
-		    &(struct wire){ .kind = WIRE_ANSWER, .value = id, .text = text, .fd = -1 });
+	int fd = -1;
+
+	if (p->control.fd < 0 || spawn_memory(text, &fd) < 0)
+		return;
+	(void)wire_send(
+	    p->control.fd, &(struct wire){ .kind = WIRE_ANSWER, .value = id, .fd = fd });
+	(void)close(fd);
 }
 
 /* {"error": "..."} or {"text": "..."} with the text escaped. */
 static void settle(const char *member, struct kurir_str text)
 {
-	struct kurir_buf b = KURIR_BUF(WIRE_TEXT_MAX);
+	struct kurir_buf b = KURIR_BUF(ANSWER_MAX);
 
 	if (super.asker == NULL || super.asker->pid != super.asker_pid)
 		return;
 	(void)kurir_buf_printf(&b, "{\"%s\": ", member);
-	quote_json(&b, kurir_str_part(text, 0, WIRE_TEXT_MAX / 7)); /* \u00xx is the worst */
+	quote_json(&b, kurir_str_part(text, 0, ANSWER_MAX / 7)); /* \u00xx is the worst */
 	(void)kurir_buf_add(&b, KURIR_STR("}"));
 	answer(super.asker, super.ask_id, kurir_buf_str(&b));
 	kurir_buf_free(&b);
 	super.asker = NULL;
-}
-
-static void refuse(struct kurir_str why)
-{
-	bool first = generation_newest == NULL ||
-	    (generation_newest == super.coming && !generation_newest->older);
-
-	while (why.len > 0 && why.ptr[why.len - 1] == '\n')
-		why.len--;
-	if (!first)
-		(void)kurir_log(NULL, KURIR_ERROR, 0,
-		    "the new configuration was refused, the old one goes on: %.*s",
-		    KURIR_ARG(kurir_str_part(why, 0, 2000)));
-	settle("error", why);
-	notify_send("READY=1");
-	log_flush();
-}
-
-/* The new generation serves; what is older finishes and ends. */
-static void supervisor_commit(void)
-{
-	struct generation *g = super.coming;
-	char text[96];
-	int n;
-
-	super.coming = NULL;
-	loop_timer_clear(&super.limit);
-	for (struct generation *o = g->older; o != NULL; o = o->older)
-		generation_rewire(o, g);
-	g->serving = true;
-	for (struct process *p = g->processes; p != NULL; p = p->next)
-		if (p->gone)
-			(void)wire_send(
-			    p->control.fd, &(struct wire){ .kind = WIRE_SERVE, .fd = -1 });
-	n = snprintf(text, sizeof(text), "generation %u is serving", g->number);
-	(void)kurir_log(NULL, KURIR_NOTICE, 0, "%s", text);
-	if (super.asker != NULL)
-		settle("text", (struct kurir_str){ text, (size_t)n });
-	for (struct generation *o = g->older; o != NULL; o = o->older) {
-		if (o->ending)
-			continue;
-		o->ending = true;
-		for (struct process *p = o->processes; p != NULL; p = p->next)
-			process_end(p, WIRE_DRAIN, o->plan->conf.limit_drain, QUIET);
-	}
-	notify_send("READY=1");
-	log_flush();
-}
-
-/* Those that can be ready before their predecessors have ended are. */
-static bool coming_ready(const struct generation *g)
-{
-	for (const struct process *p = g->processes; p != NULL; p = p->next)
-		if (p->state != PROCESS_READY && p->gone)
-			return false;
-		else if (p->pid <= 0)
-			return false;
-	return true;
-}
-
-static void coming_drop(const char *why)
-{
-	struct generation *g = super.coming;
-
-	super.coming = NULL;
-	loop_timer_clear(&super.limit);
-	g->ending = true;
-	refuse(kurir_str_of(why));
-	for (struct process *p = g->processes; p != NULL; p = p->next)
-		process_end(p, WIRE_STOP, 1000, 0);
-	if (g->older == NULL) {
-		super.status = 1;
-		super.stopping = STOP_REST;
-	}
-}
-
-static void coming_overdue(struct loop_timer *t)
-{
-	(void)t;
-	coming_drop("its processes were not ready within a minute");
-}
-
-void supervisor_ready(struct process *p)
-{
-	if (p->state == PROCESS_STARTING)
-		p->state = PROCESS_READY;
-	if (p->restarts > 0 && p->of->serving)
-		(void)kurir_log(
-		    NULL, KURIR_NOTICE, 0, "%s is back as process %d", p->name, (int)p->pid);
-	if (super.coming != NULL && super.coming == p->of && coming_ready(super.coming))
-		supervisor_commit();
-	log_flush();
 }
 
 static bool generation_dead(const struct generation *g)
@@ -185,11 +102,148 @@ static void stop_next(void)
 	}
 }
 
-void supervisor_exited(struct process *p, int status)
+/* After anything that ended: successors go, and generations without processes are no more. */
+static void sweep(void)
+{
+	for (struct generation *g = generation_newest, *older; g != NULL; g = older) {
+		older = g->older;
+		for (struct process *p = g->processes; p != NULL; p = p->next)
+			process_go(p);
+		if (!generation_dead(g) || super.stopping != STOP_NOT ||
+		    (g == generation_newest && older == NULL))
+			continue;
+		if (g->serving)
+			(void)kurir_log(
+			    NULL, KURIR_INFO, 0, "generation %u has ended", g->number);
+		generation_free(g);
+	}
+	stop_next();
+}
+
+/* What was written since the last reload began is not left for a later one. */
+static void again(void)
+{
+	if (super.again && super.stopping == STOP_NOT && super.status == 0) {
+		super.again = false;
+		(void)supervisor_reload();
+	}
+}
+
+static void refuse(struct kurir_str why)
+{
+	bool first = generation_newest == NULL ||
+	    (generation_newest == super.coming && !generation_newest->older);
+
+	while (why.len > 0 && why.ptr[why.len - 1] == '\n')
+		why.len--;
+	if (!first)
+		(void)kurir_log(NULL, KURIR_ERROR, 0,
+		    "the new configuration was refused, the old one goes on: %.*s",
+		    KURIR_ARG(kurir_str_part(why, 0, 2000)));
+	settle("error", why);
+	if (!first)
+		notify_send("READY=1");
+	log_flush();
+	again();
+}
+
+/* The new generation serves; what is older finishes and ends. */
+static void supervisor_commit(void)
+{
+	struct generation *g = super.coming;
+	char text[96];
+	int n;
+
+	super.coming = NULL;
+	loop_timer_clear(&super.limit);
+	for (struct generation *o = g->older; o != NULL; o = o->older)
+		generation_rewire(o, g);
+	g->serving = true;
+	for (struct process *p = g->processes; p != NULL; p = p->next)
+		if (p->gone)
+			(void)wire_send(
+			    p->control.fd, &(struct wire){ .kind = WIRE_SERVE, .fd = -1 });
+	n = snprintf(text, sizeof(text), "generation %u is serving", g->number);
+	(void)kurir_log(NULL, KURIR_NOTICE, 0, "%s", text);
+	if (super.asker != NULL)
+		settle("text", (struct kurir_str){ text, (size_t)n });
+	for (struct generation *o = g->older; o != NULL; o = o->older) {
+		if (o->ending)
+			continue;
+		o->ending = true;
+		for (struct process *p = o->processes; p != NULL; p = p->next)
+			process_end(p, WIRE_DRAIN, o->plan->conf.limit_drain, QUIET);
+	}
+	sweep();
+	notify_send("READY=1");
+	log_flush();
+	again();
+}
+
+/* Those that can be ready before their predecessors have ended are. */
+static bool coming_ready(const struct generation *g)
+{
+	for (const struct process *p = g->processes; p != NULL; p = p->next)
+		if (p->state != PROCESS_READY && p->gone)
+			return false;
+		else if (p->pid <= 0)
+			return false;
+	return true;
+}
+
+static void coming_drop(const char *why)
+{
+	struct generation *g = super.coming;
+
+	super.coming = NULL;
+	loop_timer_clear(&super.limit);
+	g->ending = true;
+	refuse(kurir_str_of(why));
+	for (struct process *p = g->processes; p != NULL; p = p->next)
+		process_end(p, WIRE_STOP, 1000, 0);
+	if (g->older == NULL) {
+		super.status = 1;
+		super.stopping = STOP_REST;
+	}
+}
+
+/* A first start takes as long as it takes: a long queue has to be read.  A reload has the old
+ * generation to go back to. */
+static void coming_overdue(struct loop_timer *t)
+{
+	struct generation *g = super.coming;
+	struct kurir_buf why = KURIR_BUF(4096);
+
+	for (const struct process *p = g->processes; p != NULL; p = p->next)
+		if (p->state != PROCESS_READY && p->gone)
+			(void)kurir_buf_printf(&why, "%s%s", why.len > 0 ? ", " : "", p->name);
+	(void)kurir_buf_printf(&why, ": not ready after a minute");
+	if (g->older != NULL) {
+		coming_drop(why.ptr);
+	} else {
+		(void)kurir_log(NULL, KURIR_WARN, 0, "%s, still waiting", why.ptr);
+		loop_timer_set(t, kurir_now() + START_LIMIT, coming_overdue);
+		log_flush();
+	}
+	kurir_buf_free(&why);
+}
+
+void supervisor_ready(struct process *p)
+{
+	if (p->state == PROCESS_STARTING)
+		p->state = PROCESS_READY;
+	if (p->restarts > 0 && p->of->serving)
+		(void)kurir_log(
+		    NULL, KURIR_NOTICE, 0, "%s is back as process %d", p->name, (int)p->pid);
+	if (super.coming != NULL && super.coming == p->of && coming_ready(super.coming))
+		supervisor_commit();
+	log_flush();
+}
+
+void supervisor_exited(struct process *p)
 {
 	struct generation *g = p->of;
 
-	(void)status;
 	if (super.asker == p)
 		super.asker = NULL;
 	if (super.coming == g && p->state == PROCESS_DOWN && !g->ending) {
@@ -198,18 +252,17 @@ void supervisor_exited(struct process *p, int status)
 		(void)snprintf(why, sizeof(why), "%s could not start, the log says why", p->name);
 		coming_drop(why);
 	}
-	/* A successor may be waiting for this one. */
-	for (struct generation *n = generation_newest; n != NULL && n != g; n = n->older)
-		for (struct process *q = n->processes; q != NULL; q = q->next)
-			process_go(q);
-	if (generation_dead(g) && g != generation_newest && super.stopping == STOP_NOT) {
-		(void)kurir_log(NULL, KURIR_INFO, 0, "generation %u has ended", g->number);
-		generation_free(g);
-	} else if (generation_dead(g) && g == generation_newest && g->older != NULL) {
-		generation_free(g); /* it was refused */
-	}
-	stop_next();
+	sweep();
 	log_flush();
+}
+
+static bool stays_root(const struct plan *plan)
+{
+	for (unsigned i = 0; i < CONF_ROLES; i++)
+		if ((plan->roles & 1u << i) && plan->conf.users[i].len == 0 &&
+		    plan->conf.users_default.len == 0)
+			return true;
+	return false;
 }
 
 static void planned(int status, struct kurir_str text, struct kurir_str complaints)
@@ -221,6 +274,8 @@ static void planned(int status, struct kurir_str text, struct kurir_str complain
 	struct plan *plan;
 	bool first = generation_newest == NULL;
 
+	if (super.stopping != STOP_NOT)
+		goto out; /* nobody waits for it any more */
 	if (status == 0 && complaints.len > 0)
 		(void)!write(STDERR_FILENO, complaints.ptr, complaints.len); /* warnings */
 	if (status != 0) {
@@ -238,6 +293,10 @@ static void planned(int status, struct kurir_str text, struct kurir_str complain
 		(void)log_open((enum log_target)plan->conf.log_to,
 		    (enum log_format)plan->conf.log_format,
 		    (enum kurir_level)plan->conf.log_level);
+	if (geteuid() == 0 && stays_root(plan))
+		(void)kurir_log(NULL, KURIR_WARN, 0,
+		    "not every process has a user of its own and leaves root: see \"users\" in "
+		    "the configuration");
 	if (generation_new(plan, &why, &g) < 0) {
 		if (first)
 			(void)kurir_log(
@@ -328,7 +387,7 @@ static void supervisor_status(struct kurir_buf *b)
 
 void supervisor_command(struct process *p, int64_t id, struct kurir_str command)
 {
-	struct kurir_buf b = KURIR_BUF(WIRE_TEXT_MAX);
+	struct kurir_buf b = KURIR_BUF(ANSWER_MAX);
 
 	if (kurir_str_equal(command, KURIR_STR("status"))) {
 		supervisor_status(&b);
@@ -365,9 +424,7 @@ static void supervisor_signalled(struct loop_fd *f, uint32_t events)
 		if (s.ssi_signo == SIGCHLD)
 			process_reap();
 		else if (s.ssi_signo == SIGHUP) {
-			if (supervisor_reload() < 0)
-				(void)kurir_log(NULL, KURIR_WARN, 0,
-				    "not reloading: a reload is under way already");
+			super.again = supervisor_reload() == -EBUSY;
 		} else if (generation_newest == NULL) {
 			loop_stop();
 		} else {

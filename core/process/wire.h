@@ -15,7 +15,7 @@ enum wire_kind {
 	WIRE_SERVE,  /* accept connections */
 	WIRE_DRAIN,  /* finish what you began, within value ms, then end */
 	WIRE_STOP,   /* the same at once */
-	WIRE_ANSWER, /* to the command value: text */
+	WIRE_ANSWER, /* to the command value: a memory file (descriptor) */
 	/* from a role */
 	WIRE_READY,   /* the instances have started */
 	WIRE_FAILED,  /* they cannot, because of text */
