@@ -90,7 +90,7 @@ struct walk {
 	enum verb verb;
 	struct predicate want;
 	json_t *list;
-	uint64_t hits, messages;
+	uint64_t hits, messages, later; /* later: what is being tried right now */
 	struct kurir_buf text;
 };
 
@@ -98,10 +98,10 @@ struct walk {
 static bool act(struct walk *w, struct message *m, struct entry *e)
 {
 	struct queue *q = w->q;
-	bool busy = e->state == ENTRY_BUSY;
+	bool trying = e->state == ENTRY_BUSY && (e->flags & ENTRY_TRYING) != 0;
 	switch (w->verb) {
 	case RETRY:
-		if (busy || e->state == ENTRY_HELD)
+		if (e->state == ENTRY_BUSY || e->state == ENTRY_HELD)
 			return false;
 		e->flags |= ENTRY_URGENT;
 		scheduler_ready(&q->scheduler, e);
@@ -119,9 +119,11 @@ static bool act(struct walk *w, struct message *m, struct entry *e)
 		if (w->verb == HOLD && e->state == ENTRY_HELD)
 			return false;
 		e->flags |= w->verb == HOLD ? ENTRY_HOLD : ENTRY_CANCEL;
-		if (!busy)
+		/* A fiber that only asks for its route notices that it lost the recipient. */
+		w->later += trying;
+		if (!trying)
 			dispatch_finish_entry(q, m, e);
-		return true;
+		return !trying;
 	default:
 		return false;
 	}
@@ -303,11 +305,15 @@ int command_queue(
 		    &w.text, "... and %llu more\n", (unsigned long long)(w.messages - LIST_MAX));
 	kurir_buf_printf(
 	    &w.text, "%llu recipients %s\n", (unsigned long long)w.hits, done[w.verb]);
+	if (w.later > 0)
+		kurir_buf_printf(&w.text, "%llu are being delivered: %s unless that succeeds\n",
+		    (unsigned long long)w.later, done[w.verb]);
 	if (r == 0)
 		r = answer(reply,
-		    json_pack("{s:o, s:{s:I, s:I, s:o}}", "text",
+		    json_pack("{s:o, s:{s:I, s:I, s:I, s:o}}", "text",
 			json_text(kurir_buf_str(&w.text)), "data", "recipients",
-			(json_int_t)w.hits, "messages", (json_int_t)w.messages, "list", w.list));
+			(json_int_t)w.hits, "later", (json_int_t)w.later, "messages",
+			(json_int_t)w.messages, "list", w.list));
 	else
 		json_decref(w.list);
 	kurir_buf_free(&w.text);

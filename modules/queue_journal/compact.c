@@ -147,6 +147,8 @@ void compact_run(void *arg)
 		r = kurir_sleep(kurir_now() + PERIOD);
 		if (r == -ECANCELED)
 			return;
+		if (kurir_draining())
+			continue;
 		drop_dead(q);
 		r = compact_one(q);
 		if (r < 0 && r != -ENOENT && r != -ECANCELED)

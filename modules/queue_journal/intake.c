@@ -53,7 +53,7 @@ static void intake_take(
 	kurir_count(q->self, QUEUE_ACCEPTED, m->count);
 	if (m->count == 0)
 		state_bury(q, m);
-	if (envelope.len > 0 && q->fresh_bytes + envelope.len <= FRESH_MAX) {
+	if (envelope.len > 0 && !q->conf->hold && q->fresh_bytes + envelope.len <= FRESH_MAX) {
 		m->envelope = malloc(envelope.len);
 		if (m->envelope != NULL) {
 			memcpy(m->envelope, envelope.ptr, envelope.len);

@@ -1,7 +1,7 @@
 /* queue_journal.c - the spool and the queue: declaration, options, start and stop.
  * The edge writes messages (spool_*.c), the queue role decides what becomes of them (see
  * queue_role.h). */
-#include "queue_role.h"
+#include "dispatch.h"
 
 #include "spool_io.h"
 #include "spool_writer.h"
@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define ROUTES_DOMAIN 10 /* fibers that ask for one domain at a time */
 
 /* span = 1*DIGIT [ "s" / "m" / "h" / "d" ] ; seconds without a unit */
 static int parse_span(struct kurir_str s, kurir_time *ret)
@@ -30,6 +32,21 @@ static int parse_span(struct kurir_str s, kurir_time *ret)
 	return 0;
 }
 
+/* limit = ( "concurrency=" / "rate=" ) 1*DIGIT */
+static int parse_limit(struct kurir_str s, struct destination *d)
+{
+	struct kurir_str concurrency = KURIR_STR("concurrency="), rate = KURIR_STR("rate=");
+	bool slow = kurir_str_starts(s, rate);
+	uint64_t n;
+	if (!slow && !kurir_str_starts(s, concurrency))
+		return -EINVAL;
+	s = kurir_str_part(s, slow ? rate.len : concurrency.len, s.len);
+	if (kurir_str_number(s, slow ? 60000 : 1000, &n) < 0 || n == 0)
+		return -EINVAL;
+	*(slow ? &d->rate : &d->limit) = (uint16_t)n;
+	return 0;
+}
+
 static int queue_check(const void *conf_, struct kurir_arena *arena, struct kurir_str *error)
 {
 	const struct queue_conf *conf = conf_;
@@ -44,6 +61,17 @@ static int queue_check(const void *conf_, struct kurir_arena *arena, struct kuri
 			*error = kurir_format(arena,
 			    "\"retry\": \"%.*s\" is not a time such as \"15m\"",
 			    KURIR_ARG(kurir_str_part(conf->retry.items[i], 0, 40)));
+			return -EINVAL;
+		}
+	for (size_t i = 0; i < conf->destinations.count; i++)
+		for (size_t k = 0; k < conf->destinations.items[i].values.count; k++) {
+			struct destination d;
+			struct kurir_str s = conf->destinations.items[i].values.items[k];
+			if (parse_limit(s, &d) == 0)
+				continue;
+			*error = kurir_format(arena,
+			    "\"destinations\": \"%.*s\" is not \"concurrency=N\" or \"rate=N\"",
+			    KURIR_ARG(kurir_str_part(s, 0, 40)));
 			return -EINVAL;
 		}
 	return 0;
@@ -102,6 +130,35 @@ int queue_open_ref(struct kurir_self *self, struct kurir_str ref, struct kurir_b
 	return 0;
 }
 
+static int64_t entry_end(const struct entry *e, const void *arg)
+{
+	const struct queue *q = arg;
+	return table_message_of((struct entry *)(uintptr_t)e)->arrived + q->conf->lifetime;
+}
+
+/* name = destination / "." suffix of destinations */
+static void configure(struct destination *d, const void *arg)
+{
+	const struct queue *q = arg;
+	struct kurir_str name = { d->name, d->name_length };
+	if (kurir_str_starts(name, KURIR_STR(DISPATCH_GATE))) {
+		d->limit = ROUTES_DOMAIN;
+		d->rate = 0;
+		return;
+	}
+	for (size_t i = 0; i < q->conf->destinations.count; i++) {
+		const struct kurir_pair *p = &q->conf->destinations.items[i];
+		struct kurir_str end = name;
+		if (kurir_str_starts(p->key, KURIR_STR(".")) && name.len > p->key.len)
+			end = kurir_str_part(name, name.len - p->key.len, name.len);
+		if (!kurir_str_equal_nocase(p->key, end))
+			continue;
+		for (size_t k = 0; k < p->values.count; k++)
+			parse_limit(p->values.items[k], d);
+		return;
+	}
+}
+
 /* What was found becomes due. */
 static void schedule_all(struct queue *q)
 {
@@ -134,6 +191,11 @@ int queue_start(struct kurir_self *self)
 			q->retry_count++;
 	scheduler_init(
 	    &q->scheduler, q->retry, q->retry_count, (unsigned)conf->destination_concurrency);
+	q->scheduler.limit = (uint32_t)conf->concurrency;
+	q->scheduler.destination_rate = (uint16_t)conf->destination_rate;
+	q->scheduler.end = entry_end;
+	q->scheduler.configure = configure;
+	q->scheduler.arg = q;
 	q->work = kurir_signal_new(kurir_self_arena(self));
 	q->group = kurir_group_begin(self);
 	q->scratch = kurir_arena_new("queue-intake");
@@ -220,6 +282,11 @@ static const struct kurir_option options[] = {
 	KURIR_OPT_RANGE("destination-concurrency", KURIR_INT, int64_t, struct queue_conf,
 	    destination_concurrency, "20", 1, 1000,
 	    "How many deliveries to one destination run at the same time."),
+	KURIR_OPT_RANGE("destination-rate", KURIR_INT, int64_t, struct queue_conf,
+	    destination_rate, "0", 0, 60000,
+	    "How many deliveries to one destination begin in a minute; 0: any number."),
+	KURIR_OPT_MAP("destinations", struct queue_conf, destinations, "",
+	    "Limits of single destinations, such as {\"mx.example\": [\"concurrency=2\"]}."),
 	KURIR_OPT_RANGE("recipients-per-job", KURIR_INT, int64_t, struct queue_conf,
 	    recipients_per_job, "100", 1, 1000,
 	    "How many recipients of a message are given to a transport at once."),

@@ -10,7 +10,8 @@ struct queue_conf {
 	struct kurir_texts retry; /* spans */
 	kurir_time lifetime, delay_warning, job_deadline, state_delay, scan_interval;
 	uint64_t segment_size, inline_size, memory;
-	int64_t concurrency, destination_concurrency, recipients_per_job;
+	int64_t concurrency, destination_concurrency, destination_rate, recipients_per_job;
+	struct kurir_map destinations; /* "concurrency=N", "rate=N" */
 	bool hold;
 };
 

@@ -3,8 +3,10 @@
  *	intake.c    new records become messages
  *	table.c     messages and segments, found by place
  *	state.c     the log of fates: replay, append, checkpoint
- *	dispatch.c  due recipients -> route -> transport -> fate
+ *	dispatch.c  due recipients, each destination on its own
  *	route.c     asks the route services, expands aliases
+ *	attempt.c   may the destination be bothered, and what does the transport say
+ *	fate.c      what becomes of a recipient
  *	compact.c   dead segments go, mostly dead ones are rewritten
  *	command.c   kurirctl */
 #ifndef QUEUE_ROLE_H
@@ -79,7 +81,7 @@ struct queue {
 	struct kurir_arena *scratch; /* of handlers that have none */
 	struct kurir_group *group;
 	struct kurir_signal *work, *idle;
-	unsigned dispatching;
+	unsigned parts; /* fibers beside those of the messages */
 	bool rescan, started, stopping;
 	bool litter; /* not swept yet: a segment could not be read */
 };
@@ -134,6 +136,9 @@ void dispatch_run(void *queue) KURIR_PARKS; /* fiber */
 void dispatch_wake(struct queue *);
 /* What an entry without an attempt under way does next. */
 void dispatch_finish_entry(struct queue *, struct message *, struct entry *);
+
+/* Of a fresh message; it can be read again. */
+void queue_forget_envelope(struct queue *, struct message *);
 
 /* compact.c */
 void compact_run(void *queue) KURIR_PARKS; /* fiber */

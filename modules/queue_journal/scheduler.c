@@ -1,7 +1,8 @@
 /* scheduler.c - a heap by time, lanes in turn, and destinations that are left in peace.
  *
- * Fresh recipients go before deferred ones; within each, lanes (sender and domain) take turns,
- * so that a flood of one does not delay the others. */
+ * Fresh recipients go before deferred ones, but for one turn in sixteen; within each, lanes (who
+ * sends) take turns.  A lane may have as many messages under way as places are free: a flood
+ * takes half of them, two floods two thirds, and there is always room for one more. */
 #include "scheduler.h"
 
 #include <stdlib.h>
@@ -10,6 +11,10 @@
 #define WAKE	      2 /* of those that wait, when a place becomes free */
 #define TROUBLE_FIRST ((int64_t)30 * 1000)
 #define TROUBLE_MAX   ((int64_t)30 * 60 * 1000)
+#define RIPEN_MAX     1000 /* that become due at once: a round of the loop is short */
+#define DEFERRED_TURN 16
+#define SWEEP	      1000
+#define BURST	      1000 /* ms of credit that can be saved */
 
 static void list_init(struct entry_list *l)
 {
@@ -102,6 +107,7 @@ void scheduler_init(
 	s->retry = retry;
 	s->retry_count = count;
 	s->destination_limit = (uint16_t)destination_limit;
+	s->limit = UINT16_MAX;
 	s->random = (uint64_t)kurir_wallclock() * 2654435761u | 1;
 	for (unsigned c = 0; c < 2; c++)
 		for (unsigned i = 0; i < SCHEDULER_LANES; i++)
@@ -123,23 +129,25 @@ void scheduler_fini(struct scheduler *s)
 
 void scheduler_remove(struct scheduler *s, struct entry *e)
 {
-	unsigned class = e->attempts > 0, lane = e->lane % SCHEDULER_LANES;
+	unsigned class = e->attempts > 0, lane = e->lane;
 	struct destination *d = e->destination;
 	switch (e->state) {
 	case ENTRY_READY:
 		list_remove(&s->lanes[class][lane], e);
 		s->ready--;
 		if (s->lanes[class][lane].first == NULL)
-			s->lanes_used[class] &= ~((uint64_t)1 << lane);
+			s->lanes_used[class][lane / 64] &= ~((uint64_t)1 << lane % 64);
 		break;
 	case ENTRY_WAITING:
 		list_remove(&d->waiting[class], e);
 		d->waiting_count--;
+		s->waiting--;
 		e->destination = NULL;
 		break;
 	case ENTRY_BLOCKED:
 		list_remove(&d->blocked, e);
 		d->blocked_count--;
+		s->waiting--;
 		e->destination = NULL;
 		break;
 	default:
@@ -159,39 +167,101 @@ void scheduler_at(struct scheduler *s, struct entry *e, int64_t due)
 
 void scheduler_ready(struct scheduler *s, struct entry *e)
 {
-	unsigned class = e->attempts > 0, lane = e->lane % SCHEDULER_LANES;
+	unsigned class = e->attempts > 0, lane = e->lane;
 	scheduler_remove(s, e);
 	e->state = ENTRY_READY;
 	list_add(&s->lanes[class][lane], e);
-	s->lanes_used[class] |= (uint64_t)1 << lane;
+	s->lanes_used[class][lane / 64] |= (uint64_t)1 << lane % 64;
 	s->ready++;
+}
+
+static int64_t end_of(const struct scheduler *s, const struct entry *e)
+{
+	return s->end != NULL ? s->end(e, s->arg) : INT64_MAX;
+}
+
+/* What is due becomes ready, unless its destination says later. */
+static void ripen(struct scheduler *s, int64_t now)
+{
+	for (unsigned n = 0; n < RIPEN_MAX && s->heap_count > 0 && s->heap[1]->due <= now; n++) {
+		struct entry *e = s->heap[1];
+		struct destination *d = e->destination;
+		if (d != NULL && d->troubles > 0 && (now < d->blocked_until || d->active > 0) &&
+		    now < end_of(s, e))
+			scheduler_wait(s, d, e);
+		else
+			scheduler_ready(s, e);
+	}
+}
+
+/* The first lane from at on that is not empty and has not more than its share; -1. */
+static int next_lane(const struct scheduler *s, unsigned class, unsigned at)
+{
+	uint32_t room = s->limit - s->busy;
+	for (unsigned n = 0; n < SCHEDULER_LANES;) {
+		unsigned lane = (at + n) % SCHEDULER_LANES;
+		uint64_t rest = s->lanes_used[class][lane / 64] >> lane % 64;
+		if (rest == 0) {
+			n += 64 - lane % 64;
+			continue;
+		}
+		unsigned skip = (unsigned)__builtin_ctzll(rest);
+		n += skip;
+		lane += skip;
+		if (n < SCHEDULER_LANES && s->lane_busy[lane] < room)
+			return (int)lane;
+		n++;
+	}
+	return -1;
+}
+
+static struct entry *take_of(struct scheduler *s, unsigned class)
+{
+	if (class > 0 && s->busy_deferred >= s->limit - s->busy)
+		return NULL;
+	int lane = next_lane(s, class, s->lane_at[class]);
+	if (lane < 0)
+		return NULL;
+	struct entry *e = s->lanes[class][lane].first;
+	s->lane_at[class] = ((unsigned)lane + 1) % SCHEDULER_LANES;
+	s->lane_busy[lane]++;
+	s->busy++;
+	s->busy_deferred += class;
+	s->turn++;
+	scheduler_join(s, e);
+	return e;
 }
 
 struct entry *scheduler_take(struct scheduler *s, int64_t now)
 {
-	while (s->heap_count > 0 && s->heap[1]->due <= now)
-		scheduler_ready(s, s->heap[1]);
-	for (unsigned class = 0; class < 2; class ++) {
-		uint64_t used = s->lanes_used[class];
-		if (used == 0)
-			continue;
-		unsigned at = s->lane_at[class];
-		uint64_t turned = at == 0 ? used : used >> at | used << (SCHEDULER_LANES - at);
-		unsigned lane = (at + (unsigned)__builtin_ctzll(turned)) % SCHEDULER_LANES;
-		struct entry *e = s->lanes[class][lane].first;
-		s->lane_at[class] = (lane + 1) % SCHEDULER_LANES;
-		scheduler_remove(s, e);
-		e->state = ENTRY_BUSY;
-		return e;
-	}
-	return NULL;
+	ripen(s, now);
+	if (s->busy >= s->limit)
+		return NULL;
+	unsigned first = s->turn % DEFERRED_TURN == DEFERRED_TURN - 1;
+	struct entry *e = take_of(s, first);
+	return e != NULL ? e : take_of(s, 1 - first);
+}
+
+void scheduler_join(struct scheduler *s, struct entry *e)
+{
+	scheduler_remove(s, e);
+	e->state = ENTRY_BUSY;
+	e->turn++;
+}
+
+void scheduler_leave(struct scheduler *s, uint8_t lane, bool deferred)
+{
+	s->lane_busy[lane]--;
+	s->busy--;
+	s->busy_deferred -= deferred;
 }
 
 int64_t scheduler_next(const struct scheduler *s)
 {
-	if (s->ready > 0)
-		return 0;
-	return s->heap_count > 0 ? s->heap[1]->due : INT64_MAX;
+	int64_t next = s->heap_count > 0 ? s->heap[1]->due : INT64_MAX;
+	if (s->waiting > 0 && s->swept + SWEEP < next)
+		next = s->swept + SWEEP;
+	return next;
 }
 
 static uint64_t scheduler_random(struct scheduler *s)
@@ -230,8 +300,12 @@ struct destination *scheduler_destination(struct scheduler *s, struct kurir_str 
 	list_init(&d->blocked);
 	d->hash = hash;
 	d->limit = s->destination_limit;
+	d->rate = s->destination_rate;
+	d->credit = 60000;
 	d->name_length = (uint16_t)name.len;
 	memcpy(d->name, name.ptr, name.len);
+	if (s->configure != NULL)
+		s->configure(d, s->arg);
 	d->hash_next = *slot;
 	*slot = d;
 	s->destination_count++;
@@ -242,7 +316,8 @@ struct destination *scheduler_destination(struct scheduler *s, struct kurir_str 
 void scheduler_drop_unused(struct scheduler *s, struct destination *d)
 {
 	struct destination **slot = &s->hash[d->hash % (sizeof(s->hash) / sizeof(s->hash[0]))];
-	if (d->active > 0 || d->waiting_count > 0 || d->blocked_count > 0 || d->troubles > 0)
+	if (d->active > 0 || d->users > 0 || d->waiting_count > 0 || d->blocked_count > 0 ||
+	    d->troubles > 0 || d->rate > 0)
 		return;
 	while (*slot != NULL && *slot != d)
 		slot = &(*slot)->hash_next;
@@ -251,6 +326,23 @@ void scheduler_drop_unused(struct scheduler *s, struct destination *d)
 	*slot = d->hash_next;
 	s->destination_count--;
 	free(d);
+}
+
+static uint32_t credit_cost(const struct destination *d)
+{
+	return d->rate > 0 ? 60000u / d->rate : 0;
+}
+
+/* How many jobs the rate allows now. */
+static uint32_t credit_jobs(struct destination *d, int64_t now)
+{
+	uint32_t cost = credit_cost(d), most = cost > BURST ? cost : BURST;
+	if (cost == 0)
+		return UINT32_MAX;
+	int64_t more = now > d->credit_at ? now - d->credit_at : 0;
+	d->credit_at = now;
+	d->credit = more > most || d->credit + more > most ? most : d->credit + (uint32_t)more;
+	return d->credit / cost;
 }
 
 enum scheduler_answer scheduler_ask(
@@ -263,8 +355,9 @@ enum scheduler_answer scheduler_ask(
 		if (d->active > 0)
 			return SCHEDULER_WAIT; /* one tries how it is; the others see */
 	}
-	if (d->active >= d->limit)
+	if (d->active >= d->limit || credit_jobs(d, now) == 0)
 		return SCHEDULER_WAIT;
+	d->credit -= credit_cost(d);
 	d->active++;
 	return SCHEDULER_GO;
 }
@@ -273,9 +366,12 @@ void scheduler_wait(struct scheduler *s, struct destination *d, struct entry *e)
 {
 	scheduler_remove(s, e);
 	e->destination = d;
+	e->due = end_of(s, e);
 	e->state = ENTRY_WAITING;
 	list_add(&d->waiting[e->attempts > 0], e);
 	d->waiting_count++;
+	s->waiting++;
+	heap_add(s, e);
 }
 
 void scheduler_block(struct scheduler *s, struct destination *d, struct entry *e, int64_t due)
@@ -286,51 +382,74 @@ void scheduler_block(struct scheduler *s, struct destination *d, struct entry *e
 	e->state = ENTRY_BLOCKED;
 	list_add(&d->blocked, e);
 	d->blocked_count++;
+	s->waiting++;
 	heap_add(s, e);
 }
 
-static void wake_waiting(struct scheduler *s, struct destination *d, unsigned count)
+/* As many as may go now: in trouble one at a time; else also those that it failed before, as it
+ * is back. */
+static void wake(struct scheduler *s, struct destination *d, int64_t now, uint32_t may)
 {
-	for (unsigned class = 0; class < 2; class ++)
-		while (count > 0 && d->waiting[class].first != NULL) {
-			scheduler_ready(s, d->waiting[class].first);
-			count--;
-		}
+	uint32_t count = d->active < d->limit ? d->limit - d->active : 0, paid;
+	struct entry *e;
+	if (d->troubles > 0)
+		count = d->active == 0 && now >= d->blocked_until;
+	paid = credit_jobs(d, now);
+	may = may < paid ? may : paid;
+	for (count = count < may ? count : may; count > 0; count--) {
+		if ((e = d->waiting[0].first) == NULL && (e = d->waiting[1].first) == NULL &&
+		    (d->troubles > 0 || (e = d->blocked.first) == NULL))
+			return;
+		scheduler_ready(s, e);
+	}
 }
 
 void scheduler_done(
     struct scheduler *s, struct destination *d, int64_t now, bool trouble, bool success)
 {
 	d->active--;
-	if (trouble) {
+	if (trouble && now >= d->blocked_until) {
 		int64_t span = TROUBLE_FIRST << (d->troubles < 10 ? d->troubles : 10);
-		if (span > TROUBLE_MAX)
-			span = TROUBLE_MAX;
-		if (now >= d->blocked_until) {
-			d->blocked_until = now + span;
-			if (d->troubles < UINT16_MAX)
-				d->troubles++;
-		}
-		for (unsigned class = 0; class < 2; class ++)
-			while (d->waiting[class].first != NULL) {
-				struct entry *e = d->waiting[class].first;
-				scheduler_block(s, d, e,
-				    d->blocked_until + (int64_t)(scheduler_random(s) % 1000));
-			}
-		return;
+		d->blocked_until = now + (span < TROUBLE_MAX ? span : TROUBLE_MAX);
+		if (d->troubles < UINT16_MAX)
+			d->troubles++;
 	}
-	if (success && d->troubles > 0) {
+	if (success) {
 		d->troubles = 0;
 		d->blocked_until = 0;
-		while (d->blocked.first != NULL) /* it is back: all at once may come, in turn */
-			scheduler_wait(s, d, d->blocked.first);
 	}
 	/* One comes for the place that is free now, and one more in case the first was taken away
 	 * meanwhile; all that fit when nobody would call the next. */
-	if (d->troubles == 0) {
-		unsigned places = d->active < d->limit ? d->limit - d->active : 0u;
-		wake_waiting(s, d, d->active > 0 && places > WAKE ? WAKE : places);
-	} else if (d->active == 0) {
-		wake_waiting(s, d, 1);
-	}
+	wake(s, d, now, d->active > 0 ? WAKE : UINT32_MAX);
+}
+
+void scheduler_sweep(struct scheduler *s, int64_t now)
+{
+	if (now >= s->swept && now < s->swept + SWEEP)
+		return;
+	s->swept = now;
+	for (size_t i = 0; i < sizeof(s->hash) / sizeof(s->hash[0]); i++)
+		for (struct destination *d = s->hash[i], *next; d != NULL; d = next) {
+			next = d->hash_next;
+			if (d->waiting_count + d->blocked_count > 0) {
+				if (d->active == 0 || d->rate > 0)
+					wake(s, d, now, UINT32_MAX);
+			} else if (d->active == 0 && d->users == 0 && now >= d->blocked_until &&
+			    credit_jobs(d, now) > 0) {
+				d->troubles = d->rate = 0; /* nothing to remember */
+				scheduler_drop_unused(s, d);
+			}
+		}
+}
+
+/* xyz = ( "4" / "5" ) "." 1DIGIT "." 1*3DIGIT */
+uint16_t scheduler_reason(struct kurir_str xyz)
+{
+	uint64_t detail;
+	if (xyz.len < 5 || xyz.ptr[1] != '.' || xyz.ptr[3] != '.' || xyz.ptr[2] < '0' ||
+	    xyz.ptr[2] > '7' || (xyz.ptr[0] != '4' && xyz.ptr[0] != '5') ||
+	    kurir_str_number(kurir_str_part(xyz, 4, 3), 999, &detail) < 0 || xyz.len > 7)
+		return 0;
+	return (uint16_t)(1u << 15 | (xyz.ptr[0] == '5') << 13 |
+	    (unsigned)(xyz.ptr[2] - '0') << 10 | (unsigned)detail);
 }

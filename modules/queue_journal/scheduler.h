@@ -4,8 +4,13 @@
  * kurir_wallclock() milliseconds, because they outlive the process.
  *
  * A recipient is in one state: TIMED (in the heap), READY (in one of the lanes), BUSY (a fiber
- * has it), WAITING (its destination has enough to do), BLOCKED (its destination is in trouble;
- * in the heap as well), HELD, or decided. */
+ * has it), WAITING (in line at a destination that has enough to do or is in trouble; in the heap
+ * with the end of its time), BLOCKED (its destination failed it; in the heap with its next time),
+ * HELD, or decided.
+ *
+ * Nobody delays the others: who sends is a lane, lanes take turns, and none has more messages
+ * under way than places are free; deferred ones as a whole neither.  A destination has its own
+ * limits, and a trouble of its own: then one tries now and then, and when it is back all come. */
 #ifndef SCHEDULER_H
 #define SCHEDULER_H
 
@@ -32,6 +37,8 @@ enum entry_flag {
 	ENTRY_URGENT = 1u << 1, /* an administrator said "now": back-off is ignored once */
 	ENTRY_HOLD = 1u << 2,	/* to be held when its attempt is over */
 	ENTRY_CANCEL = 1u << 3, /* to be cancelled when its attempt is over */
+	ENTRY_TRYING = 1u << 4, /* BUSY, and the transport has it: nothing can be changed now */
+	ENTRY_EXPIRE = 1u << 5, /* an administrator said "give up" */
 };
 /* One undecided recipient: small, there may be millions. */
 struct entry {
@@ -39,8 +46,10 @@ struct entry {
 	int64_t due;
 	struct destination *destination; /* while WAITING or BLOCKED */
 	uint32_t heap;			 /* place, from 1; 0: not in it */
-	uint32_t index;			 /* in the message */
+	uint32_t index : 20;		 /* in the message */
+	uint32_t turn : 12; /* grows when a fiber takes it: one that waited can tell */
 	uint16_t attempts;
+	uint16_t reason; /* why it was deferred: scheduler_reason(); 0: not since the start */
 	uint8_t state, flags;
 	uint8_t lane;
 };
@@ -49,7 +58,7 @@ struct entry_list {
 	struct entry *first, **last;
 };
 
-#define SCHEDULER_LANES 64
+#define SCHEDULER_LANES 256
 
 struct destination {
 	struct destination *hash_next;
@@ -57,9 +66,12 @@ struct destination {
 	struct entry_list blocked;
 	uint64_t hash;
 	int64_t blocked_until;
-	uint32_t active, waiting_count, blocked_count;
+	int64_t credit_at; /* rate: when credit was counted */
+	uint32_t credit;   /* milliseconds; a job costs 60000 / rate */
+	uint32_t active, users, waiting_count, blocked_count;
 	uint16_t troubles; /* attempts in a row that failed for all */
 	uint16_t limit;
+	uint16_t rate; /* jobs a minute; 0: any */
 	uint16_t name_length;
 	char name[];
 };
@@ -69,14 +81,23 @@ struct scheduler {
 	uint32_t heap_count, heap_room;
 	struct entry_list lanes[2][SCHEDULER_LANES]; /* fresh first */
 	unsigned lane_at[2];
-	uint64_t lanes_used[2]; /* bit: the lane is not empty */
+	uint64_t lanes_used[2][SCHEDULER_LANES / 64]; /* bit: the lane is not empty */
+	uint16_t lane_busy[SCHEDULER_LANES];	      /* messages under way */
+	uint32_t busy, busy_deferred, limit;
+	uint32_t turn; /* counts takes */
 	struct destination *hash[4096];
 	uint32_t destination_count;
-	uint16_t destination_limit;
+	uint16_t destination_limit, destination_rate;
 	const kurir_time *retry; /* spans; the last repeats */
 	unsigned retry_count;
 	uint64_t random;
-	uint32_t ready;
+	uint32_t ready, waiting;
+	int64_t swept;
+	/* When the time of a recipient is over; NULL: never. */
+	int64_t (*end)(const struct entry *, const void *arg);
+	/* Limits of a new destination; NULL: those of all. */
+	void (*configure)(struct destination *, const void *arg);
+	const void *arg;
 };
 
 void scheduler_init(
@@ -87,9 +108,15 @@ void scheduler_fini(struct scheduler *);
 void scheduler_remove(struct scheduler *, struct entry *);
 void scheduler_at(struct scheduler *, struct entry *, int64_t due);
 void scheduler_ready(struct scheduler *, struct entry *);
-/* The next one to work on, now BUSY; NULL: none before scheduler_next(). */
+/* The next one to work on, now BUSY, until scheduler_leave(); NULL: none before
+ * scheduler_next(). */
 struct entry *scheduler_take(struct scheduler *, int64_t now);
+void scheduler_leave(struct scheduler *, uint8_t lane, bool deferred);
+/* Another of the same message. */
+void scheduler_join(struct scheduler *, struct entry *);
 int64_t scheduler_next(const struct scheduler *); /* INT64_MAX: never */
+/* Once a second: destinations whose time has come, and what got lost. */
+void scheduler_sweep(struct scheduler *, int64_t now);
 /* When to try again after that many attempts (from 1): with jitter of an eighth. */
 int64_t scheduler_retry(struct scheduler *, unsigned attempts, int64_t now);
 
@@ -101,6 +128,8 @@ enum scheduler_answer scheduler_ask(
     struct scheduler *, struct destination *, int64_t now, bool urgent);
 void scheduler_wait(struct scheduler *, struct destination *, struct entry *);
 void scheduler_block(struct scheduler *, struct destination *, struct entry *, int64_t due);
+/* "4.4.1" in 16 bits; 0: none. */
+uint16_t scheduler_reason(struct kurir_str xyz);
 /* One that was active is over; wakes those that can go now.
  * trouble: the whole destination failed. */
 void scheduler_done(

@@ -43,7 +43,7 @@ struct segment_record {
 	uint32_t recipients;
 	uint32_t id_hash; /* of the envelope's id: finds a message without reading it */
 	uint8_t kind;	  /* enum segment_kind */
-	uint8_t lane;	  /* of sender and first recipient: who waits in line with whom */
+	uint8_t lane;	  /* who waits in line with whom: of the sender */
 };
 
 void segment_put_head(char to[SEGMENT_HEAD], const struct segment_head *);

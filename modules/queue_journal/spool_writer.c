@@ -54,11 +54,11 @@ struct spool_writer {
 
 uint8_t spool_lane(const struct kurir_envelope *e)
 {
-	uint64_t h = kurir_str_hash(e->sender);
-	if (e->count > 0) {
+	uint64_t h = kurir_str_hash(e->account.len > 0 ? e->account : e->sender);
+	if (e->account.len + e->sender.len == 0 && e->count > 0) { /* notifications */
 		struct kurir_str a = e->recipients[0].address;
 		ssize_t at = kurir_str_find_last(a, '@');
-		h = h * 31 + kurir_str_hash(kurir_str_part(a, (size_t)(at + 1), a.len));
+		h = kurir_str_hash(kurir_str_part(a, (size_t)(at + 1), a.len));
 	}
 	return (uint8_t)(h ^ h >> 32);
 }

@@ -28,7 +28,7 @@ int spool_commit_moved(struct kurir_spool *, const struct spool_moved *, kurir_t
  * envelope. */
 #define QUEUE_NEW "queue.new"
 
-/* Which lane the messages of a sender to a domain wait in. */
+/* Which lane a message waits in: that of who sends it. */
 uint8_t spool_lane(const struct kurir_envelope *);
 
 #endif

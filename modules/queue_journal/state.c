@@ -91,7 +91,8 @@ static size_t pack_entry(char *p, const struct message *m, const struct entry *e
 	unsigned state = entry_decided(e) || e->state == ENTRY_HELD ? e->state : ENTRY_TIMED;
 	segment_put_le64(p, m->segment->id);
 	segment_put_le64(p + 8, m->offset);
-	segment_put_le64(p + 16, (uint64_t)e->due);
+	/* Who stands in line has no time of its own: after a start it is now. */
+	segment_put_le64(p + 16, e->state == ENTRY_WAITING ? 0 : (uint64_t)e->due);
 	segment_put_le32(p + 24, e->index);
 	segment_put_le32(
 	    p + 28, e->attempts | state << 16 | (uint32_t)(e->flags & ENTRY_WARNED) << 24);
@@ -542,10 +543,7 @@ void state_bury(struct queue *q, struct message *m)
 {
 	if (m->dead)
 		return;
-	q->fresh_bytes -= m->envelope_length;
-	m->envelope_length = 0;
-	free(m->envelope);
-	m->envelope = NULL;
+	queue_forget_envelope(q, m);
 	m->dead = true;
 	m->dead_at = q->log.appended;
 	if (q->dead_first == NULL)

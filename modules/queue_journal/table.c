@@ -102,7 +102,7 @@ struct message *table_add(
 	m->id_hash = r->id_hash;
 	m->count = m->undecided = r->recipients;
 	for (uint32_t i = 0; i < m->count; i++) {
-		m->entries[i].index = i;
+		m->entries[i].index = i & 0xfffff;
 		m->entries[i].lane = r->lane;
 		m->entries[i].due = r->arrived;
 	}
@@ -142,6 +142,14 @@ void table_remove(struct queue *q, struct message *m)
 	q->fresh_bytes -= m->envelope_length;
 	free(m->envelope);
 	free(m);
+}
+
+void queue_forget_envelope(struct queue *q, struct message *m)
+{
+	q->fresh_bytes -= m->envelope_length;
+	m->envelope_length = 0;
+	free(m->envelope);
+	m->envelope = NULL;
 }
 
 struct message *table_message_of(struct entry *e)

@@ -35,15 +35,21 @@ static int world_transport(
 	world.active++;
 	if (world.active > world.active_max)
 		world.active_max = world.active;
-	if (world.takes > 0)
-		kurir_sleep(kurir_now() + world.takes);
+	world.jobs++;
+	kurir_time takes = kurir_str_starts(job.destination, KURIR_STR("hang")) ? world.hang : 0;
+	if (takes < world.takes)
+		takes = world.takes;
+	if (takes > 0)
+		err = kurir_sleep(kurir_now() + takes);
 	world.active--;
 	size_t n =
 	    body.length < sizeof(world.last_body) ? (size_t)body.length : sizeof(world.last_body);
 	world.last_length = (size_t)body.length;
-	if (pread(body.fd, world.last_body, n, (off_t)body.offset) != (ssize_t)n)
+	if (err == 0 && pread(body.fd, world.last_body, n, (off_t)body.offset) != (ssize_t)n)
 		err = -EIO;
 	close(body.fd);
+	if (err < 0)
+		return err;
 	for (size_t i = 0; i < job.envelope.count && i < 1000; i++) {
 		struct kurir_str a = job.envelope.recipients[i].address;
 		enum kurir_fate fate = world.fate;
@@ -96,9 +102,12 @@ static int world_route(struct kurir_self *self, struct kurir_str address, kurir_
 			.addresses = { 1, circle } };
 		return 0;
 	}
+	struct kurir_str domain =
+	    kurir_str_part(address, (size_t)kurir_str_find(address, '@') + 1, 99);
+	if (world.slow > 0 && kurir_str_starts(domain, KURIR_STR("slow")))
+		kurir_sleep(kurir_now() + world.slow);
 	*ret = (struct kurir_route){ .kind = KURIR_ROUTE_TO, .transport = KURIR_STR("test") };
-	ret->destination = kurir_copy(
-	    arena, kurir_str_part(address, (size_t)kurir_str_find(address, '@') + 1, 99));
+	ret->destination = kurir_copy(arena, domain);
 	return 0;
 }
 

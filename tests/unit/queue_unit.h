@@ -47,7 +47,9 @@ struct world {
 	char last_body[65536];
 	size_t last_length;
 	int active, active_max;
-	kurir_time takes;
+	kurir_time takes;      /* every job */
+	kurir_time slow, hang; /* routes of slow*.example, jobs of hang*.example */
+	unsigned jobs;
 	void (*script)(void);
 	bool failed;
 	void (*armed)(void); /* after the start, before the script */

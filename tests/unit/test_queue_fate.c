@@ -1,7 +1,255 @@
 /* test_queue_fate.c - who waits for whom, and what an administrator can do about it. */
 #include "queue_unit.h"
 
+/* The ledger as a program sees it. */
+static bool balanced(void)
+{
+	struct kurir_str reply;
+	struct kurir_request q = { .endpoint = "ctl.ledger", .fd = -1 };
+	q.body = KURIR_STR("{\"args\":[]}");
+	expect_equal(
+	    kurir_call(queue_instance, &q, kurir_now() + 60000, kurir_scratch(), &reply), 0);
+	return strstr(reply.ptr, "\"balanced\":true") != NULL;
+}
+
+static unsigned tries(const char *address)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < world.deliveries; i++)
+		n += strncmp(world.log[i], address, strlen(address)) == 0;
+	return n;
+}
+
+/* Held, and cancelled, while its names are looked up: no attempt is made. */
+static void script_cancel_in_route(void)
+{
+	struct kurir_str reply;
+	world.slow = 20000;
+	expect_equal(send_to("ok@slow.example"), 0);
+	expect_equal(send_to("ok2@slow.example"), 0);
+	wait_for(1000);
+	expect_equal(ctl("{\"args\":[\"hold\",\"rcpt=ok@slow.example\"]}", &reply), 0);
+	expect_true(strstr(reply.ptr, "\"recipients\":1") != NULL);
+	expect_equal(ctl("{\"args\":[\"cancel\",\"rcpt=ok@slow.example\"]}", &reply), 0);
+	expect_true(strstr(reply.ptr, "\"recipients\":1") != NULL);
+	expect_true(balanced());
+	check_ledger(2, 0, 0, 1);
+	/* Held and let go again: one attempt, not two. */
+	expect_equal(ctl("{\"args\":[\"hold\",\"rcpt=ok2@slow.example\"]}", &reply), 0);
+	wait_for(1000);
+	expect_equal(ctl("{\"args\":[\"release\",\"rcpt=ok2@slow.example\"]}", &reply), 0);
+	wait_for(60000);
+	expect_equal(tries("ok@slow"), 0);
+	expect_equal(tries("ok2@slow"), 1);
+	check_ledger(2, 1, 0, 0);
+	expect_equal(the_queue()->totals.cancelled, 1);
+}
+
+static void test_cancel_in_route(void **state)
+{
+	(void)state;
+	live(script_cancel_in_route);
+}
+
+/* Cancelled while it is being delivered: said so, and what the attempt did counts. */
+static void script_cancel_in_attempt(void)
+{
+	struct kurir_str reply;
+	world.takes = 5000;
+	expect_equal(send_to("ok@dua.example"), 0);
+	expect_equal(send_to("late@tiga.example"), 0);
+	wait_for(1000);
+	expect_equal(ctl("{\"args\":[\"cancel\",\"all\"]}", &reply), 0);
+	expect_true(strstr(reply.ptr, "\"later\":2") != NULL);
+	expect_true(strstr(reply.ptr, "\"recipients\":0") != NULL);
+	expect_true(balanced());
+	wait_for(10000);
+	check_ledger(2, 1, 0, 0);
+	expect_equal(the_queue()->totals.cancelled, 1);
+}
+
+static void test_cancel_in_attempt(void **state)
+{
+	(void)state;
+	live(script_cancel_in_attempt);
+}
+
+/* Slow names and slow servers of some recipients are nobody else's business. */
+static void script_own_pace(void)
+{
+	static const char *const many[] = { "ok1@slow.example", "ok2@dua.example",
+		"ok3@slow2.example", "ok4@hang.example", "ok5@tiga.example", "ok6@dua.example" };
+	int64_t begin = kurir_wallclock();
+	world.slow = 50000;
+	world.hang = 600000;
+	expect_equal(send_body("hyd@satu.example", many, 6, hello, 0), 0);
+	wait_for(1000);
+	expect_equal(world.deliveries, 3);
+	for (unsigned i = 0; i < world.deliveries; i++)
+		expect_true(world.at[i] - begin <= 200);
+	/* Those with one destination shared a job. */
+	expect_equal(world.jobs, 3); /* dua, tiga, and the one that hangs */
+	wait_for(60000);
+	expect_equal(world.deliveries, 5);
+	wait_for(600000);
+	check_ledger(6, 6, 0, 0);
+}
+
+static void test_own_pace(void **state)
+{
+	(void)state;
+	live(script_own_pace);
+}
+
+/* Floods: to names that do not answer, to a server that hangs, by one sender to many that hang,
+ * and deferred ones; whoever else comes is delivered within a second. */
+static void flood(const char *sender, const char *to_what, bool many, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		char text[64];
+		const char *to = text;
+		snprintf(text, sizeof(text), "ok%u@%s%.*u.example", i, to_what, many ? 4 : 0,
+		    many ? i + 1 : 0);
+		expect_equal(send_body(sender, &to, 1, hello, KURIR_NOTIFY_NEVER), 0);
+	}
+}
+
+static void other_is_not_delayed(void)
+{
+	const char *to = "okother@dua.example";
+	unsigned before = tries("okother");
+	expect_equal(send_body("paijo@empat.example", &to, 1, hello, 0), 0);
+	wait_for(1000);
+	expect_equal(tries("okother"), before + 1);
+}
+
+static void script_floods(void)
+{
+	world.slow = 3600000;
+	world.hang = 3600000;
+	flood("hyd@satu.example", "slow", false, 500);
+	other_is_not_delayed();
+	flood("hyd@satu.example", "hang", false, 500);
+	other_is_not_delayed();
+	flood("siti@satu.example", "hang", true, 500);
+	other_is_not_delayed();
+	for (unsigned i = 0; i < 20; i++) { /* by many */
+		char sender[32];
+		snprintf(sender, sizeof(sender), "s%u@satu.example", i);
+		flood(sender, "hang", false, 30);
+	}
+	other_is_not_delayed();
+	expect_true(the_queue()->scheduler.busy < the_queue()->scheduler.limit);
+}
+
+static void test_floods(void **state)
+{
+	(void)state;
+	world.options.concurrency = 50;
+	live(script_floods);
+}
+
+/* A destination in trouble is asked now and then by one, and when it is back all go at once. */
+static void script_back(void)
+{
+	world.site = true;
+	world.fate = KURIR_FATE_DEFERRED;
+	for (unsigned i = 0; i < 100; i++)
+		expect_equal(send_to("x@dua.example"), 0);
+	wait_for(4LL * 3600000);
+	/* After 30 s, 1 min, 2 min ... 30 min, whoever else waits. */
+	expect_true(world.deliveries >= 12 && world.deliveries <= 14);
+	check_ledger(100, 0, 0, 100);
+	world.fate = KURIR_FATE_DELIVERED;
+	world.site = false;
+	world.deliveries = 0;
+	wait_for(31LL * 60000);
+	expect_equal(world.deliveries, 100);
+	expect_true(world.at[99] - world.at[0] < 1000);
+	check_ledger(100, 100, 0, 0);
+}
+
+static void test_back(void **state)
+{
+	(void)state;
+	world.options.delay_warning = 0;
+	live(script_back);
+}
+
+/* One place, and a notification to write between two attempts: nobody is forgotten in line. */
+static void script_line(void)
+{
+	for (unsigned i = 0; i < 30; i++)
+		expect_equal(send_to(i % 2 ? "bad@dua.example" : "ok@dua.example"), 0);
+	wait_for(60000);
+	check_ledger(45, 30, 15, 0);
+	expect_equal(world.active_max, 1);
+}
+
+static void test_line(void **state)
+{
+	(void)state;
+	world.options.destination_concurrency = 1;
+	live(script_line);
+}
+
+/* Ended in the middle of an attempt: the successor tries at once, as if it had not begun. */
+static void script_cut_off(void)
+{
+	world.hang = 3600000;
+	expect_equal(send_to("ok@hang.example"), 0);
+	expect_equal(send_to("bad@dua.example"), 0);
+	wait_for(5000);
+	check_ledger(3, 1, 1, 1);
+}
+
+static void script_taken_over(void)
+{
+	world.hang = 0;
+	world.deliveries = 0;
+	wait_for(6000); /* the virtual clock began anew */
+	expect_equal(world.deliveries, 1);
+	expect_text(world.log[0], "ok@hang.example 1 1");
+	check_ledger(3, 2, 1, 0);
+}
+
+static void test_cut_off(void **state)
+{
+	(void)state;
+	live(script_cut_off);
+	live(script_taken_over);
+}
+
+/* The end of its time comes, wherever a recipient waits. */
+static void script_bounded(void)
+{
+	world.hang = 40LL * 86400000;
+	for (unsigned i = 0; i < 10; i++)
+		expect_equal(send_to("ok@hang.example"), 0);
+	wait_for(6LL * 86400000);
+	expect_equal(the_queue()->scheduler.waiting, 0);
+	expect_true(the_queue()->totals.bounced >= 8);
+}
+
+static void test_bounded(void **state)
+{
+	(void)state;
+	world.options.destination_concurrency = 2;
+	world.options.job_deadline = 30LL * 86400000;
+	live(script_bounded);
+}
+
 int main(void)
 {
-	return 0;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_cancel_in_route, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancel_in_attempt, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_own_pace, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_floods, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_line, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cut_off, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_bounded, set_up, tear_down),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

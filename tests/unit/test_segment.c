@@ -354,10 +354,52 @@ static void turns(void **state)
 		scheduler_ready(&s, &e[i]);
 	struct entry *first = scheduler_take(&s, 0), *second = scheduler_take(&s, 0);
 	assert_true(first == &e[29] || second == &e[29]); /* its turn comes at once */
-	for (unsigned i = 2; i < 29; i++)
-		assert_true(scheduler_take(&s, 0) != &e[28]);
-	assert_ptr_equal(scheduler_take(&s, 0), &e[28]); /* deferred ones last */
+	unsigned deferred_at = 0;
+	for (unsigned i = 2; i < 30; i++)
+		if (scheduler_take(&s, 0) == &e[28])
+			deferred_at = i;
+	assert_int_equal(deferred_at, 15); /* deferred ones later, but not never */
 	assert_null(scheduler_take(&s, 0));
+	scheduler_fini(&s);
+}
+
+/* A flood takes half of the places and leaves the next one room, whoever comes. */
+static void floods(void **state)
+{
+	static const kurir_time retry[] = { 60000 };
+	static struct scheduler s;
+	static struct entry e[1000];
+	unsigned taken[3] = { 0 };
+	(void)state;
+	scheduler_init(&s, retry, 1, 2);
+	s.limit = 100;
+	memset(e, 0, sizeof(e));
+	for (unsigned i = 0; i < 1000; i++) {
+		e[i].lane = (uint8_t)(i % 500 == 499 ? 7 + i / 500 : 200);
+		e[i].attempts = i >= 500;
+		if (i < 499)
+			scheduler_ready(&s, &e[i]);
+	}
+	while (scheduler_take(&s, 0) != NULL)
+		taken[0]++;
+	assert_int_equal(taken[0], 50);
+	scheduler_ready(&s, &e[499]); /* somebody else */
+	assert_ptr_equal(scheduler_take(&s, 0), &e[499]);
+	for (unsigned i = 500; i < 999; i++) { /* and a flood of deferred ones of many */
+		e[i].lane = (uint8_t)i;
+		scheduler_ready(&s, &e[i]);
+	}
+	while (scheduler_take(&s, 0) != NULL)
+		taken[1]++;
+	assert_int_equal(s.busy_deferred, taken[1]);
+	assert_true(taken[1] > 20 && taken[1] < 30);
+	e[999].attempts = 0;
+	e[999].lane = 9;
+	scheduler_ready(&s, &e[999]);
+	assert_ptr_equal(scheduler_take(&s, 0), &e[999]);
+	scheduler_leave(&s, 200, false);
+	scheduler_leave(&s, 200, false);
+	assert_int_equal(s.busy, 50 + 1 + taken[1] + 1 - 2);
 	scheduler_fini(&s);
 }
 
@@ -380,22 +422,53 @@ static void destinations(void **state)
 	scheduler_done(&s, d, 0, false, true);
 	assert_non_null(scheduler_take(&s, 0));
 	assert_null(scheduler_take(&s, 0));
-	/* In trouble: all wait for it together. */
+	/* In trouble: all wait for it together, also who comes, and who was woken before. */
 	scheduler_done(&s, d, 1000, true, false);
-	assert_int_equal(d->blocked_count, 9);
+	assert_int_equal(d->waiting_count, 9);
 	assert_int_equal(scheduler_ask(&s, d, 2000, false), SCHEDULER_BLOCKED);
 	assert_int_equal(
 	    scheduler_ask(&s, d, 2000, true), SCHEDULER_GO); /* an administrator insists */
 	scheduler_done(&s, d, 2000, true, false);
+	scheduler_block(&s, d, scheduler_take(&s, 2000) != NULL ? &e[0] : &e[0], 5000);
+	assert_null(scheduler_take(&s, 5001)); /* its own time is over, the trouble is not */
+	scheduler_sweep(&s, 29000);
 	assert_null(scheduler_take(&s, 29000));
-	assert_non_null(scheduler_take(&s, 32000)); /* one tries ... */
+	scheduler_sweep(&s, 31000);
+	assert_non_null(scheduler_take(&s, 31000)); /* one tries ... */
+	assert_null(scheduler_take(&s, 31000));
 	assert_int_equal(scheduler_ask(&s, d, 32000, false), SCHEDULER_GO);
 	assert_int_equal(scheduler_ask(&s, d, 32000, false), SCHEDULER_WAIT);
 	scheduler_done(&s, d, 33000, false, true); /* ... it is back ... */
 	unsigned n = 0;
 	while (scheduler_take(&s, 33000) != NULL)
 		n++;
-	assert_true(n >= 2); /* ... and the others follow, as many as may */
+	assert_int_equal(n, 2); /* ... and the others follow, as many as may */
+	for (unsigned i = 0; i < 10 && d->waiting_count > 0; i++) {
+		/* Those that were woken never came: the rest is not forgotten. */
+		scheduler_sweep(&s, 34000 + i * 1000);
+		while (scheduler_take(&s, 34000 + i * 1000) != NULL)
+			n++;
+	}
+	assert_int_equal(d->waiting_count, 0);
+	scheduler_fini(&s);
+}
+
+/* So many a minute, and no burst of what was saved. */
+static void rates(void **state)
+{
+	static const kurir_time retry[] = { 60000 };
+	static struct scheduler s;
+	unsigned went = 0;
+	(void)state;
+	scheduler_init(&s, retry, 1, 1000);
+	s.destination_rate = 30;
+	struct destination *d = scheduler_destination(&s, KURIR_STR("mx.dua.example"));
+	for (int64_t now = 1000000; now < 1000000 + 600000; now += 100)
+		if (scheduler_ask(&s, d, now, false) == SCHEDULER_GO) {
+			went++;
+			scheduler_done(&s, d, now, false, true);
+		}
+	assert_true(went >= 299 && went <= 301);
 	scheduler_fini(&s);
 }
 
@@ -637,7 +710,9 @@ int main(void)
 		cmocka_unit_test(failures),
 		cmocka_unit_test(times),
 		cmocka_unit_test(turns),
+		cmocka_unit_test(floods),
 		cmocka_unit_test(destinations),
+		cmocka_unit_test(rates),
 		cmocka_unit_test(route_texts),
 		cmocka_unit_test(packing),
 		cmocka_unit_test(replay),
