@@ -18,7 +18,7 @@
 
 #define LOOP_BATCH	  256
 #define LOOP_ROUNDS	  8		/* of ready fibers without asking the kernel */
-#define LOOP_TRIM	  3000		/* ms between two looks at parked fibers */
+#define LOOP_TRIM	  1000		/* ms between two looks at parked fibers */
 #define LOOP_VIRTUAL_NOW  1000000	/* where a virtual clock starts */
 #define LOOP_VIRTUAL_DATE 1767225600000 /* 2026-01-01T00:00:00Z */
 
