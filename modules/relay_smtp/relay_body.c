@@ -44,7 +44,8 @@ static int read_at(int fd, uint64_t offset, char *to, size_t len)
 	return 0;
 }
 
-KURIR_PARKS static int send_stuffed(struct relay_task *t, struct relay_conn *c)
+KURIR_PARKS static int send_stuffed(
+    struct relay_task *t, struct relay_conn *c, kurir_time until)
 {
 	char *from = kurir_alloc(t->arena, 3 * PIECE), *to = from + PIECE;
 	bool start = true;
@@ -53,6 +54,9 @@ KURIR_PARKS static int send_stuffed(struct relay_task *t, struct relay_conn *c)
 	for (uint64_t at = 0; r == 0 && at < t->body.length;) {
 		size_t len = t->body.length - at < PIECE ? (size_t)(t->body.length - at) : PIECE;
 
+		/* A host that takes each piece at its leisure must not hold us for days. */
+		if (kurir_now() >= until)
+			return -ETIMEDOUT;
 		r = read_at(t->body.fd, t->body.offset + at, from, len);
 		if (r == 0)
 			r = kurir_write(c->stream,
@@ -71,7 +75,7 @@ KURIR_PARKS int relay_send_body(struct relay_task *t, struct relay_conn *c)
 	int r = 0;
 
 	if (t->job->envelope.flags & KURIR_ENV_DOTLINE)
-		r = send_stuffed(t, c);
+		r = send_stuffed(t, c, until);
 	else if (t->body.length > 0)
 		r = kurir_send_file(c->stream, t->body.fd, t->body.offset, t->body.length, until);
 	if (r == 0 && t->body.length >= 2)

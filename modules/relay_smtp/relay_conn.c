@@ -158,6 +158,24 @@ KURIR_PARKS static int command(
 	return relay_read(c, span, ret);
 }
 
+/* A host that the DNS named and that has our own name is ourselves, by an address that nobody
+ * told us is ours: what we gave it would come back. */
+static bool greets_as_us(struct relay_task *t, struct relay_conn *c,
+    const struct relay_reply *reply, struct kurir_str me)
+{
+	struct kurir_str text = { reply->text, reply->text_len };
+	ssize_t space = kurir_str_find(text, ' ');
+
+	text = kurir_str_part(text, 0, space < 0 ? text.len : (size_t)space);
+	if (c->lmtp || t->hop->names.count == 0 ||
+	    (!kurir_str_equal_nocase(text, me) &&
+		!kurir_str_equal_nocase(text, kurir_hostname())))
+		return false;
+	relay_note(t, c->remote, NULL, "5.4.6", "the mail host is this server: a mail loop", true);
+	t->hosts_refused++;
+	return true;
+}
+
 /* EHLO, and HELO for a server that does not know it. */
 KURIR_PARKS static int greet(struct relay_task *t, struct relay_conn *c)
 {
@@ -180,7 +198,7 @@ KURIR_PARKS static int greet(struct relay_task *t, struct relay_conn *c)
 		return -ECONNREFUSED;
 	}
 	c->offer = offer;
-	return 0;
+	return greets_as_us(t, c, &reply, me) ? -ELOOP : 0;
 }
 
 /* What must be proved to this host: the hop's wish, and for DANE the host's own records. */

@@ -400,6 +400,9 @@ KURIR_PARKS int relay_transact(struct relay_task *t, struct relay_conn *c)
 		c->broken = true;
 	if (r == -ECANCELED)
 		return r;
+	/* What waited too long for the host says so when it is used again, or just goes. */
+	if (used && x.mail.code == 421)
+		return 0;
 	if (r == 1) {
 		reset(&x);
 		return 1;

@@ -238,10 +238,11 @@ static void relay_settle(struct relay_task *t)
 			.text = KURIR_STR("no host could be tried"),
 			.remote = t->job->destination,
 			.site = true };
-	/* Every host refused to talk to us at all (RFC 7504). */
-	if (t->hosts_tried > 0 && t->hosts_refused >= t->hosts_tried && last.code >= 500) {
+	/* Every host refused to talk to us at all (RFC 7504), or was ourselves. */
+	if (t->hosts_tried > 0 && t->hosts_refused >= t->hosts_tried) {
 		last.fate = KURIR_FATE_FAILED;
-		last.xyz = KURIR_STR("5.3.2");
+		if (last.code >= 500)
+			last.xyz = KURIR_STR("5.3.2");
 	}
 	for (size_t i = 0; i < t->job->envelope.count; i++) {
 		if (t->results[i].fate != 0)

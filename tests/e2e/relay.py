@@ -226,6 +226,17 @@ def broken(c):
     peer.close()
 
 
+def ourselves(c):
+    """A host that the DNS named and that answers with our name."""
+    us = "250-mx.satu.example says hello\r\n250 HELP"
+    peer, r = c.one({"EHLO": us}, (FAILED, 0, "5.4.6"), "our own name: a loop")
+    check(peer.messages == [] and "loop" in r.get("text", ""), "which is not entered", r)
+    good, loop, gone = Peer(), Peer({"EHLO": us}), Peer({"CONNECT": "DROP"})
+    equal(c.send([loop, good])[0]["fate"], DELIVERED, "another host is tried")
+    equal(c.send([gone, loop])[0]["fate"], DEFERRED, "one that is down may come back")
+    c.one({"EHLO": us}, (DELIVERED, 250, "2.0.0"), "a host that was configured may have our name", names=[])
+
+
 def several(c):
     bad, good = Peer({"CONNECT": "DROP"}), Peer()
     r = c.send([bad, good])
@@ -314,7 +325,12 @@ def reused(c):
     equal((r[0]["fate"], len(peer.connections)), (DELIVERED, 2), "one that went away is replaced")
     peer = Peer({"MAIL": ["250 ok", "421 4.4.2 idle too long", "250 ok"]})
     c.send([peer])
-    equal(c.send([peer])[0]["fate"] in (DELIVERED, DEFERRED), True, "421 on a reused one loses nothing")
+    r = c.send([peer])
+    equal((r[0]["fate"], len(peer.connections)), (DELIVERED, 2), "so is one that says 421")
+    peer = Peer({"MAIL": ["250 ok", "421 4.4.2 idle too long", "250 ok"]}, [])
+    c.send([peer])
+    r = c.send([peer])
+    equal((r[0]["fate"], len(peer.connections)), (DELIVERED, 2), "also when commands go one by one")
     one, two = Peer(), Peer()
     c.send([one])
     c.send([two], addresses=[two.address])
@@ -408,6 +424,7 @@ def main():
     plain(c)
     replies(c)
     broken(c)
+    ourselves(c)
     several(c)
     messages(c)
     reused(c)
