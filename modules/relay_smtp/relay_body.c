@@ -44,8 +44,7 @@ static int read_at(int fd, uint64_t offset, char *to, size_t len)
 	return 0;
 }
 
-KURIR_PARKS static int send_stuffed(
-    struct relay_task *t, struct relay_conn *c, kurir_time until)
+KURIR_PARKS static int send_stuffed(struct relay_task *t, struct relay_conn *c, kurir_time until)
 {
 	char *from = kurir_alloc(t->arena, 3 * PIECE), *to = from + PIECE;
 	bool start = true;

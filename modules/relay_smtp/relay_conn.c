@@ -171,7 +171,8 @@ static bool greets_as_us(struct relay_task *t, struct relay_conn *c,
 	    (!kurir_str_equal_nocase(text, me) &&
 		!kurir_str_equal_nocase(text, kurir_hostname())))
 		return false;
-	relay_note(t, c->remote, NULL, "5.4.6", "the mail host is this server: a mail loop", true);
+	relay_note(
+	    t, c->remote, NULL, "5.4.6", "the mail host is this server: a mail loop", true);
 	t->hosts_refused++;
 	return true;
 }
