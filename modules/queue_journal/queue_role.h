@@ -2,7 +2,7 @@
  *
  *	intake.c    new records become messages
  *	table.c     messages and segments, found by place
- *	state.c     the log of fates: replay, append, checkpoint
+ *	state.c     the log of fates: append (state_read.c: replay; checkpoint.c: begin anew)
  *	dispatch.c  due recipients, each destination on its own
  *	route.c     asks the route services, expands aliases
  *	attempt.c   may the destination be bothered, and what does the transport say
@@ -57,8 +57,12 @@ struct state_log {
 	uint64_t size, checkpoint_size;
 	uint64_t salt;
 	struct kurir_buf pending;
+	uint64_t fresh_salt; /* of a checkpoint that is being made; 0: none is */
+	struct kurir_buf fresh;
+	kurir_time not_before;	    /* for the next one, when the last failed */
 	uint64_t appended, durable; /* bytes, over all files; what state_wait() waits for */
 	struct kurir_signal *work, *flushed;
+	bool wanted;   /* begin anew when there is time */
 	bool broken;   /* a write failed: nothing but a new checkpoint helps */
 	bool complete; /* while it is read: the checkpoint at its begin was whole */
 };
@@ -106,7 +110,7 @@ bool table_decide(struct queue *, struct message *, struct entry *, enum entry_s
  * the last. */
 struct message *table_walk(struct queue *, uint32_t *bucket, struct message *after);
 
-/* state.c */
+/* state.c, state_read.c */
 int state_open(struct queue *);	 /* replays; the scheduler is empty until queue_schedule_all() */
 int state_start(struct queue *); /* the fiber that writes */
 void state_close(struct queue *) KURIR_PARKS;

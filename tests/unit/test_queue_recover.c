@@ -192,6 +192,39 @@ static void test_rotten_record(void **state)
 	live(script_rotten);
 }
 
+/* The log is begun anew while mail goes on, again and again; then nothing is missing. */
+static void script_checkpoints(void)
+{
+	char name[32];
+	const char *to = name;
+	for (unsigned i = 0; i < 4000; i++) {
+		snprintf(name, sizeof(name), "%s%u@dua.example", i % 4 ? "ok" : "late", i);
+		expect_equal(send_body("hyd@satu.example", &to, 1, hello, 0), 0);
+		the_queue()->log.wanted = i % 64 == 0 || the_queue()->log.wanted;
+		kurir_signal_raise(the_queue()->log.work);
+		if (i % 100 == 0)
+			wait_for(1);
+	}
+	wait_for(5000);
+	check_ledger(4000, 3000, 0, 1000);
+}
+
+static void script_checkpointed(void)
+{
+	check_ledger(4000, 3000, 0, 1000);
+	world.deliveries = 0;
+	wait_for(3LL * 60000);
+	expect_equal(world.deliveries, 1000);
+	check_ledger(4000, 3000, 0, 1000);
+}
+
+static void test_checkpoints(void **state)
+{
+	(void)state;
+	live(script_checkpoints);
+	live(script_checkpointed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +232,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_head, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stranger, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hole_in_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_checkpoints, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_orphans, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotten_record, set_up, tear_down),
 	};
