@@ -4,10 +4,12 @@
 #include "fiber.h"
 #include "instance.h"
 #include "loop.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #define LAST_FLUSH 5000
 
@@ -77,6 +79,8 @@ void conn_drop(struct kurir_conn *c)
 {
 	struct kurir_arena *arena = checked(c)->arena;
 
+	if (c->stream != NULL && c->doubtful)
+		(void)shutdown(stream_fd(c->stream), SHUT_RDWR);
 	if (c->stream != NULL)
 		kurir_close(c->stream);
 	*c->link = c->next;

@@ -23,7 +23,8 @@ struct kurir_conn {
 	struct kurir_stream *stream; /* owned; NULL once it was handed over */
 	struct conn_origin from;
 	struct kurir_str id, account;
-	void *slots;		 /* instance_conn_bytes for the modules */
+	bool doubtful; /* access may hold the same socket: it must not outlive this connection */
+	void *slots;   /* instance_conn_bytes for the modules */
 	struct session *session; /* tx.c */
 	struct kurir_conn *next, **link;
 };

@@ -484,6 +484,8 @@ KURIR_PARKS int kurir_send_file(
 		s->writing = true;
 		r = send_direct(s, fd, offset, len, until);
 		s->writing = false;
+		if (r == -EOPNOTSUPP) /* not by this socket */
+			r = send_copied(s, fd, offset, len, until);
 	}
 	if (r < 0)
 		s->out_error = r;

@@ -60,6 +60,9 @@ struct kurir_stream {
 struct kurir_stream *stream_new(struct stream_layer *);
 /* A connected (or connecting) socket; nonblocking: it is already.  Takes fd in any case. */
 int stream_of_socket(int fd, bool nonblocking, struct kurir_stream **ret);
+/* A socket that another process gave us and may still hold: it can change its flags under us, so
+ * nothing here relies on them.  Takes fd; -ENOTSOCK. */
+int stream_of_stranger(int fd, struct kurir_stream **ret);
 /* The descriptor of a plain socket stream, or -1.  Borrowed. */
 int stream_fd(struct kurir_stream *);
 /* Ends the stream and gives its descriptor, or -EOPNOTSUPP (TLS, pair) and nothing happened.

@@ -23,6 +23,7 @@ struct stream_socket {
 	bool readable, writable, hung_up, asked_writable;
 	bool is_socket; /* for send(2), which does not raise SIGPIPE */
 	bool always;	/* a file: never waits */
+	bool shared;	/* with a process that may be hostile: its flags are not relied on */
 	struct fiber_waiters readers, writers;
 };
 
@@ -54,7 +55,7 @@ static ssize_t socket_read(struct stream_layer *l, void *p, size_t n)
 	if (!s->readable)
 		return -EAGAIN;
 	do
-		got = read(s->fd.fd, p, n);
+		got = s->is_socket ? recv(s->fd.fd, p, n, MSG_DONTWAIT) : read(s->fd.fd, p, n);
 	while (got < 0 && errno == EINTR);
 	if (got < 0 && errno == EAGAIN) {
 		s->readable = false;
@@ -82,10 +83,10 @@ static ssize_t write_once(const struct stream_socket *s, const struct iovec *v, 
 	if (!s->is_socket)
 		return writev(s->fd.fd, v, count);
 	if (count == 1)
-		return send(s->fd.fd, v->iov_base, v->iov_len, MSG_NOSIGNAL);
+		return send(s->fd.fd, v->iov_base, v->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	struct msghdr m = { .msg_iov = (struct iovec *)(uintptr_t)v,
 		.msg_iovlen = (size_t)count };
-	return sendmsg(s->fd.fd, &m, MSG_NOSIGNAL);
+	return sendmsg(s->fd.fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static ssize_t socket_write(struct stream_layer *l, const struct iovec *v, int count)
@@ -105,6 +106,8 @@ static ssize_t socket_send_file(struct stream_layer *l, int fd, uint64_t *offset
 	struct stream_socket *s = of_layer(l);
 	off_t from = (off_t)*offset;
 	ssize_t n;
+	if (s->shared)
+		return -EOPNOTSUPP;
 	if (!s->writable)
 		return -EAGAIN;
 	do
@@ -150,6 +153,9 @@ int stream_socket_release(struct stream_layer *l)
 
 static void socket_close(struct stream_layer *l)
 {
+	struct linger none = { 0 };
+	if (of_layer(l)->shared)
+		(void)setsockopt(of_layer(l)->fd.fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	(void)close(stream_socket_release(l));
 }
 
@@ -204,6 +210,21 @@ int stream_of_socket(int fd, bool nonblocking, struct kurir_stream **ret)
 int kurir_stream_of(int fd, struct kurir_stream **ret)
 {
 	return stream_of_socket(fd, false, ret);
+}
+
+int stream_of_stranger(int fd, struct kurir_stream **ret)
+{
+	struct kurir_stream *s;
+	int r = kurir_stream_of(fd, &s);
+	if (r < 0)
+		return r;
+	if (!of_layer(s->top)->is_socket) {
+		kurir_close(s);
+		return -ENOTSOCK;
+	}
+	of_layer(s->top)->shared = true;
+	*ret = s;
+	return 0;
 }
 
 KURIR_PARKS int stream_connected(struct kurir_stream *stream, kurir_time until)

@@ -41,6 +41,9 @@ KURIR_PARKS static void pump_run(void *arg)
 		if (kurir_flush(p->to, kurir_now() + 300000) < 0)
 			break;
 	}
+	/* The session learns at once that its client has gone. */
+	if (stream_fd(p->to) >= 0)
+		(void)shutdown(stream_fd(p->to), SHUT_WR);
 }
 
 static int pack_text(struct kurir_buf *b, struct kurir_str s, int r)
@@ -99,6 +102,8 @@ KURIR_PARKS static int handover_plain(
 	if (kurir_pending(c->stream) > 0 && kurir_peek(c->stream, 0, &input, until) < 0)
 		return -ECONNRESET;
 	r = handover_call(c, ticket, state, input, stream_fd(c->stream), until);
+	/* Not refused: it may have begun there, and two must not speak with one client. */
+	c->doubtful = r == -ETIMEDOUT || r == -ECANCELED || r == -ECONNRESET;
 	if (r < 0)
 		return r;
 	r = stream_detach(c->stream);
@@ -196,7 +201,7 @@ static int resume_begin(const struct conn_origin *from, struct kurir_str id,
 		return -EINVAL;
 	}
 	memcpy(name, from->protocol.ptr, from->protocol.len);
-	r = kurir_stream_of(fd, &stream);
+	r = stream_of_stranger(fd, &stream);
 	if (r < 0)
 		return r;
 	c = conn_new(stream, from, id);
