@@ -19,7 +19,8 @@
 
 #define FILE_MAX     (256u << 20)
 #define PASSWORD_MAX 511 /* what libcrypt takes */
-#define CACHE_SLOTS  1024
+#define CACHE_SLOTS  4096
+#define CACHE_WAYS   4 /* places for one digest: few evict each other */
 #define DIGEST	     32
 #define PRAISE	     (24 * 3600 * 1000LL)
 
@@ -209,27 +210,34 @@ static void cache_digest(const struct auth_file *a, struct kurir_str user,
 	OPENSSL_cleanse(text, n);
 }
 
-static struct cache_entry *cache_slot(
+static struct cache_entry *cache_set(
     const struct auth_file *a, const unsigned char digest[DIGEST])
 {
 	uint32_t n;
 
 	memcpy(&n, digest, sizeof(n));
-	return &a->cache[n % CACHE_SLOTS];
+	return &a->cache[n % (CACHE_SLOTS / CACHE_WAYS) * CACHE_WAYS];
 }
 
 static bool cache_has(const struct auth_file *a, const unsigned char digest[DIGEST])
 {
-	const struct cache_entry *e = cache_slot(a, digest);
+	const struct cache_entry *set = cache_set(a, digest);
+	kurir_time now = kurir_now();
+	bool has = false;
 
-	return e->until > kurir_now() && e->generation == a->generation &&
-	    CRYPTO_memcmp(e->digest, digest, DIGEST) == 0;
+	for (unsigned i = 0; i < CACHE_WAYS; i++)
+		has |= set[i].until > now && set[i].generation == a->generation &&
+		    CRYPTO_memcmp(set[i].digest, digest, DIGEST) == 0;
+	return has;
 }
 
 static void cache_put(struct auth_file *a, const unsigned char digest[DIGEST], kurir_time until)
 {
-	struct cache_entry *e = cache_slot(a, digest);
+	struct cache_entry *set = cache_set(a, digest), *e = set;
 
+	for (unsigned i = 1; i < CACHE_WAYS; i++)
+		if (set[i].until < e->until)
+			e = &set[i];
 	memcpy(e->digest, digest, DIGEST);
 	e->until = until;
 	e->generation = a->generation;
