@@ -77,14 +77,6 @@ uint64_t *count_new_one(const char *owner, const char *name)
 	    kurir_copy(memory, kurir_str_of(name)).ptr);
 }
 
-void count_each(void (*fn)(void *, const char *, const char *, uint64_t), void *arg)
-{
-	const struct entry *e;
-
-	for (e = first; e != NULL; e = e->next)
-		fn(arg, e->owner, e->name, *e->cell);
-}
-
 int count_get(struct kurir_str full_name, uint64_t *ret)
 {
 	const struct entry *e;

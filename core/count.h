@@ -9,8 +9,6 @@
 uint64_t *count_new(const char *owner, const char *const *names);
 /* One cell more; owner and name are copied. */
 uint64_t *count_new_one(const char *owner, const char *name);
-/* Every counter: fn(arg, owner, name, value). */
-void count_each(void (*fn)(void *, const char *owner, const char *name, uint64_t), void *arg);
 /* "smtp.accepted" (owner.name): 0 or -ENOENT. */
 int count_get(struct kurir_str full_name, uint64_t *ret);
 /* {"smtp": {"accepted": 3}, ...} */

@@ -8,17 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define OBSERVERS_MAX 8
-
-static void (*observers[OBSERVERS_MAX])(const struct event *);
-static unsigned observer_count;
-
-void event_observe(void (*fn)(const struct event *))
-{
-	if (observer_count < OBSERVERS_MAX)
-		observers[observer_count++] = fn;
-}
-
 static struct kurir_str cut(struct kurir_str s)
 {
 	return kurir_str_part(s, 0, EVENT_VALUE_MAX);
@@ -86,10 +75,7 @@ static void tell(struct kurir_self *self, const struct event *e)
 {
 	static struct kurir_buf body = { .limit = 64 * 1024 };
 	struct kurir_request rq = { .endpoint = "event", .fd = -1 };
-	unsigned i;
 
-	for (i = 0; i < observer_count; i++)
-		observers[i](e);
 	kurir_buf_clear(&body);
 	pack(&body, e);
 	rq.body = kurir_buf_str(&body);

@@ -19,7 +19,5 @@ struct event {
 };
 /* Texts are borrowed from body.  0 or -EBADMSG. */
 int event_unpack(struct kurir_str body, struct event *ret);
-/* Observers in this process: called with every event, on the emitting stack; must not park. */
-void event_observe(void (*fn)(const struct event *));
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "fiber.h"
 #include "loop.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,34 +68,12 @@ static void add_text(struct line *l, const char *s)
 	add(l, s, strlen(s));
 }
 
-/* Length of the well-formed UTF-8 sequence at p (RFC 3629), or 0. */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-	unsigned min, code;
-	size_t i, len;
-
-	if (p[0] < 0xc2 || p[0] > 0xf4)
-		return 0;
-	len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-	if (len > n)
-		return 0;
-	code = p[0] & (0x7fu >> len);
-	for (i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (p[i] & 0x3fu);
-	}
-	min = len == 2 ? 0x80u : len == 3 ? 0x800u : 0x10000u;
-	if (code < min || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) || code < 0xa0)
-		return 0;
-	return len;
-}
-
 /* s with everything that could fool a reader or a terminal written as \xNN. */
 static void add_clean(struct line *l, struct kurir_str s, bool quoted)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t i, n, plain;
+	uint32_t code;
 
 	for (i = 0; i < s.len;) {
 		const unsigned char *p = (const unsigned char *)s.ptr + i;
@@ -108,8 +87,8 @@ static void add_clean(struct line *l, struct kurir_str s, bool quoted)
 			i += plain;
 			continue;
 		}
-		n = *p < 0x80 ? 0 : utf8_length(p, s.len - i);
-		if (n > 0) {
+		n = utf8_get(kurir_str_part(s, i, s.len), &code);
+		if (n > 1 && code >= 0xa0) { /* below are control characters */
 			add(l, s.ptr + i, n);
 		} else if (*p == '"' || *p == '\\') {
 			add(l, "\\", 1);
@@ -154,15 +133,6 @@ static void add_value(struct line *l, struct kurir_str s, size_t max)
 	if (cut)
 		add_text(l, "...");
 	add(l, "\"", 1);
-}
-
-int log_put_quoted(struct kurir_buf *buf, struct kurir_str s, size_t max)
-{
-	static struct line l;
-
-	l.len = 0;
-	add_value(&l, s, max);
-	return kurir_buf_add(buf, (struct kurir_str){ l.text, l.len });
 }
 
 static const char *time_stamp(int64_t now)
@@ -414,28 +384,6 @@ int log_open(enum log_target target, enum log_format format, enum kurir_level le
 	if (r < 0)
 		open_stderr();
 	return r;
-}
-
-static int choose(struct kurir_str s, const char *const *names, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		if (kurir_str_equal(s, kurir_str_of(names[i])))
-			return (int)i;
-	return -EINVAL;
-}
-
-int log_open_named(struct kurir_str to, struct kurir_str format, struct kurir_str level)
-{
-	static const char *const targets[] = { "stderr", "syslog", "journald" };
-	static const char *const formats[] = { "text", "json" };
-	int t = choose(to, targets, 3), f = choose(format, formats, 2);
-	int l = choose(level, level_names, 5);
-
-	if (t < 0 || f < 0 || l < 0)
-		return -EINVAL;
-	return log_open((enum log_target)t, (enum log_format)f, (enum kurir_level)l);
 }
 
 void log_set_role(const char *name)

@@ -10,9 +10,6 @@ enum log_format { LOG_AS_TEXT, LOG_AS_JSON };
 
 /* Opens the sink (before the sandbox closes the way to it).  On failure lines go to stderr. */
 int log_open(enum log_target, enum log_format, enum kurir_level least);
-/* By the names of the configuration: "stderr" "syslog" "journald", "text" "json", "info";
- * -EINVAL. */
-int log_open_named(struct kurir_str to, struct kurir_str format, struct kurir_str level);
 /* Who this process is, in every line: "edge-0". */
 void log_set_role(const char *name);
 bool log_wants(enum kurir_level);
@@ -31,7 +28,5 @@ struct log_line {
 	size_t count;
 };
 void log_write(const struct log_line *);
-/* s as a quoted text when it has more than plain characters, cut at max bytes. */
-int log_put_quoted(struct kurir_buf *, struct kurir_str s, size_t max);
 
 #endif

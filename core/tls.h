@@ -20,7 +20,6 @@ void tls_server_fini(void);
  * supervisor offers descriptors of replaced ones: a certificate, then its key.  Takes fd. */
 void tls_server_follow(void);
 void tls_server_offer(size_t index, bool key, int fd);
-bool tls_server_ready(void); /* there is at least one certificate */
 /* The same check, without a trace: for --check. */
 int tls_server_check(
     const struct conf_certificate *, struct kurir_arena *, struct kurir_str *error);

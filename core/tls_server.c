@@ -296,11 +296,6 @@ void tls_server_fini(void)
 	server_count = 0;
 }
 
-bool tls_server_ready(void)
-{
-	return server_count;
-}
-
 int tls_server_check(
     const struct conf_certificate *files, struct kurir_arena *a, struct kurir_str *error)
 {

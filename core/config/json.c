@@ -10,6 +10,7 @@
  * size are bounded, so that the parser may recurse. */
 #include "json.h"
 #include "json_private.h"
+#include "utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -99,9 +100,9 @@ static char next(struct json_parser *p, const struct json *in)
 	return 0;
 }
 
-static bool hex4(const char *at, const char *end, unsigned *ret)
+static bool hex4(const char *at, const char *end, uint32_t *ret)
 {
-	unsigned value = 0;
+	uint32_t value = 0;
 
 	if (end - at < 4)
 		return false;
@@ -120,62 +121,11 @@ static bool hex4(const char *at, const char *end, unsigned *ret)
 	return true;
 }
 
-static char *utf8_put(char *to, unsigned c)
-{
-	if (c < 0x80) {
-		*to++ = (char)c;
-	} else if (c < 0x800) {
-		*to++ = (char)(0xc0 | c >> 6);
-		*to++ = (char)(0x80 | (c & 0x3f));
-	} else if (c < 0x10000) {
-		*to++ = (char)(0xe0 | c >> 12);
-		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*to++ = (char)(0x80 | (c & 0x3f));
-	} else {
-		*to++ = (char)(0xf0 | c >> 18);
-		*to++ = (char)(0x80 | (c >> 12 & 0x3f));
-		*to++ = (char)(0x80 | (c >> 6 & 0x3f));
-		*to++ = (char)(0x80 | (c & 0x3f));
-	}
-	return to;
-}
-
-/* Bytes of the UTF-8 sequence (RFC 3629) at s, 0 when it is none. */
-static size_t utf8_length(const unsigned char *s, size_t room)
-{
-	static const struct {
-		unsigned char from, to, low, high, len;
-	} forms[] = {
-		{ 0x00, 0x7f, 0, 0, 1 },
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 },
-		{ 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 },
-		{ 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 },
-		{ 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 },
-		{ 0xf4, 0xf4, 0x80, 0x8f, 4 },
-	};
-
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-		if (s[0] < forms[i].from || s[0] > forms[i].to)
-			continue;
-		if (forms[i].len > room ||
-		    (forms[i].len > 1 && (s[1] < forms[i].low || s[1] > forms[i].high)))
-			return 0;
-		for (size_t n = 2; n < forms[i].len; n++)
-			if (s[n] < 0x80 || s[n] > 0xbf)
-				return 0;
-		return forms[i].len;
-	}
-	return 0;
-}
-
 /* After a backslash: the decoded character goes to *to.  A sentence when it is wrong. */
 static const char *escape(struct json_parser *p, char **to)
 {
 	static const char names[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
-	unsigned c, low;
+	uint32_t c, low;
 
 	for (const char *n = names; *n; n += 2) {
 		if (p->at < p->end && *p->at == *n) {
@@ -196,7 +146,7 @@ static const char *escape(struct json_parser *p, char **to)
 		return "half a surrogate pair is no character";
 	if (c == 0)
 		return "\\u0000 is not allowed";
-	*to = utf8_put(*to, c);
+	*to += utf8_put(*to, c);
 	return NULL;
 }
 
@@ -206,6 +156,7 @@ static bool parse_text(struct json_parser *p, const struct json *in, struct kuri
 	const char *open = p->at++, *quote = p->at;
 	const char *wrong;
 	char *to, *start;
+	uint32_t code;
 	size_t n;
 
 	while (quote < p->end && *quote != '"' && *quote != '\n')
@@ -226,7 +177,7 @@ static bool parse_text(struct json_parser *p, const struct json *in, struct kuri
 			return syntax(p, p->at, in,
 			    "a control character in a text: write it as \\u%04x",
 			    (unsigned char)*p->at);
-		n = utf8_length((const unsigned char *)p->at, (size_t)(quote - p->at));
+		n = utf8_get((struct kurir_str){ p->at, (size_t)(quote - p->at) }, &code);
 		if (n == 0)
 			return syntax(p, p->at, in, "this text is not UTF-8");
 		memcpy(to, p->at, n);

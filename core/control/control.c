@@ -62,7 +62,7 @@ int control_parse(struct kurir_arena *arena, struct kurir_str line, struct contr
 {
 	json_t *top = control_json(line), *args, *v;
 	const char *command = json_string_value(json_object_get(top, "command"));
-	struct kurir_str *items;
+	bool good;
 	char *body;
 	size_t i;
 	int r = -EINVAL;
@@ -73,18 +73,11 @@ int control_parse(struct kurir_arena *arena, struct kurir_str line, struct contr
 		goto out;
 	}
 	args = json_object_get(top, "args");
-	items = kurir_alloc(arena, sizeof(*items) * (json_array_size(args) + 1));
-	if ((args != NULL && !json_is_array(args)) || json_array_size(args) > ARGS_MAX) {
+	good = args == NULL || (json_is_array(args) && json_array_size(args) <= ARGS_MAX);
+	json_array_foreach(args, i, v) good = good && json_is_string(v);
+	if (!good) {
 		*ret_error = KURIR_STR("\"args\" must be an array of at most 64 texts");
 		goto out;
-	}
-	json_array_foreach(args, i, v)
-	{
-		if (!json_is_string(v)) {
-			*ret_error = KURIR_STR("\"args\" must be an array of at most 64 texts");
-			goto out;
-		}
-		items[i] = kurir_copy(arena, kurir_str_of(json_string_value(v)));
 	}
 	for (const char *p = command; *p; p++)
 		if (!((*p >= 'a' && *p <= 'z') || *p == '-' || *p == '_')) {
@@ -92,7 +85,6 @@ int control_parse(struct kurir_arena *arena, struct kurir_str line, struct contr
 			goto out;
 		}
 	ret->command = kurir_copy(arena, kurir_str_of(command));
-	ret->args = (struct kurir_texts){ json_array_size(args), items };
 	v = json_pack("{s:o}", "args", args != NULL ? json_incref(args) : json_array());
 	body = json_dumps(v, JSON_COMPACT);
 	ret->body = kurir_copy(arena, kurir_str_of(body));

@@ -9,12 +9,11 @@ void control_serve(void);	     /* registers the core's "ctl." endpoints: in ever
 int control_start(void) KURIR_PARKS; /* the control role: opens run/control */
 void control_stop(void) KURIR_PARKS;
 
-/* A request line: 0 with command and args (packed for a ctl. endpoint) in arena, or -EINVAL
- * with a sentence. */
+/* A request line: 0 with command and body (its arguments, for a ctl. endpoint) in arena, or
+ * -EINVAL with a sentence. */
 struct control_request {
 	struct kurir_str command; /* "queue" */
 	struct kurir_str body;	  /* {"args":["list"]} */
-	struct kurir_texts args;
 };
 int control_parse(struct kurir_arena *, struct kurir_str line, struct control_request *ret,
     struct kurir_str *ret_error);

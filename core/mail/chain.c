@@ -146,13 +146,6 @@ const struct chain *chain_find(struct kurir_str name)
 	return compile(name);
 }
 
-void chain_reset(void)
-{
-	kurir_arena_free(memory);
-	memory = NULL;
-	chains = NULL;
-}
-
 /* The hook's time is up: from now on nothing it waits for lasts. */
 struct watch {
 	struct loop_timer timer;
@@ -231,6 +224,8 @@ KURIR_PARKS static int call_hook(
 	uint64_t start = micros();
 	int r;
 
+	if (l->self->failed)
+		return KURIR_NEXT;
 	if (l->self->deadline > 0 && w.fiber != NULL)
 		loop_timer_set(&w.timer, kurir_now() + l->self->deadline, late);
 	if (c->current != NULL)

@@ -39,7 +39,6 @@ int chain_add(
     struct kurir_str name, const struct kurir_str *instances, size_t n, size_t *ret_missing);
 /* Never NULL: an unknown or empty name is the empty chain. */
 const struct chain *chain_find(struct kurir_str name);
-void chain_reset(void); /* forgets all: a new generation, tests */
 
 #define CHAIN_FILTERS_MAX 16
 

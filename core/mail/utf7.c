@@ -8,35 +8,13 @@
 
 #include <kurir/store.h>
 
+#include "utf8.h"
+
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
 static bool direct(unsigned char c, const char *also)
 {
 	return c >= 32 && c < 127 && c != '&' && strchr(also, c) == NULL;
-}
-
-/* One code point of UTF-8 at *at (RFC 3629: shortest form, no surrogates), or -EINVAL. */
-static int next_point(struct kurir_str s, size_t *at, uint32_t *ret)
-{
-	static const uint32_t least[] = { 0, 0x80, 0x800, 0x10000 };
-	unsigned char c = (unsigned char)s.ptr[*at];
-	unsigned more = c < 0x80 ? 0 : c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : 1;
-	uint32_t v = more == 0 ? c : c & (0x3Fu >> more);
-
-	if ((c >= 0x80 && c < 0xC0) || c > 0xF4 || *at + more >= s.len)
-		return -EINVAL;
-	for (unsigned i = 1; i <= more; i++) {
-		unsigned char d = (unsigned char)s.ptr[*at + i];
-
-		if ((d & 0xC0) != 0x80)
-			return -EINVAL;
-		v = v << 6 | (d & 0x3F);
-	}
-	if (v < least[more] || v > 0x10FFFF || (v >= 0xD800 && v < 0xE000))
-		return -EINVAL;
-	*at += more + 1;
-	*ret = v;
-	return 0;
 }
 
 /* Bits on their way into base64. */
@@ -81,7 +59,10 @@ int kurir_utf7_encode(struct kurir_buf *out, struct kurir_str s, const char *als
 		    !direct((unsigned char)s.ptr[at], also)) {
 			uint32_t v;
 
-			r = next_point(s, &at, &v);
+			size_t n = utf8_get(kurir_str_part(s, at, s.len), &v);
+
+			at += n;
+			r = n > 0 ? 0 : -EINVAL;
 			if (r >= 0 && v >= 0x10000) {
 				r = push16(out, &b, 0xD800 + ((v - 0x10000) >> 10));
 				v = 0xDC00 + ((v - 0x10000) & 0x3FF);
@@ -98,27 +79,19 @@ int kurir_utf7_encode(struct kurir_buf *out, struct kurir_str s, const char *als
 	return r;
 }
 
-static int put_utf8(struct kurir_buf *out, uint32_t v)
-{
-	char c[4];
-	size_t n = v < 0x80 ? 1 : v < 0x800 ? 2 : v < 0x10000 ? 3 : 4;
-
-	if (n == 1) {
-		c[0] = (char)v;
-	} else {
-		for (size_t i = n - 1; i > 0; i--, v >>= 6)
-			c[i] = (char)(0x80 | (v & 0x3F));
-		c[0] = (char)((0xF00u >> n & 0xF0) | v);
-	}
-	return kurir_buf_add(out, (struct kurir_str){ c, n });
-}
-
 static int digit(char c)
 {
 	for (int i = 0; i < 64; i++)
 		if (alphabet[i] == c)
 			return i;
 	return -1;
+}
+
+static int put_utf8(struct kurir_buf *out, uint32_t code)
+{
+	char c[4];
+
+	return kurir_buf_add(out, (struct kurir_str){ c, utf8_put(c, code) });
 }
 
 /* What stands between '&' and '-', as UTF-8. */

@@ -97,28 +97,6 @@ static void stuck_reader(void **state)
 	(void)log_open(LOG_TO_STDERR, LOG_AS_TEXT, KURIR_INFO);
 }
 
-static struct event seen;
-static char seen_value[64];
-
-static void observe(const struct event *e)
-{
-	seen = *e;
-	if (e->count > 0) {
-		memcpy(seen_value, e->fields[0].value.ptr, e->fields[0].value.len);
-		seen_value[e->fields[0].value.len] = '\0';
-	}
-}
-
-static void observers(void **state)
-{
-	(void)state;
-	event_observe(observe);
-	KURIR_EMIT(NULL, KURIR_NOTICE, "delivered", { "id", KURIR_STR("abc") });
-	assert_int_equal(seen.level, KURIR_NOTICE);
-	assert_int_equal(seen.count, 1);
-	assert_string_equal(seen_value, "abc");
-}
-
 static void unpack(void **state)
 {
 	struct kurir_buf b = KURIR_BUF(1000);
@@ -171,7 +149,6 @@ int main(void)
 		cmocka_unit_test(fields),
 		cmocka_unit_test(limited),
 		cmocka_unit_test(stuck_reader),
-		cmocka_unit_test(observers),
 		cmocka_unit_test(unpack),
 		cmocka_unit_test(counters),
 	};
