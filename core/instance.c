@@ -112,6 +112,7 @@ KURIR_PARKS int instance_start_all(uint32_t roles)
 			continue;
 		r = start_one(s);
 		if (r < 0 && !s->required) {
+			s->failed = true;
 			kurir_log(s, KURIR_ERROR, r,
 			    "%s cannot start; it is not required, the server runs without it",
 			    s->name);
@@ -147,6 +148,8 @@ KURIR_PARKS void instance_stop_all(void)
 const void *kurir_service_at(const char *kind, unsigned n, struct kurir_self **ret_owner)
 {
 	for (struct kurir_self *s = instance_list; s; s = s->next) {
+		if (s->failed)
+			continue;
 		for (const struct kurir_service *p = s->module->m.services; p && p->kind; p++) {
 			if (strcmp(p->kind, kind) == 0 && n-- == 0) {
 				if (ret_owner)
@@ -161,6 +164,8 @@ const void *kurir_service_at(const char *kind, unsigned n, struct kurir_self **r
 const void *kurir_service_find(const char *kind, const char *name, struct kurir_self **ret_owner)
 {
 	for (struct kurir_self *s = instance_list; s; s = s->next) {
+		if (s->failed)
+			continue;
 		for (const struct kurir_service *p = s->module->m.services; p && p->kind; p++) {
 			if (strcmp(p->kind, kind) == 0 &&
 			    (!name || (p->name && strcmp(p->name, name) == 0))) {

@@ -27,6 +27,7 @@ struct kurir_self {
 	enum instance_on_error on_error;
 	kurir_time deadline; /* span a hook may take */
 	bool required, started;
+	bool failed;	/* to start: the server runs as if it were not configured */
 	unsigned index; /* in configuration order; slot of conn_state and tx_state */
 	size_t conn_offset, tx_offset; /* into the per-connection and per-transaction blocks */
 	uint64_t *counters; /* module->counters of them, in the process's shared page */
