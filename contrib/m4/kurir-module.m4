@@ -29,6 +29,7 @@ AC_DEFUN([KURIR_TABLE], [
 	kurir_row "fuzzers" "$enable_fuzz"
 	kurir_row "context switch" "$kurir_context"
 	kurir_row "seccomp" "$kurir_seccomp"
+	kurir_row "domains beyond ASCII" "$kurir_idn"
 	kurir_row "unit tests" "$kurir_cmocka"
 	for kurir_name in $kurir_built_modules; do
 		kurir_row "module $kurir_name" "built"

@@ -42,7 +42,9 @@ struct kurir_dns_answer {
 };
 struct kurir_dns_ops {
 	size_t size;
-	/* 0 with *ret filled (also for the bad statuses; its texts are in arena), or -errno. */
+	/* 0 with *ret filled (also for the bad statuses; its texts are in arena), or -errno:
+	 * -EINVAL no name, -EOPNOTSUPP one beyond ASCII that this build cannot ask for. Such a
+	 * name (RFC 5890: U-labels) is asked for with its A-labels. */
 	int (*lookup)(struct kurir_self *, struct kurir_str name, enum kurir_dns_type, kurir_time,
 	    struct kurir_arena *, struct kurir_dns_answer *ret) KURIR_PARKS;
 };

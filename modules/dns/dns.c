@@ -67,6 +67,8 @@ KURIR_PARKS static int dns_called(
 	int r = rd.error;
 
 	if (r == 0)
+		r = dns_ascii(arena, name, &name);
+	if (r == 0)
 		r = dns_name(arena, name, &name);
 	if (r < 0)
 		return r;

@@ -31,6 +31,9 @@ void dns_answer_of(const struct dns_raw *, struct kurir_str name, enum kurir_dns
     struct kurir_arena *, struct kurir_dns_answer *ret);
 /* "Mx.Dua.Example." -> "mx.dua.example"; -EINVAL: not a name that can be asked for. */
 int dns_name(struct kurir_arena *, struct kurir_str, struct kurir_str *ret);
+/* idn.c: a name with U-labels -> with A-labels; others stay.  -EINVAL: it cannot be one;
+ * -EOPNOTSUPP: built without libidn2. */
+int dns_ascii(struct kurir_arena *, struct kurir_str, struct kurir_str *ret);
 const char *dns_type_name(enum kurir_dns_type);
 
 /* pack.c: between roles.  -EBADMSG; texts are borrowed from the input. */

@@ -213,7 +213,11 @@ static void set_hosts(struct route_walk *w, const struct kurir_dns_answer *mx)
 			    (struct route_host){ .name = mx->records[i].text,
 				    .preference = mx->records[i].preference };
 	if (mx->status == KURIR_DNS_NODATA) {
-		w->hosts[w->host_count++] = (struct route_host){ .name = w->domain };
+		/* A domain beyond ASCII is known to TLS and to the host by its A-labels. */
+		bool ascii = route_is_ascii(w->domain) || mx->canonical.len == 0;
+
+		w->hosts[w->host_count++] =
+		    (struct route_host){ .name = ascii ? w->domain : mx->canonical };
 		w->implicit = true;
 	}
 	route_hosts_sort(
@@ -317,6 +321,9 @@ KURIR_PARKS static int walk_domain(struct route_walk *w, struct kurir_route *ret
 
 	if (r == -EINVAL)
 		return settle(w, ret, KURIR_ROUTE_FAIL, "5.1.2", "not the name of a domain");
+	if (r == -EOPNOTSUPP)
+		return settle(w, ret, KURIR_ROUTE_FAIL, "5.1.2",
+		    "this server cannot look up names beyond ASCII (built without libidn2)");
 	if (r == -ECANCELED)
 		return r;
 	if (r < 0)

@@ -36,6 +36,7 @@ struct kurir_str route_site(
 struct kurir_str route_address(struct kurir_arena *, struct kurir_str ip, uint16_t port);
 /* "[192.0.2.1]", "[IPv6:2001:db8::1]" -> the address; -EINVAL. */
 int route_literal(struct kurir_arena *, struct kurir_str domain, struct kurir_str *ret);
+bool route_is_ascii(struct kurir_str);
 /* Alternates the families, first the one of the first list's. */
 size_t route_interleave(const struct kurir_str *a, size_t na, const struct kurir_str *b,
     size_t nb, struct kurir_str *ret);

@@ -105,6 +105,14 @@ int route_literal(struct kurir_arena *arena, struct kurir_str domain, struct kur
 	return 0;
 }
 
+bool route_is_ascii(struct kurir_str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.ptr[i] >= 128)
+			return false;
+	return true;
+}
+
 size_t route_interleave(const struct kurir_str *a, size_t na, const struct kurir_str *b,
     size_t nb, struct kurir_str *ret)
 {

@@ -33,6 +33,7 @@ www CNAME mx1
 nodata TXT "nothing else"
 null MX 0 .
 implicit A 127.0.0.13
+xn--bcher-kva A 127.0.0.14
 self MX 10 mx.satu.example.
 better MX 5 mx1
 better MX 10 mx.satu.example.
@@ -199,6 +200,12 @@ def routes(s):
           "the answers are told", a["why"])
     a = way("x@implicit.dua.example")
     equal((a["kind"], a["addresses"]), (TO, ["127.0.0.13:25"]), "no MX: the domain's own address")
+    a = way("x@b\u00fccher.dua.example")
+    if "libidn2" not in a["text"]:
+        equal((a["kind"], a["addresses"], a["names"]), (TO, ["127.0.0.14:25"], ["xn--bcher-kva.dua.example"]),
+              "a name beyond ASCII")
+        a = way("x@\u202e.dua.example")
+    equal((a["kind"], a["xyz"]), (FAIL, "5.1.2"), "one that no domain may have")
     a = way("x@alias.dua.example")
     equal((a["kind"], a["addresses"]), (TO, ["127.0.0.13:25"]), "the same through a CNAME")
     for domain, kind, xyz in (("null.dua.example", FAIL, "5.1.10"), ("gone.dua.example", FAIL, "5.1.2"),

@@ -152,6 +152,36 @@ static void names(void **state)
 	assert_int_equal(kurir_dns_reverse(arena, S("example"), &got), -EINVAL);
 }
 
+static void beyond_ascii(void **state)
+{
+	static const struct {
+		const char *name, *want; /* NULL: no name */
+	} rows[] = {
+		{ "dua.example", "dua.example" },
+		{ "_25._tcp.dua.example", "_25._tcp.dua.example" },
+		{ "b\xc3\xbc" "cher.Example", "xn--bcher-kva.example" },
+		{ "B\xc3\x9c" "CHER.example", "xn--bcher-kva.example" },
+		{ "bu\xcc\x88" "cher.example", "xn--bcher-kva.example" },
+		{ "fa\xc3\x9f.example", "xn--fa-hia.example" },
+		{ "_25._tcp.b\xc3\xbc" "cher.example", "_25._tcp.xn--bcher-kva.example" },
+		{ "b\xc3", NULL },
+		{ "\xe2\x80\xae.example", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kurir_str got;
+		int r = dns_ascii(arena, kurir_str_of(rows[i].name), &got);
+
+		if (r == -EOPNOTSUPP) /* built without libidn2 */
+			continue;
+		if ((r == 0) != (rows[i].want != NULL))
+			fail_msg("\"%s\": %d", rows[i].name, r);
+		if (r == 0)
+			check(got, rows[i].want);
+	}
+}
+
 static void packed(void **state)
 {
 	struct kurir_dns_answer a = answer(S(HEAD("\x01", DUA, "\x0f") RR("\xc0\x0c", "\x0f", "\x07")
@@ -196,6 +226,7 @@ int main(void)
 		cmocka_unit_test(nothing),
 		cmocka_unit_test(broken),
 		cmocka_unit_test(names),
+		cmocka_unit_test(beyond_ascii),
 		cmocka_unit_test(packed),
 	};
 
