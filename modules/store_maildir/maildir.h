@@ -64,12 +64,15 @@ int maildir_folder_name(struct kurir_arena *, const char *folder, struct kurir_s
 struct maildir_name {
 	struct kurir_str base; /* all before the ':' */
 	uint32_t flags;	       /* enum kurir_message_flag */
+	struct kurir_str info; /* behind ":2,", with letters that mean nothing to us */
 	uint64_t wire_size;    /* W=, or 0 */
 	int64_t date;	       /* the leading seconds as milliseconds, or 0 */
 };
 void maildir_name_parse(struct kurir_str file, struct maildir_name *ret);
-/* "base:2,FS" into ret; -ENAMETOOLONG. */
-int maildir_name_make(struct kurir_str base, uint32_t flags, char ret[MAILDIR_NAME_MAX + 1]);
+/* "base:2,FSa" into ret, where "a" and other letters of other programs come from info, which may
+ * be empty; -ENAMETOOLONG. */
+int maildir_name_make(
+    struct kurir_str base, uint32_t flags, struct kurir_str info, char ret[MAILDIR_NAME_MAX + 1]);
 
 /* maildir_list.c: the uid list, in memory and in its file. */
 struct maildir_entry {

@@ -105,7 +105,7 @@ static int set_flags(struct work *w, struct maildir_entry *e)
 	if (flags == e->flags && kurir_str_equal(keywords, e->keywords))
 		return 0;
 	maildir_name_parse(e->file, &name);
-	r = maildir_name_make(name.base, flags, file);
+	r = maildir_name_make(name.base, flags, name.info, file);
 	if (r < 0)
 		return r;
 	snprintf(from, sizeof(from), "%s/cur/%.*s", w->path, KURIR_ARG(e->file));
@@ -137,6 +137,16 @@ static int expunge(struct work *w, struct maildir_entry *e)
 	return 0;
 }
 
+/* Letters without those that are keywords of this one mailbox; capitals come before them. */
+static struct kurir_str flags_only(struct kurir_str info)
+{
+	size_t n = 0;
+
+	while (n < info.len && info.ptr[n] >= 'A' && info.ptr[n] <= 'Z')
+		n++;
+	return kurir_str_part(info, 0, n);
+}
+
 /* A second name for the file in the target; MOVE takes the first away afterwards. */
 static int copy(struct work *w, struct maildir_entry *e)
 {
@@ -144,6 +154,7 @@ static int copy(struct work *w, struct maildir_entry *e)
 	char from[MAILDIR_PATH_MAX + 300], to[MAILDIR_PATH_MAX + 300], file[MAILDIR_NAME_MAX + 1];
 	struct maildir_list *target = w->same ? &w->list : &w->target;
 	struct maildir_entry was = *e, *new;
+	struct maildir_name name;
 	struct kurir_str base;
 	int r;
 
@@ -151,7 +162,8 @@ static int copy(struct work *w, struct maildir_entry *e)
 	    (long long)(kurir_wallclock() / 1000), (unsigned)getpid(), ++serial,
 	    (int)(kurir_hostname().len % 100), kurir_hostname().ptr,
 	    (unsigned long long)was.size);
-	r = maildir_name_make(base, was.flags, file);
+	maildir_name_parse(was.file, &name);
+	r = maildir_name_make(base, was.flags, w->same ? name.info : flags_only(name.info), file);
 	if (r < 0)
 		return r;
 	snprintf(from, sizeof(from), "%s/cur/%.*s", w->path, KURIR_ARG(was.file));

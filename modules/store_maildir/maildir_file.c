@@ -29,11 +29,13 @@
 #define FLUSH_EACH ((int64_t)2 * 1000000)   /* it carried the data of others */
 #define FLUSH_REST ((int64_t)2 * 1000000000)
 
-/* Copies the message without the CR of its CRLFs; counts the octets in wire form. */
+/* Copies the message without the CR of its CRLFs; counts the octets in wire form, which are those
+ * that maildir_open_wire() will give: a bare LF gets its CR there. CR CR LF stays as it is, as
+ * without one CR it would come back as CRLF. */
 static int copy_body(struct maildir_file *f, int out, char *in, char *to)
 {
 	uint64_t at = 0;
-	bool cr = false;
+	unsigned crs = 0; /* at the end of what was read; the last one is held back */
 
 	f->wire_size = f->length;
 	for (size_t i = 0; i < f->head_len; i++)
@@ -48,10 +50,12 @@ static int copy_body(struct maildir_file *f, int out, char *in, char *to)
 		if (got <= 0)
 			return got < 0 ? -errno : -EIO;
 		for (ssize_t i = 0; i < got; i++) {
-			if (cr && in[i] != '\n')
+			if (crs > 1 || (crs == 1 && in[i] != '\n'))
 				to[n++] = '\r';
-			cr = in[i] == '\r';
-			if (!cr)
+			if (crs == 0 && in[i] == '\n')
+				f->wire_size++;
+			crs = in[i] != '\r' ? 0 : crs < 2 ? crs + 1 : 2;
+			if (crs == 0)
 				to[n++] = in[i];
 		}
 		r = maildir_write_all(out, to, n);
@@ -59,7 +63,7 @@ static int copy_body(struct maildir_file *f, int out, char *in, char *to)
 			return r;
 		at += (uint64_t)got;
 	}
-	return cr ? maildir_write_all(out, "\r", 1) : 0;
+	return crs > 0 ? maildir_write_all(out, "\r", 1) : 0;
 }
 
 /* tmp/NAME, written and its writeback begun.  Returns the descriptor or -errno. */
@@ -133,7 +137,8 @@ static int publish(struct maildir_file *f, int fd)
 	memcpy(f->made, base, sizeof(base));
 	snprintf(from, sizeof(from), "%s/tmp/%s", f->mailbox, f->name);
 	if (f->to_cur)
-		r = maildir_name_make((struct kurir_str){ base, (size_t)n }, f->flags, f->made);
+		r = maildir_name_make(
+		    (struct kurir_str){ base, (size_t)n }, f->flags, KURIR_STR(""), f->made);
 	snprintf(to, sizeof(to), "%s/%s/%s", f->mailbox, f->to_cur ? "cur" : "new", f->made);
 	if (r >= 0 && f->may_be_there && is_there(f))
 		r = maildir_io.unlink(from);

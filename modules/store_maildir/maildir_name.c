@@ -21,6 +21,19 @@ static const struct {
 	{ 'T', KURIR_MESSAGE_DELETED },
 };
 
+static uint32_t flag_of(char letter)
+{
+	for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
+		if (letters[i].letter == letter)
+			return letters[i].flag;
+	return 0;
+}
+
+static bool is_letter(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
 static uint64_t attribute(struct kurir_str base, const char *key)
 {
 	uint64_t v;
@@ -48,15 +61,15 @@ void maildir_name_parse(struct kurir_str file, struct maildir_name *ret)
 	ssize_t colon = kurir_str_find(file, ':'), dot;
 	uint64_t seconds;
 
-	*ret = (struct maildir_name){ .base = file };
+	*ret = (struct maildir_name){ .base = file, .info = KURIR_STR("") };
 	if (colon >= 0) {
 		struct kurir_str info = kurir_str_part(file, (size_t)colon, file.len);
 
 		ret->base = kurir_str_part(file, 0, (size_t)colon);
 		if (kurir_str_starts(info, KURIR_STR(":2,")))
-			for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
-				if (memchr(info.ptr + 3, letters[i].letter, info.len - 3))
-					ret->flags |= letters[i].flag;
+			ret->info = kurir_str_part(info, 3, info.len);
+		for (size_t i = 0; i < ret->info.len; i++)
+			ret->flags |= flag_of(ret->info.ptr[i]);
 	}
 	ret->wire_size = attribute(ret->base, "W=");
 	dot = kurir_str_find(ret->base, '.');
@@ -66,18 +79,29 @@ void maildir_name_parse(struct kurir_str file, struct maildir_name *ret)
 		ret->date = (int64_t)seconds * 1000;
 }
 
-int maildir_name_make(struct kurir_str base, uint32_t flags, char ret[MAILDIR_NAME_MAX + 1])
+int maildir_name_make(
+    struct kurir_str base, uint32_t flags, struct kurir_str info, char ret[MAILDIR_NAME_MAX + 1])
 {
+	bool set[128] = { false };
 	size_t at = base.len;
 
-	if (base.len + 3 + sizeof(letters) / sizeof(*letters) > MAILDIR_NAME_MAX)
+	for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
+		set[(int)letters[i].letter] = flags & letters[i].flag;
+	for (size_t i = 0; i < info.len; i++)
+		if (is_letter(info.ptr[i]) && flag_of(info.ptr[i]) == 0)
+			set[(int)info.ptr[i]] = true;
+	if (base.len + 3 > MAILDIR_NAME_MAX)
 		return -ENAMETOOLONG;
 	memcpy(ret, base.ptr, base.len);
 	memcpy(ret + at, ":2,", 3);
 	at += 3;
-	for (size_t i = 0; i < sizeof(letters) / sizeof(*letters); i++)
-		if (flags & letters[i].flag)
-			ret[at++] = letters[i].letter;
+	for (int c = 'A'; c <= 'z'; c++) {
+		if (!set[c])
+			continue;
+		if (at == MAILDIR_NAME_MAX)
+			return -ENAMETOOLONG;
+		ret[at++] = (char)c;
+	}
 	ret[at] = '\0';
 	return 0;
 }

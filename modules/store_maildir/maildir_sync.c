@@ -82,7 +82,7 @@ static int take_new(const char *mailbox, struct findings *fresh)
 	for (size_t i = 0; i < fresh->count; i++) {
 		struct found *f = &fresh->all[i];
 
-		r = maildir_name_make(f->name.base, f->name.flags, file);
+		r = maildir_name_make(f->name.base, f->name.flags, f->name.info, file);
 		if (r < 0)
 			continue; /* a name we cannot carry stays where it is */
 		snprintf(from, sizeof(from), "%s/new/%s", mailbox, f->file.ptr);

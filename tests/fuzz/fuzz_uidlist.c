@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			    maildir_list_find(&list, list.entries[i].uid) != &list.entries[i])
 				abort();
 	maildir_name_parse(text, &parsed);
-	maildir_name_make(parsed.base, parsed.flags, name);
+	maildir_name_make(parsed.base, parsed.flags, parsed.info, name);
 	maildir_account_path(KURIR_STR("/m"), text, path);
 	maildir_mailbox_path(KURIR_STR("/m"), KURIR_STR("u@d"), text, path);
 	maildir_folder_name(arena, kurir_copy(arena, text).ptr, &folder);

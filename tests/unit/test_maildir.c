@@ -13,7 +13,7 @@ static struct kurir_arena *arena;
 
 static void names(void **state)
 {
-	char file[MAILDIR_NAME_MAX + 1];
+	char file[MAILDIR_NAME_MAX + 1], made[MAILDIR_NAME_MAX + 1];
 	struct maildir_name n;
 
 	(void)state;
@@ -26,9 +26,20 @@ static void names(void **state)
 	assert_int_equal(n.flags, 0);
 	maildir_name_parse(KURIR_STR("x,W=99999999999999999999"), &n);
 	assert_int_equal(n.wire_size, 0);
-	assert_int_equal(
-	    maildir_name_make(KURIR_STR("b"), KURIR_MESSAGE_SEEN | KURIR_MESSAGE_DRAFT, file), 0);
+	assert_int_equal(maildir_name_make(KURIR_STR("b"),
+			     KURIR_MESSAGE_SEEN | KURIR_MESSAGE_DRAFT, KURIR_STR(""), file),
+	    0);
 	assert_string_equal(file, "b:2,DS");
+	/* Letters of other programs stay, ours are as we say. */
+	maildir_name_parse(KURIR_STR("b:2,PSTbd"), &n);
+	assert_int_equal(maildir_name_make(n.base, KURIR_MESSAGE_FLAGGED, n.info, file), 0);
+	assert_string_equal(file, "b:2,FPbd");
+	memset(file, 'x', MAILDIR_NAME_MAX);
+	memcpy(file + MAILDIR_NAME_MAX - 5, ":2,Pa", 5);
+	maildir_name_parse((struct kurir_str){ file, MAILDIR_NAME_MAX }, &n);
+	assert_int_equal(maildir_name_make(n.base, 0, n.info, made), 0);
+	assert_int_equal(
+	    maildir_name_make(n.base, KURIR_MESSAGE_SEEN, n.info, made), -ENAMETOOLONG);
 }
 
 static void paths(void **state)
@@ -173,6 +184,48 @@ static void remove_all(const char *path)
 	assert_int_equal(system(command), 0);
 }
 
+/* What is written, then read, and how long it is said to be. */
+static void store_and_read(const char *root, const char *message, const char *wire)
+{
+	struct maildir_file f = {
+		.name = "1700000000.T", .to_cur = true, .head = "", .result = 1
+	};
+	struct maildir_file *all[] = { &f };
+	char path[MAILDIR_PATH_MAX + 300], got[64];
+	struct kurir_body body;
+
+	f.fd = memfd_create("message", MFD_CLOEXEC);
+	f.length = strlen(message);
+	assert_int_equal(write(f.fd, message, f.length), f.length);
+	snprintf(f.account, sizeof(f.account), "%s/a", root);
+	snprintf(f.mailbox, sizeof(f.mailbox), "%s/a", root);
+	maildir_files_write(root, all, 1);
+	close(f.fd);
+	assert_int_equal(f.result, 0);
+	snprintf(path, sizeof(path), "%s/a/cur/%s", root, f.made);
+	assert_int_equal(maildir_open_wire(path, &body), 0);
+	assert_int_equal(body.length, strlen(wire));
+	assert_int_equal(f.wire_size, strlen(wire));
+	assert_int_equal(pread(body.fd, got, sizeof(got), (off_t)body.offset), strlen(wire));
+	assert_memory_equal(got, wire, strlen(wire));
+	close(body.fd);
+	unlink(path);
+}
+
+static void octets(void **state)
+{
+	static const char *const as_they_are[] = { "", "a\r\n", "a\r\r\nb\r\n", "\r\r\r\n",
+		"a\rb\r\n", "a\r", "a\r\r", "\r\n\r\n", "a" };
+	char root[] = "/tmp/kurir-octets-XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	for (size_t i = 0; i < sizeof(as_they_are) / sizeof(*as_they_are); i++)
+		store_and_read(root, as_they_are[i], as_they_are[i]);
+	store_and_read(root, "a\nb\r\n\n", "a\r\nb\r\n\r\n");
+	remove_all(root);
+}
+
 #define MANY 9 /* enough for one flush of everything */
 
 /* Messages, two a mailbox.  Returns how many were said to be delivered. */
@@ -271,7 +324,8 @@ static int end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(paths),
-		cmocka_unit_test(lists), cmocka_unit_test(every_failure) };
+		cmocka_unit_test(lists), cmocka_unit_test(octets),
+		cmocka_unit_test(every_failure) };
 
 	return cmocka_run_group_tests(tests, begin, end);
 }
