@@ -182,89 +182,78 @@ static bool is_hostname(struct kurir_str s)
 	return true;
 }
 
-/* The object at key of top, its unknown members reported; NULL when there is none. */
-static const struct json *group(struct option_reader *rd, const struct json *top, const char *key,
-    const struct kurir_option *options, const char *const *more)
+static bool is_type(struct option_reader *rd, const struct json *v, enum value_type type)
 {
-	const struct json *v = json_get(top, key);
-
-	if (!v)
-		return NULL;
-	if (v->type != VALUE_OBJECT) {
-		report_at(rd->report, v, "an object is expected here, this is %s",
+	if (v && v->type != type)
+		report_at(rd->report, v, "%s is expected here, this is %s", value_type_name(type),
 		    value_type_name(v->type));
+	return v && v->type == type;
+}
+
+/* The objects in list, one of size bytes each, by their options. */
+static void *read_items(struct option_reader *rd, const struct json *list, enum value_type type,
+    const struct kurir_option *options, size_t size, size_t *ret_count)
+{
+	char *items;
+	size_t n = 0;
+
+	if (!is_type(rd, list, type))
 		return NULL;
+	items = frozen_alloc(rd->memory, (list->count + 1) * size);
+	for (const struct json *v = list->first; v; v = v->next) {
+		if (!is_type(rd, v, VALUE_OBJECT))
+			continue;
+		option_unknown(rd, &options, 1, NULL, v);
+		option_fill(rd, options, v, items + n++ * size);
 	}
-	if (options)
-		option_unknown(rd, &options, 1, more, v);
-	return v;
+	*ret_count = n;
+	return items;
 }
 
-static void read_certificates(struct option_reader *rd, const struct json *tls, struct conf *c)
+static void read_listeners(struct option_reader *rd, const struct json *list, struct conf *c)
 {
-	const struct json *list = json_get(tls, "certificates");
-	const struct kurir_option *table = certificate_options;
-	struct conf_certificate *certs;
+	struct conf_listener *l =
+	    read_items(rd, list, VALUE_OBJECT, listener_options, sizeof(*l), &c->listener_count);
 
-	if (!list)
-		return;
-	if (list->type != VALUE_ARRAY) {
-		report_at(rd->report, list, "an array of objects is expected here, this is %s",
-		    value_type_name(list->type));
-		return;
-	}
-	certs = frozen_alloc(rd->memory, (list->count + 1) * sizeof(*certs));
-	for (const struct json *v = list->first; v; v = v->next) {
-		if (v->type != VALUE_OBJECT) {
-			report_at(rd->report, v,
-			    "{\"certificate\": ..., \"key\": ...} is expected here, this is %s",
-			    value_type_name(v->type));
-			continue;
-		}
-		option_unknown(rd, &table, 1, NULL, v);
-		option_fill(rd, table, v, &certs[c->certificate_count++]);
-	}
-	c->certificates = certs;
+	c->listeners = l;
+	for (const struct json *v = l ? list->first : NULL; v; v = v->next)
+		if (v->type == VALUE_OBJECT)
+			l++->name = frozen_copy(rd->memory, v->key);
 }
 
-static void read_listeners(struct option_reader *rd, const struct json *top, struct conf *c)
+/* One group: what it has itself, and the names of what stands in it. */
+static void read_group(struct option_reader *rd, const struct conf_group *g,
+    const struct json *object, struct conf *c)
 {
-	const struct json *list = group(rd, top, "listeners", NULL, NULL);
-	const struct kurir_option *table = listener_options;
-	struct conf_listener *listeners;
+	const char *within[16];
+	size_t n = 0;
 
-	if (!list)
-		return;
-	listeners = frozen_alloc(rd->memory, (list->count + 1) * sizeof(*listeners));
-	for (const struct json *v = list->first; v; v = v->next) {
-		struct conf_listener *l = &listeners[c->listener_count];
-
-		if (v->type != VALUE_OBJECT) {
-			report_at(rd->report, v, "a listener is an object, this is %s",
-			    value_type_name(v->type));
-			continue;
-		}
-		option_unknown(rd, &table, 1, NULL, v);
-		option_fill(rd, table, v, l);
-		l->name = frozen_copy(rd->memory, v->key);
-		c->listener_count++;
-	}
-	c->listeners = listeners;
+	for (const struct conf_group *o = conf_groups; o->name; o++)
+		if (o->parent && strcmp(o->parent, g->name) == 0)
+			within[n++] = o->name;
+	if (!g->parent)
+		within[n++] = "modules";
+	within[n] = NULL;
+	if (object && is_type(rd, object, VALUE_OBJECT))
+		option_unknown(rd, &g->options, 1, within, object);
+	else
+		object = NULL;
+	option_fill(rd, g->options, object, c);
 }
 
 void conf_read(struct option_reader *rd, const struct json *top, struct conf *c)
 {
-	static const char *const top_names[] = { "users", "processes", "log", "tls", "limits",
-		"listeners", "modules", NULL };
-	static const char *const tls_more[] = { "certificates", NULL };
-	const struct kurir_option *table = top_options;
 	const struct json *v;
 	struct kurir_str *path;
 
 	for (unsigned i = 0; i < CONF_ROLES; i++)
 		c->processes[i] = 1;
-	option_unknown(rd, &table, 1, top_names, top);
-	option_fill(rd, top_options, top, c);
+	for (const struct conf_group *g = conf_groups; g->name; g++)
+		if (g->shape == CONF_ONE)
+			read_group(rd, g, g->parent ? json_get(top, g->name) : top, c);
+	c->certificates = read_items(rd, json_get(json_get(top, "tls"), "certificates"),
+	    VALUE_ARRAY, certificate_options, sizeof(*c->certificates), &c->certificate_count);
+	read_listeners(rd, json_get(top, "listeners"), c);
 	path = frozen_alloc(rd->memory, (c->module_path.count + 1) * sizeof(*path));
 	for (size_t i = 0; i < c->module_path.count; i++)
 		path[i] = option_absolute(rd, c->module_path.items[i]);
@@ -273,14 +262,6 @@ void conf_read(struct option_reader *rd, const struct json *top, struct conf *c)
 	if (v && v->type == VALUE_TEXT && !is_hostname(v->text))
 		report_at(rd->report, v, "\"%.*s\" is not the name of a host",
 		    v->text.len > 60 ? 60 : (int)v->text.len, v->text.ptr);
-	option_fill(rd, user_options, group(rd, top, "users", user_options, NULL), c);
-	option_fill(rd, process_options, group(rd, top, "processes", process_options, NULL), c);
-	option_fill(rd, log_options, group(rd, top, "log", log_options, NULL), c);
-	v = group(rd, top, "tls", tls_options, tls_more);
-	option_fill(rd, tls_options, v, c);
-	read_certificates(rd, v, c);
-	option_fill(rd, limit_options, group(rd, top, "limits", limit_options, NULL), c);
-	read_listeners(rd, top, c);
 }
 
 void conf_read_module(struct option_reader *rd, const struct json *block, struct conf_module *m)
@@ -313,19 +294,16 @@ void conf_read_module(struct option_reader *rd, const struct json *block, struct
 
 json_t *conf_write(const struct conf *c)
 {
-	json_t *top = option_write(top_options, c, true),
-	       *tls = option_write(tls_options, c, true), *list = json_array(),
+	json_t *top = option_write(top_options, c, true), *list = json_array(),
 	       *listeners = json_object();
 
-	json_object_set_new(top, "users", option_write(user_options, c, true));
-	json_object_set_new(top, "processes", option_write(process_options, c, true));
-	json_object_set_new(top, "log", option_write(log_options, c, true));
+	for (const struct conf_group *g = conf_groups; g->name; g++)
+		if (g->parent && g->shape == CONF_ONE)
+			json_object_set_new(top, g->name, option_write(g->options, c, true));
 	for (size_t i = 0; i < c->certificate_count; i++)
 		json_array_append_new(
 		    list, option_write(certificate_options, &c->certificates[i], true));
-	json_object_set_new(tls, "certificates", list);
-	json_object_set_new(top, "tls", tls);
-	json_object_set_new(top, "limits", option_write(limit_options, c, true));
+	json_object_set_new(json_object_get(top, "tls"), "certificates", list);
 	for (size_t i = 0; i < c->listener_count; i++)
 		json_object_set_new(listeners, c->listeners[i].name.ptr,
 		    option_write(listener_options, &c->listeners[i], true));
