@@ -1,25 +1,31 @@
-/* command.c - "kurirctl queue ..." and "kurirctl ledger".
+/* command.c - "kurirctl queue ...".
  *
- *	queue list|show|retry|hold|release|cancel [predicate...]
+ *	queue list|show|retry|hold|release|cancel|expire|redirect [predicate...] [to=A]
  *	predicate = "all" / ID / address / domain
- *	          / "id=" ID / "sender=" A / "rcpt=" A / "domain=" D / "state=" S
+ *	          / "id=" ID / "sender=" A / "rcpt=" A / "domain=" D / "site=" NAME
+ *	          / "state=" S / "reason=" XYZ / "older=" T / "younger=" T / "larger=" N / "smaller=" N
  *
  * An address is that of the sender or of a recipient.  Several predicates: all must hold.  Walks
  * the whole queue in pieces, so that deliveries go on. */
-#include "queue_role.h"
+#include "command.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #define LIST_MAX   1000
-#define WALK_PIECE 200 /* messages between two yields */
+#define WALK_PIECE 1000 /* buckets between two yields */
+#define BUCKET_MAX 64	/* messages in one of them */
 
 struct predicate {
-	struct kurir_str id, sender, rcpt, domain, state, address;
-	bool all, any;
+	struct kurir_str id, sender, rcpt, domain, state, address, site, to;
+	kurir_time older, younger; /* 0: any */
+	uint64_t larger, smaller;
+	uint16_t reason;
+	bool any;
 };
 
 static const char *const state_names[] = { "new", "waiting", "ready", "active",
@@ -35,19 +41,58 @@ static bool take_key(struct kurir_str arg, const char *key, struct kurir_str *to
 	return true;
 }
 
+/* size = 1*DIGIT [ "K" / "M" / "G" ] */
+static int parse_size(struct kurir_str s, uint64_t *ret)
+{
+	unsigned shift = 0;
+	char c = s.len > 0 ? s.ptr[s.len - 1] : 0;
+	if (c == 'K' || c == 'M' || c == 'G') {
+		shift = c == 'K' ? 10 : c == 'M' ? 20 : 30;
+		s.len--;
+	}
+	int r = kurir_str_number(s, UINT32_MAX, ret);
+	*ret <<= r == 0 ? shift : 0;
+	return r;
+}
+
+/* 1: one of those with a measure; 0: another; -EINVAL. */
+static int parse_measure(struct kurir_str arg, struct predicate *p)
+{
+	struct kurir_str v;
+	int r = 0;
+	if (take_key(arg, "older=", &v))
+		r = queue_span(v, &p->older);
+	else if (take_key(arg, "younger=", &v))
+		r = queue_span(v, &p->younger);
+	else if (take_key(arg, "larger=", &v))
+		r = parse_size(v, &p->larger);
+	else if (take_key(arg, "smaller=", &v))
+		r = parse_size(v, &p->smaller);
+	else if (take_key(arg, "reason=", &v))
+		r = (p->reason = scheduler_reason(v)) != 0 ? 0 : -EINVAL;
+	else
+		return 0;
+	return r < 0 ? -EINVAL : 1;
+}
+
 static int parse_predicates(const json_t *args, struct predicate *p)
 {
 	for (size_t i = 1; i < json_array_size(args); i++) {
 		const char *text = json_string_value(json_array_get(args, i));
 		struct kurir_str arg = kurir_str_of(text != NULL ? text : "");
-		p->any = true;
-		if (kurir_str_equal(arg, KURIR_STR("all")))
-			p->all = true;
-		else if (take_key(arg, "id=", &p->id) || take_key(arg, "sender=", &p->sender) ||
-		    take_key(arg, "rcpt=", &p->rcpt) || take_key(arg, "domain=", &p->domain) ||
-		    take_key(arg, "state=", &p->state))
+		if (take_key(arg, "to=", &p->to))
 			continue;
-		else if (kurir_str_find(arg, '@') >= 0)
+		p->any = true;
+		int r = parse_measure(arg, p);
+		if (r < 0)
+			return r;
+		if (r > 0 || kurir_str_equal(arg, KURIR_STR("all")))
+			continue;
+		if (take_key(arg, "id=", &p->id) || take_key(arg, "sender=", &p->sender) ||
+		    take_key(arg, "rcpt=", &p->rcpt) || take_key(arg, "domain=", &p->domain) ||
+		    take_key(arg, "state=", &p->state) || take_key(arg, "site=", &p->site))
+			continue;
+		if (kurir_str_find(arg, '@') >= 0)
 			p->address = arg; /* before "=": a local part may have one */
 		else if (kurir_str_find(arg, '=') < 0 && kurir_str_find(arg, '.') >= 0)
 			p->domain = arg;
@@ -59,12 +104,37 @@ static int parse_predicates(const json_t *args, struct predicate *p)
 	return 0;
 }
 
+/* What can be told without the envelope. */
+static bool match_size(const struct queue *q, const struct predicate *p, const struct message *m)
+{
+	int64_t age = kurir_wallclock() - m->arrived;
+	if ((p->older > 0 && age <= p->older) || (p->younger > 0 && age >= p->younger))
+		return false;
+	if (p->larger == 0 && p->smaller == 0)
+		return true;
+	uint64_t bytes = m->bytes;
+	char name[SEGMENT_NAME_MAX];
+	struct stat st;
+	segment_name(name, m->body_file, ".body");
+	if (m->body_file != 0 && fstatat(q->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		bytes = (uint64_t)st.st_size;
+	return (p->larger == 0 || bytes > p->larger) && (p->smaller == 0 || bytes < p->smaller);
+}
+
 static bool match_message(const struct predicate *p, const struct kurir_envelope *e)
 {
 	if (p->id.len > 0 && !kurir_str_equal(p->id, e->id))
 		return false;
 	return p->sender.len == 0 || kurir_str_equal_nocase(p->sender, e->sender) ||
 	    (e->sender.len == 0 && kurir_str_equal(p->sender, KURIR_STR("<>")));
+}
+
+/* Where it stands in line. */
+static struct kurir_str site_of(const struct entry *x)
+{
+	const struct destination *d = x->destination;
+	struct kurir_str none = { "", 0 };
+	return d != NULL ? (struct kurir_str){ d->name, d->name_length } : none;
 }
 
 static bool match_entry(const struct predicate *p, const struct kurir_envelope *e,
@@ -79,11 +149,17 @@ static bool match_entry(const struct predicate *p, const struct kurir_envelope *
 	if (p->address.len > 0 && !kurir_str_equal_nocase(p->address, r->address) &&
 	    !kurir_str_equal_nocase(p->address, e->sender))
 		return false;
+	if (p->to.len > 0 && kurir_str_equal(p->to, r->address))
+		return false; /* is there already */
+	if (p->reason != 0 && p->reason != x->reason)
+		return false;
+	if (p->site.len > 0 && !kurir_str_equal_nocase(p->site, site_of(x)))
+		return false;
 	return p->state.len == 0 ||
 	    kurir_str_equal(p->state, kurir_str_of(state_names[x->state]));
 }
 
-enum verb { LIST, SHOW, RETRY, HOLD, RELEASE, CANCEL };
+enum verb { LIST, SHOW, RETRY, HOLD, RELEASE, CANCEL, EXPIRE, REDIRECT };
 
 struct walk {
 	struct queue *q;
@@ -95,7 +171,7 @@ struct walk {
 };
 
 /* True when it was changed. */
-static bool act(struct walk *w, struct message *m, struct entry *e)
+KURIR_PARKS static bool act(struct walk *w, struct message *m, struct entry *e)
 {
 	struct queue *q = w->q;
 	bool trying = e->state == ENTRY_BUSY && (e->flags & ENTRY_TRYING) != 0;
@@ -124,6 +200,14 @@ static bool act(struct walk *w, struct message *m, struct entry *e)
 		if (!trying)
 			dispatch_finish_entry(q, m, e);
 		return !trying;
+	case EXPIRE:
+		e->flags |= ENTRY_EXPIRE;
+		w->later += trying;
+		if (!trying)
+			scheduler_ready(&q->scheduler, e);
+		return !trying;
+	case REDIRECT:
+		return !trying && route_redirect(q, m, e, w->want.to) == 0;
 	default:
 		return false;
 	}
@@ -131,7 +215,8 @@ static bool act(struct walk *w, struct message *m, struct entry *e)
 
 static void tell(struct walk *w, const struct kurir_envelope *e, const struct kurir_recipient *r)
 {
-	static const char *const events[] = { NULL, NULL, NULL, "held", "released", "cancelled" };
+	static const char *const events[] = { NULL, NULL, NULL, "held", "released", "cancelled",
+		"expired", "redirected" };
 	if (events[w->verb] != NULL)
 		KURIR_EMIT(w->q->self, KURIR_NOTICE, events[w->verb], { "id", e->id },
 		    { "to", r->address }, { "by", KURIR_STR("administrator") });
@@ -148,13 +233,18 @@ static void show_entry(
 {
 	int64_t wait = x->due - kurir_wallclock();
 	json_array_append_new(list,
-	    json_pack("{s:o, s:s, s:i, s:I, s:i}", "address", json_text(r->address), "state",
+	    json_pack("{s:o, s:s, s:i, s:I, s:i, s:o}", "address", json_text(r->address), "state",
 		state_names[x->state], "attempts", (int)x->attempts, "due", (json_int_t)x->due,
-		"index", (int)x->index));
+		"index", (int)x->index, "site", json_text(site_of(x))));
 	kurir_buf_printf(&w->text, "    %.*s: %s, %u attempts", KURIR_ARG(r->address),
 	    state_names[x->state], x->attempts);
 	if ((x->state == ENTRY_TIMED || x->state == ENTRY_BLOCKED) && wait > 0)
 		kurir_buf_printf(&w->text, ", next in %llds", (long long)(wait / 1000));
+	if (x->destination != NULL)
+		kurir_buf_printf(&w->text, " at %.*s", KURIR_ARG(site_of(x)));
+	if (x->reason != 0)
+		kurir_buf_printf(&w->text, " (%d.%d.%d)", x->reason >> 13 & 1 ? 5 : 4,
+		    x->reason >> 10 & 7, x->reason & 1023);
 	kurir_buf_printf(&w->text, "\n");
 }
 
@@ -214,60 +304,53 @@ KURIR_PARKS static void visit(struct walk *w, struct message *m)
 	kurir_rewind(kurir_scratch(), mark);
 }
 
-/* Every message: the table may change while a piece waits, so places are collected first. */
-struct place {
-	uint64_t segment, offset;
-};
+/* The messages of one bucket: it may change while one is visited. */
+KURIR_PARKS static void walk_bucket(struct walk *w, uint32_t bucket, uint32_t id_hash)
+{
+	struct place {
+		uint64_t segment, offset;
+	} places[BUCKET_MAX];
+	struct queue *q = w->q;
+	unsigned n = 0;
+	for (const struct message *m = q->hash[bucket]; m != NULL && n < BUCKET_MAX;
+	     m = m->hash_next)
+		if (!m->dead && (w->want.id.len == 0 || m->id_hash == id_hash) &&
+		    match_size(q, &w->want, m))
+			places[n++] = (struct place){ m->segment->id, m->offset };
+	for (unsigned i = 0; i < n; i++) {
+		struct message *m =
+		    table_find(q, table_segment(q, places[i].segment, false), places[i].offset);
+		if (m != NULL && !m->dead)
+			visit(w, m);
+	}
+}
+
+/* Every message.  The table may grow meanwhile: then each bucket that was not seen yet becomes
+ * two that are not, so that none is missed.  No message moves to another place. */
 KURIR_PARKS static int walk_all(struct walk *w)
 {
 	struct queue *q = w->q;
-	struct kurir_buf places = KURIR_BUF((size_t)1 << 32);
-	uint32_t bucket = 0, hash = (uint32_t)kurir_str_hash(w->want.id);
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;
-	     m = table_walk(q, &bucket, m)) {
-		struct place p = { m->segment->id, m->offset };
-		if (m->dead || (w->want.id.len > 0 && m->id_hash != hash))
-			continue;
-		if (kurir_buf_add(&places, (struct kurir_str){ (const char *)&p, sizeof(p) }) !=
-		    0)
-			break;
-	}
+	uint32_t id_hash = (uint32_t)kurir_str_hash(w->want.id);
 	int r = 0;
-	size_t n = places.len / sizeof(struct place);
-	for (size_t i = 0; i < n && r == 0; i++) {
-		struct place p;
-		memcpy(&p, places.ptr + i * sizeof(p), sizeof(p));
-		struct message *m = table_find(q, table_segment(q, p.segment, false), p.offset);
-		if (m != NULL && !m->dead)
-			visit(w, m);
-		if (i % WALK_PIECE == WALK_PIECE - 1)
+	q->walks++;
+	while (q->moving && r == 0)
+		r = kurir_sleep(kurir_now() + 20);
+	for (uint32_t bucket = 0; bucket < q->hash_size && r == 0; bucket++) {
+		walk_bucket(w, bucket, id_hash);
+		if (bucket % WALK_PIECE == WALK_PIECE - 1)
 			r = kurir_yield();
 	}
-	kurir_buf_free(&places);
+	q->walks--;
 	return r;
-}
-
-static int answer(struct kurir_buf *reply, json_t *j)
-{
-	char *text = json_dumps(j, JSON_COMPACT);
-	json_decref(j);
-	int r = text == NULL ? -ENOMEM : kurir_buf_add(reply, kurir_str_of(text));
-	free(text);
-	return r;
-}
-
-static int fail(struct kurir_buf *reply, const char *sentence)
-{
-	return answer(reply, json_pack("{s:s}", "error", sentence));
 }
 
 int command_queue(
     struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	static const char *const verbs[] = { "list", "show", "retry", "hold", "release",
-		"cancel" };
+	static const char *const verbs[] = { "list", "show", "retry", "hold", "release", "cancel",
+		"expire", "redirect" };
 	static const char *const done[] = { "in the queue", "in the queue", "will be tried now",
-		"held", "released", "cancelled" };
+		"held", "released", "cancelled", "given up", "sent elsewhere" };
 	struct walk w = {
 		.q = queue_self(self)->queue, .verb = LIST, .text = KURIR_BUF(KURIR_CALL_MAX / 2)
 	};
@@ -284,21 +367,26 @@ int command_queue(
 	if (w.q == NULL || !w.q->started)
 		error = "the queue is not running";
 	else if (!known)
-		error = "unknown command; there are: list show retry hold release cancel";
+		error = "unknown command; there are: list show retry hold release cancel "
+			"expire redirect";
 	else if (parse_predicates(args, &w.want) < 0)
-		error = "predicates are: all, ID, sender=A, rcpt=A, domain=D, state=S";
+		error =
+		    "predicates are: all, ID, sender=A, rcpt=A, domain=D, site=NAME, state=S, "
+		    "reason=X.Y.Z, older=T, younger=T, larger=N, smaller=N";
 	else if (w.verb != LIST && !w.want.any)
 		error = "which ones?  Say an id, sender=A, rcpt=A, domain=D or all";
+	else if ((w.verb == REDIRECT) != (kurir_str_find(w.want.to, '@') > 0))
+		error = "redirect, and nothing else, takes to=ADDRESS";
 	if (error != NULL) {
 		json_decref(body);
-		return fail(reply, error);
+		return command_fail(reply, error);
 	}
 	w.list = json_array();
 	int r = walk_all(&w);
 	json_decref(body);
 	if (r == 0 && w.verb > SHOW)
 		dispatch_wake(w.q);
-	if (r == 0 && w.verb == CANCEL)
+	if (r == 0 && w.verb > RETRY)
 		r = state_wait(w.q, kurir_now() + 30000);
 	if (w.messages > LIST_MAX)
 		kurir_buf_printf(
@@ -309,7 +397,7 @@ int command_queue(
 		kurir_buf_printf(&w.text, "%llu are being delivered: %s unless that succeeds\n",
 		    (unsigned long long)w.later, done[w.verb]);
 	if (r == 0)
-		r = answer(reply,
+		r = command_answer(reply,
 		    json_pack("{s:o, s:{s:I, s:I, s:I, s:o}}", "text",
 			json_text(kurir_buf_str(&w.text)), "data", "recipients",
 			(json_int_t)w.hits, "later", (json_int_t)w.later, "messages",
@@ -318,34 +406,4 @@ int command_queue(
 		json_decref(w.list);
 	kurir_buf_free(&w.text);
 	return r;
-}
-
-int command_ledger(
-    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
-{
-	struct queue *q = queue_self(self)->queue;
-	(void)in;
-	if (q == NULL || !q->started)
-		return fail(reply, "the queue is not running");
-	uint64_t queued = 0, held = 0;
-	uint32_t bucket = 0;
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;
-	     m = table_walk(q, &bucket, m))
-		for (uint32_t i = 0; i < m->count; i++) {
-			queued += !entry_decided(&m->entries[i]);
-			held += m->entries[i].state == ENTRY_HELD;
-		}
-	const struct totals *t = &q->totals;
-	bool balanced = t->accepted == t->delivered + t->bounced + t->cancelled + queued;
-	struct kurir_str text = kurir_format(kurir_scratch(),
-	    "accepted %llu = delivered %llu + bounced %llu + cancelled %llu + queued %llu%s\n",
-	    (unsigned long long)t->accepted, (unsigned long long)t->delivered,
-	    (unsigned long long)t->bounced, (unsigned long long)t->cancelled,
-	    (unsigned long long)queued, balanced ? "" : "  DOES NOT BALANCE");
-	return answer(reply,
-	    json_pack("{s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:b}}", "text", json_text(text),
-		"data", "accepted", (json_int_t)t->accepted, "delivered",
-		(json_int_t)t->delivered, "bounced", (json_int_t)t->bounced, "cancelled",
-		(json_int_t)t->cancelled, "queued", (json_int_t)queued, "held", (json_int_t)held,
-		"balanced", (int)balanced));
 }

@@ -126,13 +126,17 @@ KURIR_PARKS static int compact_one(struct queue *q)
 		if (!s->sealed || !s->seen || s->live == 0 || s->known < WORTH ||
 		    s->live_bytes * 2 > s->known)
 			continue;
+		if (q->walks > 0)
+			return -ENOENT;
 		s->users++;
+		q->moving = true;
 		int r;
 		do
 			r = move_some(q, s);
-		while (r > 0);
+		while (r > 0 && q->walks == 0);
+		q->moving = false;
 		s->users--;
-		if (r == 0)
+		if (r >= 0)
 			r = state_wait(q, KURIR_FOREVER);
 		return r;
 	}

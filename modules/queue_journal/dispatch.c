@@ -97,12 +97,14 @@ static struct target *take_domain(struct target **list)
 KURIR_PARKS static bool route_one(struct work *w, struct target *t, struct target **failed)
 {
 	int r = -1;
-	if (t->entry->flags & ENTRY_EXPIRE)
+	if (t->entry->flags & ENTRY_EXPIRE) {
+		t->entry->flags &= (uint8_t)~ENTRY_EXPIRE;
 		t->result = (struct kurir_result){ .fate = KURIR_FATE_FAILED,
 			.xyz = KURIR_STR("5.4.7"),
 			.text = KURIR_STR("given up by the administrator") };
-	else
+	} else {
 		r = route_target(w, t);
+	}
 	if (r > 0 || !dispatch_ours(t))
 		return r > 0;
 	if (r == 0) {

@@ -13,15 +13,32 @@ static struct kurir_str fate_number(struct kurir_arena *a, uint64_t n)
 	return kurir_format(a, "%llu", (unsigned long long)n);
 }
 
+/* What no peer said has no reply: the code and the status that fit what becomes of it. */
+static uint32_t fate_code(const struct kurir_result *x)
+{
+	return x->code != 0		      ? x->code
+	    : x->fate == KURIR_FATE_DELIVERED ? 250
+	    : x->fate == KURIR_FATE_FAILED    ? 550
+					      : 450;
+}
+
+static struct kurir_str fate_xyz(const struct kurir_result *x)
+{
+	return x->xyz.len > 0		      ? x->xyz
+	    : x->fate == KURIR_FATE_DELIVERED ? KURIR_STR("2.0.0")
+	    : x->fate == KURIR_FATE_FAILED    ? KURIR_STR("5.0.0")
+					      : KURIR_STR("4.0.0");
+}
+
 void dispatch_tell(
     struct work *w, const struct target *t, const char *event, const struct kurir_result *x)
 {
 	struct kurir_str seconds =
 	    fate_number(kurir_scratch(), (uint64_t)(kurir_wallclock() - w->envelope.arrived));
 	KURIR_EMIT(w->q->self, KURIR_INFO, event, { "id", w->envelope.id },
-	    { "to", t->recipient->address }, { "code", fate_number(kurir_scratch(), x->code) },
-	    { "xyz", x->xyz }, { "remote", x->remote }, { "text", x->text },
-	    { "age-ms", seconds });
+	    { "to", t->recipient->address },
+	    { "code", fate_number(kurir_scratch(), fate_code(x)) }, { "xyz", fate_xyz(x) },
+	    { "remote", x->remote }, { "text", x->text }, { "age-ms", seconds });
 }
 
 void dispatch_settle(struct work *w, struct target *t, enum entry_state fate)
@@ -54,6 +71,8 @@ void dispatch_finish_entry(struct queue *q, struct message *m, struct entry *e)
 		e->flags &= (uint8_t)~ENTRY_HOLD;
 		e->state = ENTRY_HELD;
 	} else {
+		if (e->flags & ENTRY_EXPIRE)
+			scheduler_ready(&q->scheduler, e);
 		return;
 	}
 	state_entry(q, m, e);

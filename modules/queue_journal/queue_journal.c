@@ -15,7 +15,7 @@
 #define ROUTES_DOMAIN 10 /* fibers that ask for one domain at a time */
 
 /* span = 1*DIGIT [ "s" / "m" / "h" / "d" ] ; seconds without a unit */
-static int parse_span(struct kurir_str s, kurir_time *ret)
+int queue_span(struct kurir_str s, kurir_time *ret)
 {
 	kurir_time unit = 1000;
 	uint64_t n;
@@ -57,7 +57,7 @@ static int queue_check(const void *conf_, struct kurir_arena *arena, struct kuri
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < conf->retry.count; i++)
-		if (parse_span(conf->retry.items[i], &span) < 0) {
+		if (queue_span(conf->retry.items[i], &span) < 0) {
 			*error = kurir_format(arena,
 			    "\"retry\": \"%.*s\" is not a time such as \"15m\"",
 			    KURIR_ARG(kurir_str_part(conf->retry.items[i], 0, 40)));
@@ -187,7 +187,7 @@ int queue_start(struct kurir_self *self)
 	q->dir = qs->dir;
 	q->log.fd = -1;
 	for (size_t i = 0; i < conf->retry.count && i < 32; i++)
-		if (parse_span(conf->retry.items[i], &q->retry[q->retry_count]) == 0)
+		if (queue_span(conf->retry.items[i], &q->retry[q->retry_count]) == 0)
 			q->retry_count++;
 	scheduler_init(
 	    &q->scheduler, q->retry, q->retry_count, (unsigned)conf->destination_concurrency);

@@ -86,6 +86,8 @@ struct queue {
 	struct kurir_group *group;
 	struct kurir_signal *work, *idle;
 	unsigned parts; /* fibers beside those of the messages */
+	unsigned walks; /* commands that look at all messages: none moves then */
+	bool moving;
 	bool rescan, started, stopping;
 	bool litter; /* not swept yet: a segment could not be read */
 };
@@ -138,6 +140,11 @@ int queue_read_record(struct queue *, struct message *, struct kurir_arena *,
 /* dispatch.c */
 void dispatch_run(void *queue) KURIR_PARKS; /* fiber */
 void dispatch_wake(struct queue *);
+/* Another address in its place, as a message of its own. 0 or -errno. */
+int route_redirect(struct queue *, struct message *, struct entry *, struct kurir_str to)
+    KURIR_PARKS;
+/* span = 1*DIGIT [ "s" / "m" / "h" / "d" ] ; seconds without a unit */
+int queue_span(struct kurir_str, kurir_time *ret);
 /* What an entry without an attempt under way does next. */
 void dispatch_finish_entry(struct queue *, struct message *, struct entry *);
 

@@ -6,6 +6,7 @@
 #include "spool_writer.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -176,4 +177,41 @@ int route_target(struct work *w, struct target *t)
 		return refuse(t, KURIR_FATE_DEFERRED, KURIR_STR("4.3.1"),
 		    kurir_format(w->arena, "cannot expand the alias: %s", strerror(-r)));
 	return 0;
+}
+
+int route_redirect(struct queue *q, struct message *m, struct entry *e, struct kurir_str to)
+{
+	struct work *w = calloc(1, sizeof(*w) + sizeof(w->targets[0]));
+	struct segment *s = m->segment;
+	struct kurir_str packed;
+	bool leaf = true;
+	struct expansion x = { .seen = &to, .leaf = &leaf, .count = 1 };
+	if (w == NULL)
+		return -ENOMEM;
+	*w = (struct work){ .q = q, .message = m, .arena = kurir_arena_new("queue-redirect") };
+	struct target *t = &w->targets[0];
+	scheduler_join(&q->scheduler, e);
+	*t = (struct target){ .entry = e, .turn = e->turn };
+	m->users++;
+	s->users++;
+	w->ref = queue_ref(w->arena, m);
+	int r = queue_read_record(q, m, w->arena, NULL, &packed);
+	struct kurir_reader reader = KURIR_READER(packed);
+	if (r == 0)
+		r = kurir_get_envelope(&reader, w->arena, &w->envelope);
+	if (r == 0 && e->index >= w->envelope.count)
+		r = -EBADMSG;
+	if (r == 0) {
+		t->recipient = &w->envelope.recipients[e->index];
+		r = respool(w, t, &x);
+	}
+	if (r == 0)
+		dispatch_settle(w, t, ENTRY_EXPANDED);
+	else if (dispatch_ours(t))
+		scheduler_at(&q->scheduler, e, kurir_wallclock());
+	s->users--;
+	m->users--;
+	kurir_arena_free(w->arena);
+	free(w);
+	return r;
 }

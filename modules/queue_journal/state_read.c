@@ -162,13 +162,6 @@ static bool skip_damage(struct kurir_buf *b, uint64_t salt)
 	return found;
 }
 
-struct log_read {
-	struct kurir_buf b;
-	uint64_t at, good; /* of the file: read up to here, and the end of the last sound entry */
-	bool lost;	   /* not at an entry: what is read is searched for one */
-	bool holes, deep;  /* deep: in the checkpoint */
-};
-
 /* What is in the buffer, as far as it goes. */
 static int read_entries(struct queue *q, struct log_read *l)
 {
@@ -200,36 +193,43 @@ static void distrust(struct queue *q, bool deep)
 		s->known = deep || s->base == 0 ? SEGMENT_HEAD : s->base;
 }
 
-static int read_log(struct queue *q, int fd)
+int state_load(struct queue *q, int fd, struct log_read *l)
 {
 	char head[SEGMENT_HEAD];
 	struct segment_head h;
-	struct log_read l = { .b = KURIR_BUF(8u << 20), .at = SEGMENT_HEAD };
+	*l = (struct log_read){ .b = KURIR_BUF(8u << 20), .at = SEGMENT_HEAD };
 	int r = spool_read_full(fd, head, sizeof(head), 0);
 	if (r == 0)
 		r = segment_get_head(head, &h);
 	q->log.salt = r == 0 ? h.salt : 0;
-	l.good = l.at;
+	l->good = l->at;
 	while (r == 0) {
-		r = kurir_buf_reserve(&l.b, 1u << 20);
+		r = kurir_buf_reserve(&l->b, 1u << 20);
 		if (r != 0)
 			break;
-		ssize_t got = spool_io->pread(fd, l.b.ptr + l.b.len, 1u << 20, l.at);
+		ssize_t got = spool_io->pread(fd, l->b.ptr + l->b.len, 1u << 20, l->at);
 		if (got <= 0) {
 			r = (int)got;
 			break;
 		}
-		l.at += (uint64_t)got;
-		l.b.len += (size_t)got;
-		r = read_entries(q, &l);
+		l->at += (uint64_t)got;
+		l->b.len += (size_t)got;
+		r = read_entries(q, l);
 	}
-	kurir_buf_free(&l.b);
-	if (r == -EBADMSG || r == -ENODATA) {
-		kurir_log(q->self, KURIR_ERROR, r, "the state log has no head, going on without");
-		r = 0;
-	}
+	kurir_buf_free(&l->b);
+	l->headless = r == -EBADMSG || r == -ENODATA;
+	return l->headless ? 0 : r;
+}
+
+static int read_log(struct queue *q, int fd)
+{
+	struct log_read l;
+	int r = state_load(q, fd, &l);
 	if (r != 0)
 		return r;
+	if (l.headless)
+		kurir_log(q->self, KURIR_ERROR, -EBADMSG,
+		    "the state log has no head, going on without");
 	if (l.holes) {
 		kurir_log(
 		    q->self, KURIR_ERROR, 0, "the state log is damaged, some fates are lost");

@@ -47,6 +47,16 @@ size_t state_pack_totals(char *, const struct totals *);
 /* What was appended goes to the log. */
 int state_append(struct queue *) KURIR_PARKS;
 
+/* state_read.c: all entries of the file into the tables; changes no file, says nothing.
+ * 0 or -errno. */
+struct log_read {
+	struct kurir_buf b;
+	uint64_t at, good; /* of the file: read up to here, and the end of the last sound entry */
+	bool lost;	   /* not at an entry: what is read is searched for one */
+	bool headless, holes, deep; /* deep: in the checkpoint */
+};
+int state_load(struct queue *, int fd, struct log_read *);
+
 /* checkpoint.c: a new log with all that is known.  Parks often; the old one goes on. */
 int state_checkpoint(struct queue *) KURIR_PARKS;
 

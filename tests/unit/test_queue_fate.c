@@ -239,11 +239,126 @@ static void test_bounded(void **state)
 	live(script_bounded);
 }
 
+/* One by each predicate; the others stay. */
+static void expect_hits(const char *body, unsigned n)
+{
+	struct kurir_str reply;
+	char wanted[32];
+	snprintf(wanted, sizeof(wanted), "\"recipients\":%u,", n);
+	expect_equal(ctl(body, &reply), 0);
+	expectation(strstr(reply.ptr, wanted) != NULL, body, __LINE__, n, 0);
+}
+
+static void script_predicates(void)
+{
+	static char big[300 << 10];
+	const char *to = "late@dua.example";
+	memset(big, 'y', sizeof(big));
+	world.site = true;
+	expect_equal(send_to("late@tiga.example"), 0);
+	wait_for(7200000);
+	world.site = false;
+	expect_equal(
+	    send_body("paijo@empat.example", &to, 1, (struct kurir_str){ big, sizeof(big) }, 0),
+	    0);
+	wait_for(2000);
+	expect_hits("{\"args\":[\"list\",\"larger=100K\"]}", 1);
+	expect_hits("{\"args\":[\"list\",\"smaller=100K\"]}", 1);
+	expect_hits("{\"args\":[\"list\",\"older=1h\"]}", 1);
+	expect_hits("{\"args\":[\"list\",\"younger=1h\",\"sender=paijo@empat.example\"]}", 1);
+	expect_hits("{\"args\":[\"list\",\"reason=4.2.0\"]}", 2);
+	expect_hits("{\"args\":[\"list\",\"reason=4.2.1\"]}", 0);
+	expect_hits("{\"args\":[\"list\",\"site=tiga.example\"]}", 1);
+	expect_hits("{\"args\":[\"redirect\",\"larger=100K\",\"to=ok@lima.example\"]}", 1);
+	wait_for(1000);
+	expect_equal(tries("ok@lima.example"), 1);
+	expect_equal(world.last_length, sizeof(big));
+	check_ledger(2, 1, 0, 1);
+	expect_true(balanced());
+	expect_hits("{\"args\":[\"expire\",\"older=1h\"]}", 1);
+	wait_for(1000);
+	check_ledger(3, 2, 1, 0);
+	expect_true(strstr(world.last_body, "given up by the administrator") != NULL);
+	struct kurir_str reply;
+	expect_equal(ctl("{\"args\":[\"list\",\"older=x\"]}", &reply), 0);
+	expect_true(strstr(reply.ptr, "\"error\"") != NULL);
+	expect_equal(ctl("{\"args\":[\"redirect\",\"all\"]}", &reply), 0);
+	expect_true(strstr(reply.ptr, "\"error\"") != NULL);
+	expect_equal(ctl("{\"args\":[\"redirect\",\"to=a@b.example\"]}", &reply), 0);
+	expect_true(strstr(reply.ptr, "\"error\"") != NULL);
+}
+
+static void test_predicates(void **state)
+{
+	(void)state;
+	live(script_predicates);
+}
+
+/* Counted from the files, while the server runs. */
+static struct kurir_str verify(void)
+{
+	struct kurir_str reply = { "", 0 };
+	struct kurir_request q = { .endpoint = "ctl.ledger", .fd = -1 };
+	q.body = KURIR_STR("{\"args\":[\"--verify\"]}");
+	expect_equal(
+	    kurir_call(queue_instance, &q, kurir_now() + 60000, kurir_scratch(), &reply), 0);
+	return reply;
+}
+
+static void script_verify(void)
+{
+	static char big[300 << 10];
+	static const char *const three[] = { "bad@dua.example", "ok@dua.example",
+		"late@tiga.example" };
+	memset(big, 'y', sizeof(big));
+	for (unsigned i = 0; i < 100; i++)
+		expect_equal(send_body("hyd@satu.example", three, 3, hello, 0), 0);
+	expect_equal(send_body("hyd@satu.example", three + 2, 1,
+			 (struct kurir_str){ big, sizeof(big) }, 0),
+	    0);
+	wait_for(5000);
+	check_ledger(401, 200, 100, 101);
+	const char *text = verify().ptr;
+	expect_true(strstr(text, "\"balanced\":true") != NULL);
+	expect_true(strstr(text,
+			"accepted 401 = delivered 200 + bounced 100 + cancelled 0 + "
+			"queued 101") != NULL);
+	/* A body goes away. */
+	struct message *m = NULL;
+	uint32_t bucket = 0;
+	while ((m = table_walk(the_queue(), &bucket, m)) != NULL)
+		if (m->body_file != 0) {
+			char name[SEGMENT_NAME_MAX];
+			segment_name(name, m->body_file, ".body");
+			expect_equal(truncate(spool_path(name), 5), 0);
+		}
+	text = verify().ptr;
+	expect_true(strstr(text, "\"bodies-missing\":1") != NULL);
+	/* And the segments with everything. */
+	for (struct segment *s = the_queue()->segments; s != NULL; s = s->next) {
+		char name[SEGMENT_NAME_MAX];
+		segment_name(name, s->id, ".seg");
+		unlink(spool_path(name));
+	}
+	text = verify().ptr;
+	expect_true(strstr(text, "\"balanced\":false") != NULL);
+	expect_true(strstr(text, "\"orphans\":101") != NULL);
+	expect_true(strstr(text, "DOES NOT BALANCE") != NULL);
+}
+
+static void test_verify(void **state)
+{
+	(void)state;
+	live(script_verify);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_cancel_in_route, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel_in_attempt, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_predicates, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_own_pace, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_floods, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_back, set_up, tear_down),
