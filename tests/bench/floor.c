@@ -2,13 +2,15 @@
  *
  *	floor PORT FILE
  *
- * Reads SMTP without looking at it much, appends messages to one file, flushes the file once
- * for all that came in one round of epoll, and only then answers.  Nothing is parsed, kept
- * apart, logged or limited.  Not a mail server. */
+ * Reads SMTP without looking at it much, appends messages to one file, flushes the file
+ * in a thread of its own, once for all that came during the flush before, and only then answers.  Nothing is parsed, kept
+ * apart, logged or limited.  Not a mail server.  With "-" for FILE it keeps nothing: a sink for
+ * what others relay.  NOOP tells how many messages came. */
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,7 +32,9 @@ struct client {
 	char in[ROOM];
 };
 
-static struct client *waiting;
+static struct client *waiting, *flushing;
+static int flush_go, flush_done; /* eventfds */
+static unsigned long messages;
 
 static void give_up(const char *what)
 {
@@ -50,7 +55,7 @@ static void drop(struct client *c)
 
 static void append(int file, const char *data, size_t len)
 {
-	while (len > 0) {
+	while (file >= 0 && len > 0) {
 		ssize_t n = write(file, data, len);
 
 		if (n < 0 && errno == EINTR)
@@ -74,6 +79,11 @@ static void command(struct client *c)
 	if (strncasecmp(c->in, "DATA", 4) == 0) {
 		c->data = true;
 		answer(c, "354 go on\r\n");
+	} else if (strncasecmp(c->in, "NOOP", 4) == 0) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "250 %lu\r\n", messages);
+		answer(c, text);
 	} else {
 		answer(c, "250 yes\r\n");
 	}
@@ -92,6 +102,7 @@ static void take(struct client *c, int file)
 			keep(c, (size_t)(end - c->in) + 5);
 			c->data = false;
 			c->waits = true;
+			messages++;
 			c->next = waiting;
 			waiting = c;
 		} else {
@@ -101,15 +112,29 @@ static void take(struct client *c, int file)
 	}
 }
 
-static void flush(int file)
+static void *flusher(void *arg)
 {
-	struct client *list = waiting;
+	const int *file = arg;
+	uint64_t n;
 
-	if (list == NULL)
-		return;
-	if (fdatasync(file) < 0)
-		give_up("fdatasync");
-	waiting = NULL;
+	for (;;) {
+		if (read(flush_go, &n, sizeof(n)) != sizeof(n))
+			continue;
+		if (*file >= 0 && fdatasync(*file) < 0)
+			give_up("fdatasync");
+		n = 1;
+		(void)!write(flush_done, &n, sizeof(n));
+	}
+	return NULL;
+}
+
+static void flushed(int file)
+{
+	struct client *list = flushing;
+	uint64_t n;
+
+	(void)!read(flush_done, &n, sizeof(n));
+	flushing = NULL;
 	while (list != NULL) {
 		struct client *c = list;
 
@@ -118,6 +143,17 @@ static void flush(int file)
 		answer(c, "250 kept\r\n");
 		take(c, file);
 	}
+}
+
+static void flush(void)
+{
+	const uint64_t one = 1;
+
+	if (waiting == NULL || flushing != NULL)
+		return;
+	flushing = waiting;
+	waiting = NULL;
+	(void)!write(flush_go, &one, sizeof(one));
 }
 
 static void welcome(int listener, int epoll)
@@ -152,19 +188,30 @@ int main(int argc, char **argv)
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct epoll_event events[64], e = { .events = EPOLLIN };
 	int listener, epoll, file, one = 1;
+	pthread_t thread;
 
 	if (argc != 3) {
 		fprintf(stderr, "floor PORT FILE\n");
 		return 2;
 	}
 	at.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
-	file = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	file = -1;
+	if (strcmp(argv[2], "-") != 0 &&
+	    (file = open(argv[2], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) < 0)
+		give_up(argv[2]);
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (file < 0 || epoll < 0 ||
+	if (listener < 0 || epoll < 0 ||
 	    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 ||
 	    listen(listener, 1024) < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &e) < 0)
+		give_up("start");
+	flush_go = eventfd(0, EFD_CLOEXEC);
+	flush_done = eventfd(0, EFD_CLOEXEC);
+	e.data.ptr = &flushing;
+	if (flush_go < 0 || flush_done < 0 ||
+	    epoll_ctl(epoll, EPOLL_CTL_ADD, flush_done, &e) < 0 ||
+	    pthread_create(&thread, NULL, flusher, &file) != 0)
 		give_up("start");
 	for (;;) {
 		int n = epoll_wait(epoll, events, 64, -1);
@@ -172,8 +219,10 @@ int main(int argc, char **argv)
 		for (int i = 0; i < n; i++)
 			if (events[i].data.ptr == NULL)
 				welcome(listener, epoll);
+			else if (events[i].data.ptr == &flushing)
+				flushed(file);
 			else
 				hear(events[i].data.ptr, file);
-		flush(file);
+		flush();
 	}
 }
