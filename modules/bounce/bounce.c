@@ -147,8 +147,9 @@ KURIR_PARKS static int notify(struct kurir_self *self, struct kurir_str ref,
 		close(body.fd);
 	kurir_count(self, r == 0 ? SENT : FAILED, 1);
 	if (r == 0)
-		KURIR_EMIT(self, KURIR_INFO, "message", { "id", e->id },
-		    { "notice", f.message_id }, { "to", e->sender });
+		KURIR_EMIT(self, KURIR_INFO, "message", { "id", f.message_id },
+		    { "parent", e->id }, { "from", KURIR_STR("") }, { "to", e->sender },
+		    { "listener", KURIR_STR("bounce") });
 	return r;
 }
 
