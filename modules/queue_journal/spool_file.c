@@ -1,6 +1,6 @@
 /* spool_file.c - one batch of records, one pwritev, one fdatasync.
  *
- * Guarantees (see doc/INTERNALS.md): S1 a batch's result is 0 only after fdatasync said so; S2
+ * Guarantees (see doc/QUEUE.md): S1 a batch's result is 0 only after fdatasync said so; S2
  * a segment that failed once is cut back to what was durable and never written again; S3 the
  * segment's name is durable before its first record is. */
 #include "spool_file.h"
