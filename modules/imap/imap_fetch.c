@@ -17,6 +17,7 @@ struct fetch {
 	size_t count;
 	struct kurir_uid_set uids;
 	bool sets_seen, needs_bytes;
+	int missing; /* why one could not be read: -ENOENT, or worse */
 };
 
 static void plan(struct imap *s, struct fetch *f)
@@ -67,6 +68,19 @@ KURIR_PARKS static void put_date(struct imap *s, int64_t ms)
 	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
+/* The names of fields came as literals, which go back as strings that say the same. */
+KURIR_PARKS static void put_fields(struct imap *s, const struct imap_item *item)
+{
+	ssize_t open = kurir_str_find(item->spelled, '(');
+
+	kurir_write(s->stream, kurir_str_part(item->spelled, 0, (size_t)open));
+	for (size_t i = 0; i < item->fields.count; i++) {
+		imap_puts(s, i ? " " : "(");
+		imap_string(s, item->fields.items[i]);
+	}
+	imap_puts(s, ")");
+}
+
 KURIR_PARKS static void put_label(struct imap *s, const struct imap_item *item)
 {
 	if (item->label) {
@@ -74,7 +88,10 @@ KURIR_PARKS static void put_label(struct imap *s, const struct imap_item *item)
 		return;
 	}
 	imap_puts(s, "BODY[");
-	kurir_write(s->stream, item->spelled);
+	if (kurir_str_find(item->spelled, '{') < 0)
+		kurir_write(s->stream, item->spelled);
+	else
+		put_fields(s, item);
 	imap_puts(s, "]");
 	if (item->partial)
 		kurir_printf(s->stream, "<%llu>", (unsigned long long)item->start);
@@ -129,8 +146,21 @@ KURIR_PARKS static int put_item(struct imap *s, const struct imap_item *item,
 	return 0;
 }
 
-/* One message; 0 also when it is gone (RFC 2180 section 4.1.2), -errno when the connection is. */
-KURIR_PARKS static int put_message(struct imap *s, const struct fetch *f, size_t index)
+/* One message that cannot be read is left out, and said at the end (RFC 2180 section 4.1.2). */
+static int miss(struct imap *s, struct fetch *f, const struct kurir_message *m, int r)
+{
+	if (r == -ECANCELED)
+		return r;
+	if (r != -ENOENT)
+		kurir_log(s->self, KURIR_WARN, r, "cannot read %.*s of %.*s, answering NO",
+		    KURIR_ARG(m->name), KURIR_ARG(s->account));
+	if (f->missing == 0 || r != -ENOENT)
+		f->missing = r;
+	return 0;
+}
+
+/* One message; -errno when the connection is gone. */
+KURIR_PARKS static int put_message(struct imap *s, struct fetch *f, size_t index)
 {
 	struct kurir_message *m = &s->messages[index];
 	struct imap_bytes b = { .body = { .fd = -1 } };
@@ -140,7 +170,7 @@ KURIR_PARKS static int put_message(struct imap *s, const struct fetch *f, size_t
 	if (f->needs_bytes) {
 		r = imap_bytes_open(s, m, &b);
 		if (r < 0)
-			return r == -ECANCELED ? r : 0;
+			return miss(s, f, m, r);
 	}
 	if (f->sets_seen && !(m->flags & KURIR_MESSAGE_SEEN)) {
 		m->flags |= KURIR_MESSAGE_SEEN;
@@ -191,6 +221,10 @@ KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
 	}
 	if (r < 0)
 		s->over = true; /* in the middle of a reply: nothing sensible can follow */
+	else if (f->missing == -ENOENT)
+		imap_no(s, "[EXPUNGEISSUED] Some messages are there no more");
+	else if (f->missing < 0)
+		imap_no(s, "[UNAVAILABLE] Some messages cannot be read now");
 	else
 		imap_ok(s, "Done");
 }

@@ -58,6 +58,10 @@ KURIR_PARKS static void loop(struct pop3 *p)
 
 		if (kurir_pending(p->stream) == 0)
 			r = kurir_flush(p->stream, kurir_now() + idle);
+		if (r >= 0 && kurir_conn_draining(p->conn)) {
+			pop3_err(p, "[SYS/TEMP] The server is going down");
+			return;
+		}
 		if (r >= 0)
 			r = kurir_readline(p->stream, POP3_LINE_MAX, &line, kurir_now() + idle);
 		if (r == -EMSGSIZE) {

@@ -144,7 +144,7 @@ int maildir_list_read(
 	int fd, r = 0;
 
 	snprintf(path, sizeof(path), "%s/kurir-uidlist", mailbox_path);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0)
@@ -225,7 +225,7 @@ int maildir_new_validity(const char *account_path, uint32_t *ret)
 	int fd, n;
 
 	snprintf(path, sizeof(path), "%s/kurir-uidvalidity", account_path);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd >= 0) {
 		ssize_t got = read(fd, text, sizeof(text) - 1);
 

@@ -38,7 +38,7 @@ static struct kurir_str read_subscriptions(const char *account_path, struct kuri
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/subscriptions", account_path);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return KURIR_STR("");
 	text = kurir_alloc(arena, SUBSCRIPTIONS_MAX);
@@ -65,6 +65,55 @@ static int by_name(const void *a, const void *b)
 	const struct kurir_mailbox *x = a, *y = b;
 
 	return kurir_str_compare(x->name, y->name);
+}
+
+struct boxes {
+	struct kurir_mailbox *all;
+	size_t count, room;
+};
+
+static void add(struct kurir_arena *arena, struct boxes *b, struct kurir_mailbox m)
+{
+	if (b->count == b->room) {
+		size_t room = b->room ? 2 * b->room : 32;
+		struct kurir_mailbox *more = kurir_alloc(arena, room * sizeof(*more));
+
+		if (b->count > 0)
+			memcpy(more, b->all, b->count * sizeof(*more));
+		b->all = more;
+		b->room = room;
+	}
+	b->all[b->count++] = m;
+}
+
+/* INBOX stands first. */
+static void sort(struct boxes *b)
+{
+	qsort(b->all + 1, b->count - 1, sizeof(*b->all), by_name);
+}
+
+/* The levels above a mailbox that are none themselves: "a" and "a/b" for "a/b/c". */
+static void add_levels(struct kurir_arena *arena, struct boxes *b)
+{
+	size_t count = b->count, kept = 1;
+
+	for (size_t i = 1; i < count; i++) {
+		struct kurir_str name = b->all[i].name;
+
+		for (size_t n = 1; n < name.len; n++) {
+			struct kurir_mailbox m = { kurir_str_part(name, 0, n),
+				KURIR_MAILBOX_NOSELECT };
+
+			if (name.ptr[n] == '/' && !kurir_str_equal(m.name, KURIR_STR("INBOX")) &&
+			    !bsearch(&m, b->all + 1, count - 1, sizeof(m), by_name))
+				add(arena, b, m);
+		}
+	}
+	sort(b);
+	for (size_t i = 1; i < b->count; i++)
+		if (!kurir_str_equal(b->all[i].name, b->all[kept - 1].name))
+			b->all[kept++] = b->all[i];
+	b->count = kept;
 }
 
 /* "a" has children when "a/..." follows in the sorted list, where INBOX stands first. */
@@ -95,8 +144,7 @@ int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str acc
     struct kurir_arena *arena, struct kurir_mailbox **ret, size_t *ret_count)
 {
 	char path[MAILDIR_PATH_MAX];
-	size_t count = 1, room = 32;
-	struct kurir_mailbox *all = kurir_alloc(arena, room * sizeof(*all));
+	struct boxes b = { .count = 0 };
 	struct kurir_str subscriptions;
 	struct dirent *e;
 	DIR *d;
@@ -105,29 +153,24 @@ int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str acc
 	if (r < 0)
 		return r;
 	subscriptions = read_subscriptions(path, arena);
-	all[0] = (struct kurir_mailbox){ KURIR_STR("INBOX"),
-		flags_of(KURIR_STR("INBOX"), subscriptions) };
+	add(arena, &b,
+	    (struct kurir_mailbox){
+		KURIR_STR("INBOX"), flags_of(KURIR_STR("INBOX"), subscriptions) });
 	d = opendir(path);
-	while (d && count < MAILBOXES_MAX && (e = readdir(d)) != NULL) {
+	while (d && b.count < MAILBOXES_MAX && (e = readdir(d)) != NULL) {
 		struct kurir_str name;
 
-		if (maildir_folder_name(arena, e->d_name, &name) < 0)
-			continue;
-		if (count == room) {
-			struct kurir_mailbox *more = kurir_alloc(arena, 2 * room * sizeof(*more));
-
-			memcpy(more, all, room * sizeof(*more));
-			all = more;
-			room *= 2;
-		}
-		all[count++] = (struct kurir_mailbox){ name, flags_of(name, subscriptions) };
+		if (maildir_folder_name(arena, e->d_name, &name) >= 0)
+			add(arena, &b,
+			    (struct kurir_mailbox){ name, flags_of(name, subscriptions) });
 	}
 	if (d)
 		closedir(d);
-	qsort(all + 1, count - 1, sizeof(*all), by_name);
-	mark_children(all, count);
-	*ret = all;
-	*ret_count = count;
+	sort(&b);
+	add_levels(arena, &b);
+	mark_children(b.all, b.count);
+	*ret = b.all;
+	*ret_count = b.count;
 	return 0;
 }
 
@@ -234,28 +277,104 @@ static int create(const char *root, const char *account_path, char *path)
 	return r < 0 ? r : maildir_make(root, path);
 }
 
-/* The mailbox and all below it, by the prefix of their folders' names. */
-static int rename_all(const char *account_path, const char *from, const char *to)
+static int by_length(const void *a, const void *b)
 {
-	const char *old = from + strlen(account_path) + 1, *new = to + strlen(account_path) + 1;
+	size_t x = strlen(*(const char *const *)a), y = strlen(*(const char *const *)b);
+
+	return x < y ? -1 : x > y;
+}
+
+/* The folders of a mailbox and of all below it, the mailbox first. */
+struct family {
+	const char **folders;
+	size_t count, room;
+};
+
+static int family_read(const char *account_path, const char *old, struct family *ret)
+{
 	size_t len = strlen(old);
-	char a[MAILDIR_PATH_MAX + 300], b[MAILDIR_PATH_MAX + 600];
 	DIR *d = opendir(account_path);
 	struct dirent *e;
-	int r = 0;
 
+	*ret = (struct family){ .count = 0 };
 	if (!d)
 		return -errno;
-	while (r >= 0 && (e = readdir(d)) != NULL) {
+	while ((e = readdir(d)) != NULL) {
+		const char *folder;
+
 		if (strncmp(e->d_name, old, len) != 0 ||
 		    (e->d_name[len] != '.' && e->d_name[len] != '\0'))
 			continue;
-		snprintf(a, sizeof(a), "%s/%s", account_path, e->d_name);
-		snprintf(b, sizeof(b), "%s/%s%s", account_path, new, e->d_name + len);
-		r = maildir_io.rename(a, b);
+		folder = kurir_copy(kurir_scratch(), kurir_str_of(e->d_name)).ptr;
+		if (ret->count == ret->room) {
+			size_t room = ret->room ? ret->room * 2 : 16;
+			const char **more = kurir_alloc(kurir_scratch(), room * sizeof(*more));
+
+			if (ret->count > 0)
+				memcpy(more, ret->folders, ret->count * sizeof(*more));
+			ret->folders = more;
+			ret->room = room;
+		}
+		ret->folders[ret->count++] = folder;
 	}
 	closedir(d);
-	return r < 0 ? r : maildir_fsync_dir(account_path);
+	if (ret->count > 1)
+		qsort(ret->folders, ret->count, sizeof(*ret->folders), by_length);
+	return ret->count > 0 ? 0 : -ENOENT;
+}
+
+/* Whether each can have its new name, which must be free, or be given up by one of them. */
+static int family_fits(
+    const char *account_path, const struct family *f, const char *old, const char *new)
+{
+	size_t len = strlen(old);
+	char to[MAILDIR_PATH_MAX + 600];
+
+	for (size_t i = 0; i < f->count; i++) {
+		const char *name = to + strlen(account_path) + 1;
+		bool ours = false;
+
+		if (strlen(new) + strlen(f->folders[i] + len) > MAILDIR_NAME_MAX)
+			return -ENAMETOOLONG;
+		snprintf(to, sizeof(to), "%s/%s%s", account_path, new, f->folders[i] + len);
+		for (size_t j = 0; j < f->count && !ours; j++)
+			ours = strcmp(f->folders[j], name) == 0;
+		if (!ours && exists(to))
+			return -EEXIST;
+	}
+	return 0;
+}
+
+static int family_move(
+    const char *account_path, const char *folder, const char *old, const char *new, bool back)
+{
+	char a[MAILDIR_PATH_MAX + 300], b[MAILDIR_PATH_MAX + 600];
+
+	snprintf(a, sizeof(a), "%s/%s", account_path, folder);
+	snprintf(b, sizeof(b), "%s/%s%s", account_path, new, folder + strlen(old));
+	return back ? maildir_io.rename(b, a) : maildir_io.rename(a, b);
+}
+
+/* The mailbox and all below it, by the prefix of their folders' names: all of them or none. */
+static int rename_all(const char *account_path, const char *from, const char *to)
+{
+	const char *old = from + strlen(account_path) + 1, *new = to + strlen(account_path) + 1;
+	struct family f;
+	size_t done = 0;
+	int r = family_read(account_path, old, &f);
+
+	if (r >= 0)
+		r = family_fits(account_path, &f, old, new);
+	for (; r >= 0 && done < f.count; done++) {
+		r = family_move(account_path, f.folders[done], old, new, false);
+		if (r < 0)
+			break;
+	}
+	if (r >= 0)
+		return maildir_fsync_dir(account_path);
+	for (; done > 0; done--)
+		family_move(account_path, f.folders[done - 1], old, new, true);
+	return r;
 }
 
 int maildir_manage(const struct maildir_conf *conf, struct kurir_str account,
@@ -286,8 +405,6 @@ int maildir_manage(const struct maildir_conf *conf, struct kurir_str account,
 		if (kurir_str_starts(kurir_str_of(to), kurir_str_of(path)) &&
 		    to[strlen(path)] == '.')
 			return -EINVAL; /* into itself */
-		if (!exists(path) || exists(to))
-			return exists(to) ? -EEXIST : -ENOENT;
 		return rename_all(account_path, path, to);
 	case KURIR_MANAGE_SUBSCRIBE:
 	case KURIR_MANAGE_UNSUBSCRIBE:

@@ -46,9 +46,10 @@ static int convert(int out, const char *data, size_t len)
 	return r < 0 ? r : maildir_write_all(out, chunk, at);
 }
 
+/* O_NONBLOCK: a FIFO that somebody put there would hold up everybody. */
 int maildir_open_wire(const char *path, struct kurir_body *ret)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), copy, r;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), copy, r;
 	struct stat st;
 	const char *data;
 	uint64_t more;

@@ -112,6 +112,62 @@ def boxes(s):
     c.logout()
 
 
+def levels(s):
+    """Mailboxes whose parents are none, and names that are taken below the new one."""
+    c = imap(s)
+    for name in (".only.below", ".from", ".from.x", ".from.y", ".to.y", ".up.b", ".up.b.b", ".up.b.b.c"):
+        for part in ("tmp", "new", "cur"):
+            os.makedirs(os.path.join(s.maildir(), name, part))
+    names = b"\n".join(c.list()[1])
+    check(b'(\\HasChildren \\Noselect) "/" "only"' in names, "a missing parent is listed", names)
+    equal(names.count(b'"only"'), 1, "once")
+    check(b'(\\HasChildren) "/" "from"' in names, "one that is there can be selected", names)
+    before = sorted(os.listdir(s.maildir()))
+    equal(c.rename("from", "to")[0], "NO", "RENAME onto what has a child of that name")
+    equal(sorted(os.listdir(s.maildir())), before, "moves nothing")
+    ok(c.rename("only", "other"), "RENAME of a level")
+    ok(c.rename("up/b", "up"), "RENAME upwards")
+    equal([x for x in sorted(os.listdir(s.maildir())) if x.startswith((".up", ".on", ".ot"))],
+          [".other.below", ".up", ".up.b", ".up.b.c"], "and what is below comes with it")
+    equal(c.rename("nowhere", "x")[0], "NO", "RENAME what is not there")
+    for name in ("other/below", "from/x", "from/y", "from", "to/y", "up/b/c", "up/b", "up"):
+        ok(c.delete(name), "DELETE")
+    c.logout()
+
+
+def strangers(s):
+    """What is no message in the folders, messages that cannot be read, and names of other programs."""
+    c = imap(s, "siti@satu.example")
+    c.select()
+    cur = os.path.join(s.maildir("siti"), "cur")
+    for name in ("1700000001.a:2,PSab", "1700000002.b:2,", "1700000003.c:2,S"):
+        with open(os.path.join(cur, name), "wb") as f:
+            f.write(b"Subject: odd\n\nx\n")
+    with open(os.path.join(s.maildir("siti"), "new", "1700000004.d:2,Pc"), "wb") as f:
+        f.write(b"Subject: odd\n\nx\n")
+    equal(int(c.select()[1][0]), 4, "found")
+    ok(c.store("1", "+FLAGS", "(\\Flagged)"), "STORE")
+    ok(c.store("4", "+FLAGS", "(\\Seen)"), "STORE")
+    names = os.listdir(cur)
+    check("1700000001.a:2,FPSab" in names and "1700000004.d:2,PSc" in names, "letters of others stay", names)
+    os.unlink(os.path.join(cur, "1700000002.b:2,"))
+    os.unlink(os.path.join(cur, "1700000003.c:2,S"))
+    r = c.fetch("1:2", "(BODY.PEEK[])")
+    check(r[0] == "NO" and b"EXPUNGEISSUED" in r[1][0], "FETCH of what is gone", r)
+    os.mkfifo(os.path.join(cur, "1700000003.c:2,S"))
+    os.symlink("/etc/passwd", os.path.join(cur, "1700000002.b:2,"))
+    for n in ("2", "3", "1:4"):
+        r = c.fetch(n, "(BODY.PEEK[])")
+        check(r[0] == "NO" and b"UNAVAILABLE" in r[1][0], "FETCH of what is no file", r)
+    r = c.fetch("1", "(BODY.PEEK[HEADER.FIELDS ({7+}\r\nSubject \"To\")])")
+    check(r[0] == "OK" and b'HEADER.FIELDS ("Subject" "To")]' in r[1][-2][0], "names of fields as literals", r)
+    os.unlink(os.path.join(cur, "1700000002.b:2,"))
+    os.unlink(os.path.join(cur, "1700000003.c:2,S"))
+    c.store("1:*", "+FLAGS", "(\\Deleted)")
+    ok(c.expunge(), "EXPUNGE")
+    c.logout()
+
+
 def messages(s):
     c = imap(s, how="starttls")
     made = ok(c.append("INBOX", "(\\Flagged $Work)", '"05-Jan-2026 10:00:00 +0000"', MESSAGE), "APPEND")
@@ -368,7 +424,7 @@ def never_reads(s):
 
 def run(single):
     s = MailServer(name="one" if single else "many", single=single)
-    for part in (logins, boxes, messages, pops, two, hostile, never_reads):
+    for part in (logins, boxes, levels, strangers, messages, pops, two, hostile, never_reads):
         try:
             part(s)
         except Exception as e:  # noqa: the rest is still worth trying
