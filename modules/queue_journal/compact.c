@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define PERIOD	1000
-#define AT_ONCE 32	    /* messages that move in one group commit */
-#define WORTH	(64u << 10) /* smaller segments are left alone */
+#define PERIOD	   1000
+#define AT_ONCE	   32	       /* messages that move in one group commit */
+#define WALK_PIECE 4096	       /* buckets between two breaks */
+#define WORTH	   (64u << 10) /* smaller segments are left alone */
 
 /* Transition: segment without living messages -> nothing. */
 static int drop_dead(struct queue *q)
@@ -96,28 +98,73 @@ KURIR_PARKS static void move_fiber(void *arg)
 	v->result = move_message(v);
 }
 
-KURIR_PARKS static int move_some(struct queue *q, struct segment *from)
+/* Until their notices have come, or were found missing. */
+KURIR_PARKS static int moves_seen(struct queue *q, const struct move *moves, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		for (struct message *m;
+		     (m = table_find(q, moves[i].from, moves[i].offset)) != NULL && !m->dead &&
+		     moves[i].result == 0;) {
+			q->rescan = true;
+			int r = kurir_sleep(kurir_now() + 20);
+			if (r < 0)
+				return r;
+		}
+	return 0;
+}
+
+/* Up to AT_ONCE of them in one group commit. */
+KURIR_PARKS static int move_some(
+    struct queue *q, struct segment *from, const uint64_t *offsets, unsigned n)
 {
 	struct move moves[AT_ONCE];
-	uint32_t bucket = 0;
-	unsigned n = 0;
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL && n < AT_ONCE;
-	     m = table_walk(q, &bucket, m))
-		if (m->segment == from && !m->dead)
-			moves[n++] = (struct move){ .q = q, .from = from, .offset = m->offset };
-	if (n == 0)
-		return 0;
 	struct kurir_group *g = kurir_group_begin(q->self);
 	int r = 0;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		moves[i] = (struct move){ .q = q, .from = from, .offset = offsets[i] };
 		if (kurir_group_go(g, "queue-move", move_fiber, &moves[i]) < 0)
 			moves[i].result = -ENOMEM;
+	}
 	kurir_group_wait(g, KURIR_FOREVER);
 	kurir_group_end(g);
 	for (unsigned i = 0; i < n; i++)
 		if (moves[i].result < 0)
 			r = moves[i].result;
-	return r < 0 ? r : (int)n;
+	int seen = moves_seen(q, moves, n);
+	return r < 0 ? r : seen;
+}
+
+/* Where the living messages of a segment are.  In pieces: a table that grows meanwhile may show
+ * one twice, and what came new is in another segment. */
+KURIR_PARKS static int list_living(
+    struct queue *q, const struct segment *from, struct kurir_buf *offsets)
+{
+	int r = 0;
+	for (uint32_t bucket = 0; bucket < q->hash_size && r == 0; bucket++) {
+		for (const struct message *m = q->hash[bucket]; m != NULL; m = m->hash_next)
+			if (m->segment == from && !m->dead && r == 0)
+				r = kurir_buf_add(offsets,
+				    (struct kurir_str){
+					(const char *)&m->offset, sizeof(m->offset) });
+		if (bucket % WALK_PIECE == WALK_PIECE - 1 && r == 0)
+			r = kurir_yield();
+	}
+	return r;
+}
+
+KURIR_PARKS static int move_all(struct queue *q, struct segment *from)
+{
+	struct kurir_buf list = KURIR_BUF((size_t)1 << 30);
+	int r = list_living(q, from, &list);
+	for (size_t at = 0; r == 0 && at < list.len && q->walks == 0 && !kurir_draining();) {
+		uint64_t offsets[AT_ONCE];
+		size_t n = list.len - at < sizeof(offsets) ? list.len - at : sizeof(offsets);
+		memcpy(offsets, list.ptr + at, n);
+		at += n;
+		r = move_some(q, from, offsets, (unsigned)(n / sizeof(offsets[0])));
+	}
+	kurir_buf_free(&list);
+	return r;
 }
 
 KURIR_PARKS static int compact_one(struct queue *q)
@@ -130,10 +177,7 @@ KURIR_PARKS static int compact_one(struct queue *q)
 			return -ENOENT;
 		s->users++;
 		q->moving = true;
-		int r;
-		do
-			r = move_some(q, s);
-		while (r > 0 && q->walks == 0);
+		int r = move_all(q, s);
 		q->moving = false;
 		s->users--;
 		if (r >= 0)
