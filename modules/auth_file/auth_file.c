@@ -231,7 +231,10 @@ static bool cache_has(const struct auth_file *a, const unsigned char digest[DIGE
 	return has;
 }
 
-static void cache_put(struct auth_file *a, const unsigned char digest[DIGEST], kurir_time until)
+/* generation: of the file whose hash was compared; it may have been replaced meanwhile, and then
+ * the password may be one of before. */
+static void cache_put(struct auth_file *a, const unsigned char digest[DIGEST],
+    uint64_t generation, kurir_time until)
 {
 	struct cache_entry *set = cache_set(a, digest), *e = set;
 
@@ -240,7 +243,7 @@ static void cache_put(struct auth_file *a, const unsigned char digest[DIGEST], k
 			e = &set[i];
 	memcpy(e->digest, digest, DIGEST);
 	e->until = until;
-	e->generation = a->generation;
+	e->generation = generation;
 }
 
 /* What the helper thread works on. */
@@ -292,6 +295,8 @@ KURIR_PARKS static int auth_file_hash(
 
 struct auth_keys {
 	uint64_t user, network, pair;
+	/* what the failure counted in advance has done, to be undone */
+	struct backoff_mark user_mark, network_mark, pair_mark;
 };
 
 static void auth_file_keys(const struct auth_file *a, struct kurir_str user,
@@ -319,7 +324,7 @@ static bool auth_file_locked(const struct auth_file *a, const struct auth_keys *
 }
 
 static void auth_file_count_failure(
-    const struct auth_file_conf *c, struct auth_file *a, const struct auth_keys *k)
+    const struct auth_file_conf *c, struct auth_file *a, struct auth_keys *k)
 {
 	struct backoff_rule user = { (uint32_t)c->failures, c->back_off, c->back_off_most,
 		c->forget };
@@ -327,22 +332,22 @@ static void auth_file_count_failure(
 	kurir_time now = kurir_now();
 
 	net.free_failures = (uint32_t)c->failures_network;
-	backoff_fail(a->backoff, k->user, &user, now);
-	backoff_fail(a->backoff, k->network, &net, now);
+	k->user_mark = backoff_fail(a->backoff, k->user, &user, now);
+	k->network_mark = backoff_fail(a->backoff, k->network, &net, now);
 	if (backoff_praised(a->backoff, k->pair, now, PRAISE))
-		backoff_fail(a->backoff, k->pair, &user, now);
+		k->pair_mark = backoff_fail(a->backoff, k->pair, &user, now);
 }
 
 static void auth_file_forgive(struct auth_file *a, const struct auth_keys *k, bool success)
 {
-	backoff_undo(a->backoff, k->network);
+	backoff_undo(a->backoff, k->network, &k->network_mark);
 	if (success) {
 		backoff_clear(a->backoff, k->user);
 		backoff_clear(a->backoff, k->pair);
 		backoff_praise(a->backoff, k->pair, kurir_now());
 	} else {
-		backoff_undo(a->backoff, k->user);
-		backoff_undo(a->backoff, k->pair);
+		backoff_undo(a->backoff, k->user, &k->user_mark);
+		backoff_undo(a->backoff, k->pair, &k->pair_mark);
 	}
 }
 
@@ -356,6 +361,7 @@ KURIR_PARKS static int auth_file_check(struct kurir_self *self,
 	unsigned char digest[DIGEST];
 	struct auth_keys keys;
 	bool exists, usable;
+	uint64_t generation;
 	int r;
 
 	if (cr->user.len > 512 || cr->password.len > PASSWORD_MAX)
@@ -379,6 +385,7 @@ KURIR_PARKS static int auth_file_check(struct kurir_self *self,
 	/* Copied: the table may be replaced while the hash is computed. */
 	hash = usable ? u->hash : users_decoy(a->users);
 	hash = kurir_copy(arena, hash.len > 0 ? hash : kurir_str_of(a->decoy));
+	generation = a->generation;
 	auth_file_count_failure(c, a, &keys);
 	r = auth_file_hash(self, cr->password, hash);
 	if (r < 0) {
@@ -391,7 +398,7 @@ KURIR_PARKS static int auth_file_check(struct kurir_self *self,
 	if (r == 1 && usable) {
 		auth_file_forgive(a, &keys, true);
 		if (c->cache > 0)
-			cache_put(a, digest, kurir_now() + c->cache);
+			cache_put(a, digest, generation, kurir_now() + c->cache);
 		kurir_count(self, COUNT_ACCEPTED, 1);
 		*ret_account = name;
 		return 0;

@@ -46,8 +46,12 @@ struct backoff {
 bool backoff_locked(const struct backoff *, uint64_t key, kurir_time now);
 /* Counted before the outcome is known, so that many guesses at once count too; undone by
  * success. */
-void backoff_fail(struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
-void backoff_undo(struct backoff *, uint64_t key);
+struct backoff_mark {
+	kurir_time before, after; /* until when the key was locked */
+};
+struct backoff_mark backoff_fail(
+    struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
+void backoff_undo(struct backoff *, uint64_t key, const struct backoff_mark *);
 void backoff_clear(struct backoff *, uint64_t key);
 /* Remembers that key did well (a user from a network); until it is forgotten or pushed out. */
 void backoff_praise(struct backoff *, uint64_t key, kurir_time now);

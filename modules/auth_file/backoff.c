@@ -50,10 +50,11 @@ bool backoff_locked(const struct backoff *b, uint64_t key, kurir_time now)
 	return e != NULL && e->until > now;
 }
 
-void backoff_fail(
+struct backoff_mark backoff_fail(
     struct backoff *b, uint64_t key, const struct backoff_rule *rule, kurir_time now)
 {
 	struct backoff_entry *e = make(b, key);
+	struct backoff_mark mark = { .before = e->until, .after = e->until };
 	kurir_time span = rule->first;
 
 	if (e->failures > 0 && now - e->last > rule->forget)
@@ -62,20 +63,24 @@ void backoff_fail(
 	if (e->failures < UINT32_MAX)
 		e->failures++;
 	if (e->failures <= rule->free_failures)
-		return;
+		return mark;
 	for (uint32_t n = rule->free_failures + 1; n < e->failures && span < rule->most; n++)
 		span *= 2;
 	e->until = now + (span < rule->most ? span : rule->most);
+	mark.after = e->until;
+	return mark;
 }
 
-void backoff_undo(struct backoff *b, uint64_t key)
+/* What other failures locked stays locked. */
+void backoff_undo(struct backoff *b, uint64_t key, const struct backoff_mark *mark)
 {
 	struct backoff_entry *e = find(b, key);
 
 	if (e == NULL || e->failures == 0)
 		return;
 	e->failures--;
-	e->until = 0;
+	if (e->until == mark->after)
+		e->until = mark->before;
 }
 
 void backoff_clear(struct backoff *b, uint64_t key)

@@ -101,6 +101,7 @@ static void waits(void **state)
 	struct backoff_rule rule = {
 		.free_failures = 3, .first = 1000, .most = 5000, .forget = 60000
 	};
+	struct backoff_mark mark = { 0, 0 };
 	kurir_time now = 1000000;
 
 	(void)state;
@@ -124,9 +125,20 @@ static void waits(void **state)
 	assert_false(backoff_locked(b, 7, now));
 	backoff_clear(b, 7);
 	for (int i = 0; i < 4; i++)
-		backoff_fail(b, 7, &rule, now);
-	backoff_undo(b, 7);
+		mark = backoff_fail(b, 7, &rule, now);
+	backoff_undo(b, 7, &mark);
 	assert_false(backoff_locked(b, 7, now));
+	/* Whoever succeeds beside others that fail does not set them free. */
+	(void)backoff_fail(b, 7, &rule, now);
+	mark = backoff_fail(b, 7, &rule, now);
+	assert_true(backoff_locked(b, 7, now + 1999));
+	backoff_undo(b, 7, &mark);
+	assert_true(backoff_locked(b, 7, now + 999));
+	assert_false(backoff_locked(b, 7, now + 1000));
+	mark = backoff_fail(b, 7, &rule, now);
+	(void)backoff_fail(b, 7, &rule, now);
+	backoff_undo(b, 7, &mark);
+	assert_true(backoff_locked(b, 7, now + 1999));
 	free(b);
 }
 
