@@ -99,15 +99,14 @@ static int apply_one(struct plan *plan, const struct plan_instance *it, struct o
 /* Pipelines without what is optional and missing. */
 static void apply_pipelines(const struct conf *c)
 {
-	struct kurir_str names[240];
+	struct kurir_str names[PIPELINE_MAX];
 	size_t n, lost;
 
 	for (size_t i = 0; i < c->pipelines.count; i++) {
 		const struct kurir_pair *pair = &c->pipelines.items[i];
 
 		n = 0;
-		for (size_t j = 0; j < pair->values.count && n < sizeof(names) / sizeof(*names);
-		     j++)
+		for (size_t j = 0; j < pair->values.count && n < PIPELINE_MAX; j++)
 			if (instance_find(pair->values.items[j]))
 				names[n++] = pair->values.items[j];
 		chain_add(pair->key, names, n, &lost);

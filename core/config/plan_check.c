@@ -268,9 +268,14 @@ static void check_pipelines(struct planner *p)
 
 	for (const struct json *v = map && map->type == VALUE_OBJECT ? map->first : NULL; v;
 	     v = v->next) {
+		bool many = v->count > PIPELINE_MAX;
+
 		if (v->type == VALUE_TEXT)
 			check_link(p, v);
-		for (const struct json *c = v->type == VALUE_ARRAY ? v->first : NULL; c;
+		else if (many)
+			report_at(
+			    p->report, v, "more than %d modules in a pipeline", PIPELINE_MAX);
+		for (const struct json *c = v->type == VALUE_ARRAY && !many ? v->first : NULL; c;
 		     c = c->next)
 			if (c->type == VALUE_TEXT)
 				check_link(p, c);

@@ -27,6 +27,8 @@ struct planner {
 	json_t *warnings;
 };
 
+#define PIPELINE_MAX 240 /* instances */
+
 /* Where relative paths of file start. */
 struct kurir_str plan_folder(struct kurir_arena *, const char *file);
 /* plan_modules.c */
