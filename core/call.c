@@ -223,8 +223,8 @@ KURIR_PARKS static void call_run(void *arg)
 		r = in->endpoint->call(&incoming, &reply);
 	else if (in->fd >= 0)
 		(void)close(in->fd);
-	/* The caller is not being ended, this handler is. */
-	if (r == -ECANCELED)
+	/* The caller's process is not being ended, this one is. */
+	if (r == -ECANCELED && in->channel != NULL)
 		r = -ECONNRESET;
 	if (in->channel != NULL)
 		call_answer_wait(in, r, kurir_buf_str(&reply));
