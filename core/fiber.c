@@ -83,10 +83,12 @@ struct fiber_census fiber_census(void)
 	return (struct fiber_census){ running, peak, fiber_stack_count() };
 }
 
-void fiber_fail_park(unsigned n, int err)
+unsigned fiber_fail_park(unsigned n, int err)
 {
+	unsigned left = fail_in;
 	fail_in = n;
 	fail_with = err;
+	return left;
 }
 
 struct kurir_arena *kurir_scratch(void)

@@ -71,7 +71,8 @@ int fiber_waiters_park(struct fiber_waiters *, kurir_time until) KURIR_PARKS;
 int fiber_waiters_park_shielded(struct fiber_waiters *) KURIR_PARKS;
 void fiber_waiters_wake(struct fiber_waiters *, int result); /* all of them */
 
-/* Faults for the tests: the n-th parking call from now returns err (0: off). */
-void fiber_fail_park(unsigned n, int err);
+/* Faults for the tests: the n-th parking call from now returns err (0: off).  Returns what was
+ * left of the n before: 0 when it came to that. */
+unsigned fiber_fail_park(unsigned n, int err);
 
 #endif

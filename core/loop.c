@@ -199,7 +199,7 @@ static int wait_span(kurir_time until)
 	return span > 3600000 ? 3600000 : (int)span;
 }
 
-static void dispatch(int span)
+static bool dispatch(int span)
 {
 	int n = epoll_wait(loop.epoll, loop.events, LOOP_BATCH, span);
 	kurir_assert(n >= 0 || errno == EINTR);
@@ -213,6 +213,7 @@ static void dispatch(int span)
 	}
 	loop.dispatching = false;
 	loop.batch = loop.position = 0;
+	return n > 0;
 }
 
 /* Nothing is ready and nothing real is under way: to the next timer. */
@@ -241,8 +242,8 @@ void loop_turn(kurir_time until)
 	struct kurir_mark mark = kurir_mark(scratch);
 	if (!anything_ready() || ++loop.rounds >= LOOP_ROUNDS) {
 		loop.rounds = 0;
-		dispatch(wait_span(until));
-		if (loop.virtual && !anything_ready() && !offload_pending())
+		bool happened = dispatch(wait_span(until));
+		if (loop.virtual && !happened && !anything_ready() && !offload_pending())
 			jump(until);
 	}
 	if (timer_next() != KURIR_FOREVER)
