@@ -1,47 +1,12 @@
 #!/usr/bin/env python3
-"""Other people's programs that send: Postfix as next hop and as sender, swaks, msmtp; and getmail, which reads."""
+"""Other people's programs that send: swaks, msmtp, mutt; and those that read: mutt, getmail."""
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 
 from mailboxlib import MailServer
-from netlib import FOLDER, check, done, equal, free_port, path, start, wait_until, write
-
-# A copy of Postfix that is not installed: where its package was unpacked, with the libraries it lacks.
-ROOT = os.environ.get("POSTFIX_ROOT", "")
-SERVICES = """
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
-
-
-class Peered(MailServer):
-    """dua.example is Postfix's."""
-
-    def __init__(self, next_hop):
-        self.next_hop = next_hop
-        super().__init__(name="peers", single=False)
-
-    def start(self):
-        self.modules.update({"relay_smtp": {}, "bounce": {}, "queue_journal": {"retry": ["1s"]}, "route_static": {
-            "routes": {"dua.example": "smtp:[127.0.0.1]:%d" % self.next_hop}, "tls": "may"}})
-        super().start()
+from netlib import FOLDER, check, done, equal, path, start, wait_until, write
 
 
 def all_mail(s):
@@ -125,84 +90,42 @@ def getmail(s):
     check(r.returncode == 0 and len(os.listdir(path("got/new"))) > 0, "getmail", r)
 
 
-def postfix_start(port, mx):
-    """Its master, in a folder of its own; None when it cannot run here."""
-    if os.geteuid() != 0 or not os.path.exists(ROOT + "/usr/lib/postfix/sbin/master"):
-        check(True, "postfix # SKIP it is not installed, or this is not root")
-        return None
-    spool = path("postfix")
-    for name in ("", "/etc", "/data", "/spool", "/spool/pid"):
-        os.mkdir(spool + name)
-    mail = pwd.getpwnam("mail")
-    for name in "active bounce corrupt defer deferred flush hold incoming private saved trace public maildrop".split():
-        os.mkdir("%s/spool/%s" % (spool, name), 0o700)
-        os.chown("%s/spool/%s" % (spool, name), mail.pw_uid, -1)
-    os.chown(spool + "/data", mail.pw_uid, -1)
-    options = {
-        "compatibility_level": "3.6", "queue_directory": spool + "/spool", "data_directory": spool + "/data",
-        "command_directory": ROOT + "/usr/sbin", "daemon_directory": ROOT + "/usr/lib/postfix/sbin",
-        "shlib_directory": ROOT + "/usr/lib/postfix", "meta_directory": spool + "/etc", "mail_owner": "mail",
-        "setgid_group": "news", "maillog_file": spool + "/data/log", "maillog_file_prefixes": FOLDER,
-        "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4", "myhostname": "mx.dua.example", "mydestination": "",
-        "mynetworks": "127.0.0.0/8", "smtpd_relay_restrictions": "permit_mynetworks,reject", "alias_maps": "",
-        "smtp_dns_support_level": "disabled", "smtp_host_lookup": "native", "smtputf8_enable": "no",
-        "virtual_alias_domains": "dua.example",
-        "virtual_alias_maps": "inline:{paijo@dua.example=hyd@satu.example}",
-        "transport_maps": "inline:{satu.example=smtp:[127.0.0.1]:%d}" % mx, "smtp_tls_security_level": "may",
-        "smtpd_tls_security_level": "may", "smtpd_tls_cert_file": path("cert.pem"),
-        "smtpd_tls_key_file": path("key.pem"), "smtpd_tls_received_header": "yes",
-        "import_environment": "MAIL_CONFIG LD_LIBRARY_PATH", "export_environment": "MAIL_CONFIG LD_LIBRARY_PATH"}
-    write("postfix/etc/main.cf", "".join("%s = %s\n" % o for o in options.items()))
-    write("postfix/etc/master.cf", "127.0.0.1:%d inet n - n - - smtpd" % port + SERVICES)
-    env = dict(os.environ, MAIL_CONFIG=spool + "/etc")
-    master = start([ROOT + "/usr/lib/postfix/sbin/master", "-c", spool + "/etc", "-d"], "postfix.log", env=env)
-
-    def listens():
-        with socket.socket() as c:
-            return c.connect_ex(("127.0.0.1", port)) == 0
-    wait_until(listens, 20, "postfix listens")
-    return master
-
-
-def postfix_log():
-    logs = ""
-    for name in ("postfix.log", "postfix/data/log"):
-        if os.path.exists(path(name)):
-            with open(path(name), errors="replace") as f:
-                logs += f.read()[-2500:]
-    return logs
-
-
-def postfix(s, port):
-    if not postfix_start(port, s.port["mx"]):
+def mutt(s):
+    """Sends by submission, and saves what it sees in the INBOX over IMAPS."""
+    if not have("mutt"):
         return
-    r = run("curl", "-sS", "smtp://127.0.0.1:%d" % port, "--mail-from", "you@dua.example", "--mail-rcpt",
-            "hyd@satu.example", "-T", write("m1", "Subject: from postfix\r\n\r\n.x\r\n"))
-    check(r.returncode == 0, "postfix takes a mail", r)
-    text = arrives(s, "from postfix", "postfix as sender") or postfix_log()
-    check("TLS" in text and "mx.dua.example" in text, "over TLS", text)
-    r = run("curl", "-sS", "--ssl-reqd", "--cacert", path("cert.pem"), "-u", "hyd@satu.example:rahasia",
-            "smtp://localhost:%d" % s.port["submission"], "--mail-from", "hyd@satu.example", "--mail-rcpt",
-            "paijo@dua.example", "--mail-rcpt", "none@dua.example", "-T",
-            write("m2", "Subject: to postfix\r\n\r\n.x\r\n"))
-    check(r.returncode == 0, "a mail for postfix", r)
-    text = arrives(s, "to postfix", "postfix as next hop, and back again")
-    check(text.count("Received:") >= 3, "by way of both", text, postfix_log())
+    conf = write("muttrc", "set from=hyd@satu.example realname=hyd use_envelope_from copy=no\n"
+                 "set smtp_url=smtp://hyd%%40satu.example@localhost:%d smtp_pass=rahasia ssl_force_tls\n"
+                 "set ssl_starttls certificate_file=%s imap_user=hyd@satu.example imap_pass=rahasia\n"
+                 "set folder=imaps://localhost:%d spoolfile=imaps://localhost:%d/INBOX\n"
+                 "set sleep_time=0 quit=yes confirmcreate=no confirmappend=no copy_decode_weed=no\n"
+                 "set ssl_verify_host ssl_verify_dates ssl_usesystemcerts=no delete=yes\n"
+                 % (s.port["submission"], path("cert.pem"), s.port["imaps"], s.port["imaps"]), 0o600)
+    r = run("mutt", "-n", "-F", conf, "-s", "mutt", "-a", write("attached", "inside\n"), "--", "hyd@satu.example",
+            text=".\n..dots\n")
+    check(r.returncode == 0, "mutt", r)
+    text = arrives(s, "mutt", "and its mail arrives")
+    check("\n.\n..dots" in text and "multipart/mixed" in text, "with its dots and what is attached", text)
+    saved = path("saved")
+    child = start(["script", "-qec", "mutt -n -F %s -e 'push \"<tag-pattern>~s mutt$<enter><tag-prefix>"
+                   "<copy-message>%s<enter><exit>\"'" % (conf, saved), "/dev/null"], "mutt.log",
+                  env=dict(os.environ, HOME=FOLDER, TERM="vt100"))
     try:
-        bounce = wait_until(lambda: any("none@dua.example" in m for m in all_mail(s)), 20, "a notification")
-        check(bounce, "what postfix refuses comes back")
-    except AssertionError as e:
-        check(False, "what postfix refuses comes back", e, s.text()[-1500:], postfix_log())
+        child.wait(30)
+    except subprocess.TimeoutExpired:
+        pass
+    got = open(saved, errors="replace").read() if os.path.exists(saved) else ""
+    check("Subject: mutt\n" in got and "..dots" in got, "mutt reads it over IMAPS", got[-800:],
+          open(path("mutt.log"), errors="replace").read()[-800:])
 
 
 def main():
-    port = free_port()
-    s = Peered(port)
-    for part in (swaks, msmtp, getmail, lambda x: postfix(x, port)):
+    s = MailServer(name="peers", single=False)
+    for part in (swaks, msmtp, mutt, getmail):
         try:
             part(s)
         except (OSError, AssertionError, subprocess.SubprocessError) as e:
-            check(False, "it ended: %r" % e, s.text()[-2000:], postfix_log())
+            check(False, "it ended: %r" % e, s.text()[-2000:])
     equal(s.stop(), 0, "the server ends well")
     done()
 
