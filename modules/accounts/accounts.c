@@ -148,6 +148,19 @@ static void accounts_refresh(struct kurir_self *self)
 		kurir_count(self, COUNT_RELOADS, 1);
 }
 
+/* RFC 5321 4.5.1: "<Postmaster>" without a domain, which is postmaster at the host itself, also
+ * where its name is no mail domain. */
+static bool accounts_hosts_postmaster(struct kurir_str address)
+{
+	ssize_t at = kurir_str_find_last(address, '@');
+
+	return at > 0 &&
+	    kurir_str_equal_nocase(
+		kurir_str_part(address, 0, (size_t)at), KURIR_STR("postmaster")) &&
+	    kurir_str_equal_nocase(
+		kurir_str_part(address, (size_t)at + 1, address.len), kurir_hostname());
+}
+
 /* The match's texts are copied: the table may be replaced while the caller parks. */
 static int accounts_find(struct kurir_self *self, struct kurir_str address,
     struct kurir_arena *arena, struct kurir_account_match *ret)
@@ -157,6 +170,8 @@ static int accounts_find(struct kurir_self *self, struct kurir_str address,
 
 	accounts_refresh(self);
 	accounts_table_find(a->table, address, arena, ret);
+	if (ret->kind == KURIR_ACCOUNT_FOREIGN && accounts_hosts_postmaster(address))
+		accounts_table_find(a->table, KURIR_STR("postmaster"), arena, ret);
 	if (ret->addresses.count > 0) {
 		items = kurir_alloc(arena, ret->addresses.count * sizeof(*items));
 		for (size_t i = 0; i < ret->addresses.count; i++)
