@@ -2,6 +2,7 @@
  * is one instruction, reading is rare. */
 #include "count.h"
 
+#include "check.h"
 #include "instance.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ static uint64_t *cell_new(void)
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 		if (p == MAP_FAILED)
-			return &spare;
+			check_no_memory();
 		cells = p;
 	}
 	return used < CELLS ? &cells[used++] : &spare;
@@ -37,11 +38,8 @@ static uint64_t *cell_new(void)
 
 static uint64_t *entry_new(const char *owner, const char *name)
 {
-	struct entry *e;
+	struct entry *e = kurir_alloc(memory, sizeof(*e));
 
-	if (memory == NULL)
-		memory = kurir_arena_new("counters");
-	e = kurir_alloc(memory, sizeof(*e));
 	e->owner = owner;
 	e->name = name;
 	e->cell = cell_new();
@@ -56,6 +54,8 @@ uint64_t *count_new(const char *owner, const char *const *names)
 	uint64_t *start = &none;
 	size_t i;
 
+	if (memory == NULL)
+		memory = kurir_arena_new("counters");
 	for (i = 0; names != NULL && names[i] != NULL; i++)
 		;
 	if (used + i > CELLS) /* cells of an owner lie side by side, or nowhere */
