@@ -140,6 +140,15 @@ KURIR_PARKS static int control_next(struct kurir_stream *s, uint64_t *at)
 	return r;
 }
 
+/* The events that are in memory. */
+KURIR_PARKS static void control_events(struct kurir_stream *s)
+{
+	uint64_t at = 0;
+
+	while (control_next(s, &at) >= 0)
+		;
+}
+
 /* Events as they come, from now on. */
 KURIR_PARKS static void control_follow(struct kurir_stream *s)
 {
@@ -196,9 +205,13 @@ KURIR_PARKS static void control_client(void *arg)
 		r = control_parse(kurir_scratch(), line, &q, &error);
 		if (r < 0)
 			r = control_error(s, error);
-		else if (kurir_str_equal(q.command, KURIR_STR("log")))
-			control_follow(s), r = -EPIPE;
-		else
+		else if (kurir_str_equal(q.command, KURIR_STR("log"))) {
+			if (strstr(q.body.ptr, "\"-f\"") != NULL)
+				control_follow(s);
+			else
+				control_events(s);
+			r = -EPIPE;
+		} else
 			r = control_route(s, &q);
 		kurir_rewind(kurir_scratch(), mark);
 		if (r < 0)

@@ -23,7 +23,7 @@ static const char usage[] =
     "  queue list [WHAT]   who waits; WHAT: an id, an address, a domain\n"
     "  queue show ID       one message\n"
     "  queue retry|hold|release|cancel ID\n"
-    "  log -f              events as they happen\n"
+    "  log [-f]            the last events; with -f events as they happen\n"
     "  explain WHAT        the story of a message, a connection or an address\n"
     "  reload              reads the configuration again\n"
     "  stop                ends the server\n"
@@ -31,7 +31,7 @@ static const char usage[] =
 
 static struct {
 	const char *file, *socket;
-	bool json;
+	bool json, follow;
 } opt = { .file = KURIR_CONFDIR "/kurir.json" };
 
 enum { OPT_SOCKET = 256, OPT_JSON, OPT_HELP, OPT_VERSION };
@@ -135,7 +135,7 @@ static int show(const char *line, bool event)
 
 static int ctl_ask(char **args, int n)
 {
-	bool follow = strcmp(args[0], "log") == 0;
+	bool events = strcmp(args[0], "log") == 0;
 	char *line = NULL;
 	size_t room = 0;
 	FILE *f;
@@ -147,16 +147,18 @@ static int ctl_ask(char **args, int n)
 		return r;
 	while (r == 0 && getline(&line, &room, f) > 0) {
 		lines++;
-		r = show(line, follow);
-		if (!follow)
+		r = show(line, events);
+		if (!events)
 			break;
 	}
-	if (lines == 0)
+	if (lines == 0 && (!events || opt.follow))
 		r = ctl_fail(3, "the server hung up without an answer", NULL);
 	free(line);
 	(void)fclose(f);
 	return r;
 }
+
+static char follow[] = "-f";
 
 /* Options may stand anywhere; "-f" and what we do not know belong to the command. */
 static int ctl_options(int argc, char **argv, char **args, int *ret_n)
@@ -182,6 +184,7 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 			(void)fputs(PACKAGE_STRING "\n", stdout);
 			return -1;
 		case 'f':
+			opt.follow = true;
 			break;
 		case 1:
 			args[n++] = optarg;
@@ -193,6 +196,8 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 	}
 	while (optind < argc)
 		args[n++] = argv[optind++];
+	if (n > 0 && opt.follow)
+		args[n++] = follow;
 	*ret_n = n;
 	return 0;
 }

@@ -57,6 +57,8 @@ bool notify_listener(unsigned n, int *ret_fd, struct kurir_str *ret_name)
 	}
 	*ret_fd = LISTEN_FIRST + (int)n;
 	(void)fcntl(*ret_fd, F_SETFD, FD_CLOEXEC);
+	/* systemd's are, systemd-socket-activate's are not: accepting would wait for ever. */
+	(void)fcntl(*ret_fd, F_SETFL, fcntl(*ret_fd, F_GETFL) | O_NONBLOCK);
 	*ret_name = rest;
 	if (kurir_str_find(rest, ':') >= 0)
 		ret_name->len = (size_t)kurir_str_find(rest, ':');

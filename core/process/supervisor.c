@@ -131,9 +131,10 @@ static void again(void)
 
 static void refuse(struct kurir_str why)
 {
-	bool first = generation_newest == NULL ||
-	    (generation_newest == super.coming && !generation_newest->older);
+	bool first = true;
 
+	for (const struct generation *g = generation_newest; g != NULL; g = g->older)
+		first = first && !g->serving;
 	while (why.len > 0 && why.ptr[why.len - 1] == '\n')
 		why.len--;
 	if (!first)
