@@ -103,7 +103,7 @@ static const struct kurir_option limit_options[] = {
 	RANGE_SPAN("handshake", limit_handshake, "30s", 1000, 600000,
 	    "How long a TLS handshake may take on a listener with implicit TLS."),
 	RANGE_SPAN("drain", limit_drain, "5m", 0, 86400000,
-	    "How long sessions may go on after a reload or a stop."),
+	    "How long sessions may go on after a reload."),
 	KURIR_OPT_SIZE("memory", struct conf, limit_memory, "0",
 	    "What one process may allocate; 0 sets no limit."),
 	{ 0 }

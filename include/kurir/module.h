@@ -1,4 +1,4 @@
-/* kurir/module.h - everything a module needs to exist.  Start with kurir-module(7). */
+/* kurir/module.h - everything a module needs to exist.  Start with doc/HACKING.md. */
 #ifndef KURIR_MODULE_H
 #define KURIR_MODULE_H
 
