@@ -15,7 +15,7 @@
 
 #define ARENA_MAGIC  0x4b415231u
 #define ARENA_INLINE 704u  /* bytes that come with the arena itself */
-#define ARENA_BLOCK  4096u /* first block; they double up to */
+#define ARENA_BLOCK  1024u /* first block; they double up to */
 #define ARENA_MAX    65536u
 #define ARENA_ALIGN  (alignof(max_align_t))
 
