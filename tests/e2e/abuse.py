@@ -11,7 +11,7 @@ from mailboxlib import MailServer
 from netlib import check, done, equal
 
 LIMIT = 2 * 1024 * 1024  # message-size
-SILENT = 2000
+SILENT = 10000
 SMUGGLED = b"MAIL FROM:<smuggler@dua.example>\r\nRCPT TO:<siti@satu.example>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
 ENDS = (b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n", b"\r\n.\r", b"\r.\r\n", b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\r\n.\r\r\n",
         b"\n.\r", b"\r.\n", b"\n\n.\r\n", b"\r\n.\r\r\n")

@@ -46,7 +46,7 @@ class MailServer(Server):
                    "route_local": {}, "queue_journal": {}, "store_maildir": {"root": self.root(name)}}
         super().__init__(modules, name=name, single=single, listeners=listeners, pipelines={"in": ["accounts"]},
                          tls={"certificates": [{"certificate": path("cert.pem"), "key": path("key.pem")}]},
-                         limits={"connections": 5000, "connections-per-peer": 5000}, **more)
+                         limits={"connections": 15000, "connections-per-peer": 15000}, **more)
 
     def start(self):
         self.more["modules"] = self.modules  # no probe
