@@ -89,7 +89,13 @@ def first_start_fails():
     check("goes on" not in text("failing2.log"), "no old configuration is spoken of", text("failing2.log"))
 
 
-for part in (handed_over, activated, first_start_fails):
+def unit():
+    with open(os.path.join(BUILD, "contrib/systemd/kurir.service")) as f:
+        left = [line for line in f if "@" in line]
+    equal(left, [], "the unit names real folders")
+
+
+for part in (unit, handed_over, activated, first_start_fails):
     try:
         part()
     except (OSError, AssertionError, subprocess.SubprocessError) as e:
