@@ -134,6 +134,8 @@ KURIR_PARKS static int notify(struct kurir_self *self, struct kurir_str ref,
 	f.rcpts = rcpts;
 	f.count = count;
 	int r = x.ops->open(x.queue, ref, &body);
+	if (r == -ENOENT || r == -EBADMSG)
+		r = 0; /* lost, and still somebody is to hear that it was not delivered */
 	if (r == 0)
 		r = x.ops->begin(x.queue, 0, &x.spool);
 	if (r == 0) {

@@ -352,6 +352,34 @@ static void test_verify(void **state)
 	live(script_verify);
 }
 
+/* The body is gone: the sender hears of it in the end, without the message. */
+static void script_no_body(void)
+{
+	static char big[300 << 10];
+	const char *to = "late@tiga.example";
+	uint32_t bucket = 0;
+	memset(big, 'y', sizeof(big));
+	expect_equal(
+	    send_body("hyd@satu.example", &to, 1, (struct kurir_str){ big, sizeof(big) }, 0), 0);
+	wait_for(1000);
+	struct message *m = table_walk(the_queue(), &bucket, NULL);
+	if (m != NULL) {
+		char name[SEGMENT_NAME_MAX];
+		segment_name(name, m->body_file, ".body");
+		expect_equal(unlink(spool_path(name)), 0);
+	}
+	wait_for(6LL * 86400000);
+	expect_equal(the_queue()->totals.bounced, 1);
+	expect_equal(the_queue()->entry_count, 0);
+	expect_true(strstr(world.last_body, "Action: failed") != NULL);
+}
+
+static void test_no_body(void **state)
+{
+	(void)state;
+	live(script_no_body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +393,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut_off, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounded, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_body, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
