@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,6 +29,27 @@ static int folder_owner(const struct conf *c, uint32_t roles, int fd)
 	return 0;
 }
 
+/* One folder, and its name durable: without it a power cut takes all that lies below.  An
+ * earlier start may have made it and got no further; a parent that is not ours is no matter. */
+static int folder_level(const char *path, mode_t mode)
+{
+	bool made = mkdir(path, mode) == 0;
+	char parent[2048];
+	int r = made || errno == EEXIST ? 0 : -errno;
+	int n = snprintf(parent, sizeof(parent), "%s/..", path);
+
+	if (r < 0)
+		return r;
+	if (n < 0 || (size_t)n >= sizeof(parent))
+		return -ENAMETOOLONG;
+	int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		r = made ? -errno : 0;
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
+}
+
 /* mkdir -p; only the last one is given away. */
 static int folder_make(const struct conf *c, struct kurir_arena *arena, struct kurir_str path,
     uint32_t roles, mode_t mode)
@@ -36,12 +59,11 @@ static int folder_make(const struct conf *c, struct kurir_arena *arena, struct k
 
 	for (char *s = strchr(p + 1, '/'); s != NULL && r == 0; s = strchr(s + 1, '/')) {
 		*s = 0;
-		if (mkdir(p, 0755) < 0 && errno != EEXIST)
-			r = -errno;
+		r = folder_level(p, 0755);
 		*s = '/';
 	}
-	if (r == 0 && mkdir(p, 0700) < 0 && errno != EEXIST)
-		r = -errno;
+	if (r == 0)
+		r = folder_level(p, 0700);
 	if (r < 0)
 		return r;
 	fd = open(p, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
