@@ -80,6 +80,16 @@ static bool in_bounds(
 	return false;
 }
 
+/* max applies to the bytes of a text. */
+static bool in_length(
+    struct option_reader *rd, const struct kurir_option *o, const struct json *v)
+{
+	if (o->max == 0 || v->text.len <= (size_t)o->max)
+		return true;
+	report_at(rd->report, v, "this text is too long: at most %lld bytes", (long long)o->max);
+	return false;
+}
+
 static void read_int(
     struct option_reader *rd, const struct kurir_option *o, const struct json *v, void *to)
 {
@@ -293,7 +303,7 @@ void option_value(
 		read_span(rd, o, v, to);
 		break;
 	case KURIR_TEXT:
-		if (expect(rd, v, VALUE_TEXT, "a text"))
+		if (expect(rd, v, VALUE_TEXT, "a text") && in_length(rd, o, v))
 			*(struct kurir_str *)to = frozen_copy(rd->memory, v->text);
 		break;
 	case KURIR_CHOICE:

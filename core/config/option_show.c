@@ -98,6 +98,11 @@ static json_t *schema_of(const struct kurir_option *o)
 			json_object_set_new(s, "maximum", json_integer(o->max));
 		}
 		return s;
+	case KURIR_TEXT:
+		s = json_pack("{s:s}", "type", "string");
+		if (o->max)
+			json_object_set_new(s, "maxLength", json_integer(o->max));
+		return s;
 	case KURIR_SIZE:
 		return json_pack("{s:[{s:s,s:i},{s:s,s:s}]}", "anyOf", "type", "integer",
 		    "minimum", 0, "type", "string", "pattern", "^[0-9]+[KMGT]?$");

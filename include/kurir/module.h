@@ -200,7 +200,7 @@ struct kurir_option {
 	const char *preset;
 	const char *help;	    /* one sentence; --describe and the manual are made from it */
 	const char *const *choices; /* KURIR_CHOICE: names, ends with NULL */
-	int64_t min, max;	    /* INT, SIZE, SPAN; both 0: no bounds */
+	int64_t min, max;	    /* INT, SIZE, SPAN, max: bytes of a TEXT; both 0: no bounds */
 };
 /* The dead comparison makes the compiler check the member's type. */
 #define KURIR_OPT_(n, t, ct, s, m, p, h) \

@@ -1,8 +1,7 @@
 /* auth_file.c - users in a file: the service "auth".
  * A check costs the time of the hash whether the user exists or not, runs in a helper thread,
- * and is
- * spared for a minute after a success.  Runs in the auth role only; nobody else reads the
- * file. */
+ * and is spared for a minute after a success.  Runs in the auth role only; nobody else reads
+ * the file. */
 #include "auth_file.h"
 
 #include <crypt.h>
@@ -23,6 +22,7 @@
 #define CACHE_WAYS   4 /* places for one digest: few evict each other */
 #define DIGEST	     32
 #define PRAISE	     (24 * 3600 * 1000LL)
+#define CHECK_TIME   60000
 
 struct auth_file_conf {
 	struct kurir_str users, domain;
@@ -57,7 +57,8 @@ struct auth_file {
 	off_t size;
 	ino_t inode;
 	kurir_time look;
-	unsigned waiting; /* hashes being computed or queued */
+	unsigned waiting; /* checks that wait for their turn or their hash */
+	struct kurir_signal *checked;
 	unsigned char key[DIGEST];
 	struct cache_entry *cache; /* CACHE_SLOTS */
 	struct backoff *backoff;
@@ -67,8 +68,8 @@ struct auth_file {
 static const struct kurir_option auth_file_options[] = {
 	KURIR_OPT_PATH("users", struct auth_file_conf, users, NULL,
 	    "The file: lines of user:hash, see below; read again when it changes."),
-	KURIR_OPT_TEXT("domain", struct auth_file_conf, domain, "",
-	    "Added with an @ to names without a domain, in the file and at login."),
+	KURIR_OPT_RANGE("domain", KURIR_TEXT, struct kurir_str, struct auth_file_conf, domain, "",
+	    0, 255, "Added with an @ to names without a domain, in the file and at login."),
 	KURIR_OPT_RANGE("failures", KURIR_INT, int64_t, struct auth_file_conf, failures, "5", 0,
 	    1000, "Wrong passwords of a user that cost no waiting."),
 	KURIR_OPT_RANGE("failures-network", KURIR_INT, int64_t, struct auth_file_conf,
@@ -195,19 +196,17 @@ static uint64_t keyed_number(const struct auth_file *a, struct kurir_str s)
 	return n == 0 ? 1 : n;
 }
 
-/* HMAC(process key, user NUL password) */
+/* HMAC(process key, HMAC(process key, user) password): neither's length matters. */
 static void cache_digest(const struct auth_file *a, struct kurir_str user,
     struct kurir_str password, unsigned char ret[DIGEST])
 {
-	char text[1024 + 1 + PASSWORD_MAX];
-	size_t n = user.len;
+	unsigned char text[DIGEST + PASSWORD_MAX];
+	size_t len = password.len < PASSWORD_MAX ? password.len : PASSWORD_MAX;
 
-	memcpy(text, user.ptr, user.len);
-	text[n++] = '\0';
-	memcpy(text + n, password.ptr, password.len);
-	n += password.len;
-	keyed(a, (struct kurir_str){ text, n }, ret);
-	OPENSSL_cleanse(text, n);
+	keyed(a, user, text);
+	memcpy(text + DIGEST, password.ptr, len);
+	keyed(a, (struct kurir_str){ (const char *)text, DIGEST + len }, ret);
+	OPENSSL_cleanse(text, sizeof(text));
 }
 
 static struct cache_entry *cache_set(
@@ -250,6 +249,7 @@ static void cache_put(struct auth_file *a, const unsigned char digest[DIGEST],
 struct auth_hash {
 	char password[PASSWORD_MAX + 1];
 	char hash[CRYPT_OUTPUT_SIZE];
+	char decoy[CRYPT_OUTPUT_SIZE];
 	struct crypt_data data;
 };
 
@@ -259,35 +259,35 @@ static int auth_hash_run(void *arg)
 	const char *got = crypt_rn(h->password, h->hash, &h->data, sizeof(h->data));
 	size_t len = strlen(h->hash);
 
-	if (got == NULL || got[0] == '*')
+	if (got == NULL || got[0] == '*') {
+		/* Of no kind that is known here: takes as long, and tells no more than others. */
+		(void)crypt_rn(h->password, h->decoy, &h->data, sizeof(h->data));
 		return -EINVAL;
+	}
 	return strlen(got) == len && CRYPTO_memcmp(got, h->hash, len) == 0 ? 1 : 0;
 }
 
-/* 1: right, 0: wrong, or -errno. */
+/* 1: right, 0: wrong, -EINVAL: no password can be right, or another -errno. */
 KURIR_PARKS static int auth_file_hash(
     struct kurir_self *self, struct kurir_str password, struct kurir_str hash)
 {
-	const struct auth_file_conf *c = kurir_conf(self);
 	struct auth_file *a = kurir_state(self);
+	struct kurir_str decoy = users_decoy(a->users);
 	struct auth_hash *h;
 	int r;
 
-	if (a->waiting >= (unsigned)c->waiting) {
-		kurir_count(self, COUNT_BUSY, 1);
-		return -EAGAIN;
-	}
-	if (hash.len >= sizeof(h->hash))
-		return -EINVAL;
+	if (decoy.len == 0 || decoy.len >= sizeof(h->decoy) || kurir_str_equal(decoy, hash))
+		decoy = kurir_str_of(a->decoy);
+	if (hash.len == 0 || hash.len >= sizeof(h->hash))
+		hash = decoy;
 	h = calloc(1, sizeof(*h));
 	if (h == NULL)
 		return -ENOMEM;
 	memcpy(h->password, password.ptr, password.len);
 	memcpy(h->hash, hash.ptr, hash.len);
-	a->waiting++;
+	memcpy(h->decoy, decoy.ptr, decoy.len);
 	kurir_count(self, COUNT_HASHED, 1);
-	r = kurir_offload(auth_hash_run, h, kurir_now() + 60000);
-	a->waiting--;
+	r = kurir_offload(auth_hash_run, h, kurir_now() + CHECK_TIME);
 	OPENSSL_cleanse(h, sizeof(*h));
 	free(h);
 	return r;
@@ -295,8 +295,8 @@ KURIR_PARKS static int auth_file_hash(
 
 struct auth_keys {
 	uint64_t user, network, pair;
-	/* what the failure counted in advance has done, to be undone */
-	struct backoff_mark user_mark, network_mark, pair_mark;
+	bool praised; /* pair: the user has logged in from there */
+	bool held;    /* network, and pair or else user */
 };
 
 static void auth_file_keys(const struct auth_file *a, struct kurir_str user,
@@ -316,39 +316,131 @@ static bool auth_file_locked(const struct auth_file *a, const struct auth_keys *
 {
 	kurir_time now = kurir_now();
 
-	if (backoff_locked(a->backoff, k->network, now) ||
-	    backoff_locked(a->backoff, k->pair, now))
-		return true;
-	return backoff_locked(a->backoff, k->user, now) &&
-	    !backoff_praised(a->backoff, k->pair, now, PRAISE);
+	return backoff_locked(a->backoff, k->network, now) ||
+	    backoff_locked(a->backoff, k->pair, now) ||
+	    (!k->praised && backoff_locked(a->backoff, k->user, now));
 }
 
-static void auth_file_count_failure(
+static struct backoff_rule auth_file_rule(const struct auth_file_conf *c, int64_t free_failures)
+{
+	return (struct backoff_rule){ (uint32_t)free_failures, c->back_off, c->back_off_most,
+		c->forget };
+}
+
+static void auth_file_release(struct auth_file *a, struct auth_keys *k)
+{
+	if (!k->held)
+		return;
+	k->held = false;
+	backoff_release(a->backoff, k->network);
+	backoff_release(a->backoff, k->praised ? k->pair : k->user);
+	kurir_signal_raise(a->checked);
+}
+
+/* One more may be tried while others are: they may all be right. */
+static bool auth_file_hold(
     const struct auth_file_conf *c, struct auth_file *a, struct auth_keys *k)
 {
-	struct backoff_rule user = { (uint32_t)c->failures, c->back_off, c->back_off_most,
-		c->forget };
-	struct backoff_rule net = user;
+	struct backoff_rule user = auth_file_rule(c, c->failures);
+	struct backoff_rule net = auth_file_rule(c, c->failures_network);
+	uint64_t key = k->praised ? k->pair : k->user;
 	kurir_time now = kurir_now();
 
-	net.free_failures = (uint32_t)c->failures_network;
-	k->user_mark = backoff_fail(a->backoff, k->user, &user, now);
-	k->network_mark = backoff_fail(a->backoff, k->network, &net, now);
-	if (backoff_praised(a->backoff, k->pair, now, PRAISE))
-		k->pair_mark = backoff_fail(a->backoff, k->pair, &user, now);
+	if (!backoff_has_room(a->backoff, k->network, &net, now) ||
+	    !backoff_has_room(a->backoff, key, &user, now))
+		return false;
+	backoff_hold(a->backoff, k->network, now);
+	backoff_hold(a->backoff, key, now);
+	k->held = true;
+	return true;
 }
 
-static void auth_file_forgive(struct auth_file *a, const struct auth_keys *k, bool success)
+static void auth_file_wrong(
+    const struct auth_file_conf *c, struct auth_file *a, const struct auth_keys *k)
 {
-	backoff_undo(a->backoff, k->network, &k->network_mark);
-	if (success) {
-		backoff_clear(a->backoff, k->user);
-		backoff_clear(a->backoff, k->pair);
-		backoff_praise(a->backoff, k->pair, kurir_now());
-	} else {
-		backoff_undo(a->backoff, k->user, &k->user_mark);
-		backoff_undo(a->backoff, k->pair, &k->pair_mark);
+	struct backoff_rule user = auth_file_rule(c, c->failures);
+	struct backoff_rule net = auth_file_rule(c, c->failures_network);
+	kurir_time now = kurir_now();
+
+	backoff_fail(a->backoff, k->user, &user, now);
+	backoff_fail(a->backoff, k->network, &net, now);
+	if (k->praised)
+		backoff_fail(a->backoff, k->pair, &user, now);
+}
+
+static void auth_file_right(struct auth_file *a, const struct auth_keys *k)
+{
+	backoff_clear(a->backoff, k->user);
+	backoff_clear(a->backoff, k->pair);
+	backoff_praise(a->backoff, k->pair, kurir_now());
+}
+
+/* Waits for its turn: 1 when the password was found to be right by another meanwhile, 0 when it
+ * has to be hashed, or -errno.  Nothing parks after the last look at the table. */
+KURIR_PARKS static int auth_file_turn(struct kurir_self *self, struct auth_keys *k,
+    struct kurir_str name, const unsigned char digest[DIGEST])
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct auth_file *a = kurir_state(self);
+	kurir_time until = kurir_now() + CHECK_TIME;
+
+	for (;;) {
+		const struct users_user *u = users_find(a->users, name);
+		int r;
+
+		k->praised = backoff_praised(a->backoff, k->pair, kurir_now(), PRAISE);
+		if (auth_file_locked(a, k)) {
+			kurir_count(self, COUNT_LOCKED, 1);
+			return -EAGAIN;
+		}
+		if (u != NULL && u->hash.ptr[0] == '$' && cache_has(a, digest))
+			return 1;
+		if (auth_file_hold(c, a, k))
+			return 0;
+		r = kurir_signal_wait(a->checked, until);
+		if (r < 0)
+			return r == -ETIMEDOUT ? -EAGAIN : r;
 	}
+}
+
+/* 1: right, 0: wrong, or -errno. */
+KURIR_PARKS static int auth_file_compare(struct kurir_self *self, struct auth_keys *k,
+    struct kurir_str name, struct kurir_str password, bool *ret_exists)
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct auth_file *a = kurir_state(self);
+	const struct users_user *u;
+	struct kurir_str hash;
+	unsigned char digest[DIGEST];
+	uint64_t generation;
+	bool usable;
+	int r;
+
+	cache_digest(a, name, password, digest);
+	r = auth_file_turn(self, k, name, digest);
+	u = users_find(a->users, name);
+	*ret_exists = u != NULL;
+	if (r != 0) {
+		kurir_count(self, COUNT_CACHED, r == 1);
+		return r;
+	}
+	usable = u != NULL && u->hash.ptr[0] == '$';
+	/* Copied: the table may be replaced while the hash is computed. */
+	hash = kurir_copy(kurir_scratch(), usable ? u->hash : users_decoy(a->users));
+	generation = a->generation;
+	r = auth_file_hash(self, password, hash);
+	if (r == -EINVAL && usable)
+		(void)kurir_log(self, KURIR_ERROR, 0, "the hash of %.*s is of no known kind",
+		    KURIR_ARG(name));
+	r = r == -EINVAL || (r == 1 && !usable) ? 0 : r;
+	if (r == 1) {
+		auth_file_right(a, k);
+		kurir_count(self, COUNT_ACCEPTED, 1);
+		if (c->cache > 0)
+			cache_put(a, digest, generation, kurir_now() + c->cache);
+	} else if (r == 0)
+		auth_file_wrong(c, a, k);
+	return r;
 }
 
 KURIR_PARKS static int auth_file_check(struct kurir_self *self,
@@ -356,53 +448,33 @@ KURIR_PARKS static int auth_file_check(struct kurir_self *self,
 {
 	const struct auth_file_conf *c = kurir_conf(self);
 	struct auth_file *a = kurir_state(self);
-	struct kurir_str name, hash = KURIR_STR("");
-	const struct users_user *u;
-	unsigned char digest[DIGEST];
-	struct auth_keys keys;
-	bool exists, usable;
-	uint64_t generation;
+	struct kurir_str name;
+	struct auth_keys keys = { 0 };
+	bool exists = false;
 	int r;
 
 	if (cr->user.len > 512 || cr->password.len > PASSWORD_MAX)
 		return -EACCES;
+	if (a->waiting >= (unsigned)c->waiting) {
+		kurir_count(self, COUNT_BUSY, 1);
+		return -EAGAIN;
+	}
 	auth_file_refresh(self);
 	name = users_name(arena, cr->user, c->domain);
 	auth_file_keys(a, name, cr->peer, &keys);
-	if (auth_file_locked(a, &keys)) {
-		kurir_count(self, COUNT_LOCKED, 1);
-		return -EAGAIN;
-	}
-	u = users_find(a->users, name);
-	exists = u != NULL;
-	usable = exists && u->hash.ptr[0] == '$';
-	cache_digest(a, name, cr->password, digest);
-	if (usable && cache_has(a, digest)) {
-		kurir_count(self, COUNT_CACHED, 1);
+	a->waiting++;
+	r = auth_file_compare(self, &keys, name, cr->password, &exists);
+	a->waiting--;
+	auth_file_release(a, &keys);
+	if (r == 1) {
 		*ret_account = name;
 		return 0;
 	}
-	/* Copied: the table may be replaced while the hash is computed. */
-	hash = usable ? u->hash : users_decoy(a->users);
-	hash = kurir_copy(arena, hash.len > 0 ? hash : kurir_str_of(a->decoy));
-	generation = a->generation;
-	auth_file_count_failure(c, a, &keys);
-	r = auth_file_hash(self, cr->password, hash);
-	if (r < 0) {
-		auth_file_forgive(a, &keys, false);
+	if (r < 0)
 		return r == -EAGAIN || r == -ECANCELED
 		    ? r
 		    : kurir_log(self, KURIR_ERROR, r, "cannot check the password of %.*s",
 			  KURIR_ARG(name));
-	}
-	if (r == 1 && usable) {
-		auth_file_forgive(a, &keys, true);
-		if (c->cache > 0)
-			cache_put(a, digest, generation, kurir_now() + c->cache);
-		kurir_count(self, COUNT_ACCEPTED, 1);
-		*ret_account = name;
-		return 0;
-	}
 	kurir_count(self, exists ? COUNT_WRONG : COUNT_UNKNOWN, 1);
 	return exists ? -EACCES : -ENOENT;
 }
@@ -419,6 +491,7 @@ static int auth_file_start(struct kurir_self *self)
 		return kurir_log(self, KURIR_ERROR, -EIO, "no random bytes");
 	a->cache = kurir_alloc(kurir_self_arena(self), CACHE_SLOTS * sizeof(*a->cache));
 	a->backoff = kurir_alloc(kurir_self_arena(self), sizeof(*a->backoff));
+	a->checked = kurir_signal_new(kurir_self_arena(self));
 	data = calloc(1, sizeof(*data));
 	if (data != NULL &&
 	    crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof(setting)) != NULL &&

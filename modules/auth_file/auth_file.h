@@ -22,7 +22,7 @@ struct users *users_parse(
     struct kurir_arena *, struct kurir_str text, struct kurir_str domain, unsigned *ret_bad_line);
 const struct users_user *users_find(const struct users *, struct kurir_str name);
 size_t users_count(const struct users *);
-/* A hash that a password for nobody is checked against: as slow as most in the file. */
+/* A hash that a password for nobody is checked against: of the method and cost of most. */
 struct kurir_str users_decoy(const struct users *);
 /* "paijo" -> "paijo@domain", lower case. */
 struct kurir_str users_name(struct kurir_arena *, struct kurir_str name, struct kurir_str domain);
@@ -33,7 +33,7 @@ struct kurir_str users_name(struct kurir_arena *, struct kurir_str name, struct 
 struct backoff_entry {
 	uint64_t key; /* 0: free */
 	kurir_time last, until;
-	uint32_t failures;
+	uint32_t failures, held;
 };
 struct backoff_rule {
 	uint32_t free_failures; /* so many cost nothing */
@@ -44,14 +44,15 @@ struct backoff {
 	struct backoff_entry entries[BACKOFF_SLOTS];
 };
 bool backoff_locked(const struct backoff *, uint64_t key, kurir_time now);
-/* Counted before the outcome is known, so that many guesses at once count too; undone by
- * success. */
-struct backoff_mark {
-	kurir_time before, after; /* until when the key was locked */
-};
-struct backoff_mark backoff_fail(
-    struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
-void backoff_undo(struct backoff *, uint64_t key, const struct backoff_mark *);
+/* An attempt whose outcome is not known yet holds one of the free failures of its key, so that
+ * many guesses at once are no more than one by one; it is no failure.  When all are held, or used
+ * up and one is being tried, it has to wait for the others. */
+bool backoff_has_room(
+    const struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
+void backoff_hold(struct backoff *, uint64_t key, kurir_time now);
+void backoff_release(struct backoff *, uint64_t key);
+void backoff_fail(struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
+/* Of failures; what is held stays held. */
 void backoff_clear(struct backoff *, uint64_t key);
 /* Remembers that key did well (a user from a network); until it is forgotten or pushed out. */
 void backoff_praise(struct backoff *, uint64_t key, kurir_time now);

@@ -50,44 +50,65 @@ bool backoff_locked(const struct backoff *b, uint64_t key, kurir_time now)
 	return e != NULL && e->until > now;
 }
 
-struct backoff_mark backoff_fail(
+/* How many count now. */
+static uint32_t failures(
+    const struct backoff_entry *e, const struct backoff_rule *rule, kurir_time now)
+{
+	return now - e->last > rule->forget ? 0 : e->failures;
+}
+
+bool backoff_has_room(
+    const struct backoff *b, uint64_t key, const struct backoff_rule *rule, kurir_time now)
+{
+	const struct backoff_entry *e = find(b, key);
+
+	return e == NULL || e->held == 0 ||
+	    (uint64_t)failures(e, rule, now) + e->held < rule->free_failures;
+}
+
+void backoff_hold(struct backoff *b, uint64_t key, kurir_time now)
+{
+	struct backoff_entry *e = make(b, key);
+
+	if (e->last == 0)
+		e->last = now; /* a new one is not the first to be pushed out */
+	e->held++;
+}
+
+void backoff_release(struct backoff *b, uint64_t key)
+{
+	struct backoff_entry *e = find(b, key);
+
+	if (e != NULL && e->held > 0)
+		e->held--;
+}
+
+void backoff_fail(
     struct backoff *b, uint64_t key, const struct backoff_rule *rule, kurir_time now)
 {
 	struct backoff_entry *e = make(b, key);
-	struct backoff_mark mark = { .before = e->until, .after = e->until };
 	kurir_time span = rule->first;
 
-	if (e->failures > 0 && now - e->last > rule->forget)
-		e->failures = 0;
+	e->failures = failures(e, rule, now);
 	e->last = now;
 	if (e->failures < UINT32_MAX)
 		e->failures++;
 	if (e->failures <= rule->free_failures)
-		return mark;
+		return;
 	for (uint32_t n = rule->free_failures + 1; n < e->failures && span < rule->most; n++)
 		span *= 2;
 	e->until = now + (span < rule->most ? span : rule->most);
-	mark.after = e->until;
-	return mark;
-}
-
-/* What other failures locked stays locked. */
-void backoff_undo(struct backoff *b, uint64_t key, const struct backoff_mark *mark)
-{
-	struct backoff_entry *e = find(b, key);
-
-	if (e == NULL || e->failures == 0)
-		return;
-	e->failures--;
-	if (e->until == mark->after)
-		e->until = mark->before;
 }
 
 void backoff_clear(struct backoff *b, uint64_t key)
 {
 	struct backoff_entry *e = find(b, key);
 
-	if (e != NULL)
+	if (e == NULL)
+		return;
+	e->failures = 0;
+	e->until = e->last = 0;
+	if (e->held == 0)
 		memset(e, 0, sizeof(*e));
 }
 

@@ -11,6 +11,7 @@
 
 #define USER_MAX 255
 #define HASH_MAX 511
+#define KINDS	 16
 
 struct users {
 	struct users_user *table; /* open addressing */
@@ -70,15 +71,58 @@ static struct users_user *slot(const struct users *u, struct kurir_str name)
 	return &u->table[i];
 }
 
+/* Hashes that cost the same: "$y$j9T$salt$hash" -> "$y$j9T", "$2b$06$salt+hash" -> "$2b$06",
+ * "$6$salt$hash" -> "$6". */
+struct kind {
+	struct kurir_str prefix, hash;
+	size_t count;
+};
+
+static struct kurir_str kind_of(struct kurir_str hash)
+{
+	unsigned fields = hash.len > 1 && hash.ptr[1] == '2' ? 1 : 2;
+	size_t end = hash.len;
+
+	while (fields > 0 && end > 1)
+		fields -= hash.ptr[--end] == '$';
+	return kurir_str_part(hash, 0, end);
+}
+
+/* Kinds beyond the first few are left out: some of them are in the file anyway. */
+static void count_kind(struct kind kinds[KINDS], struct kurir_str hash)
+{
+	struct kurir_str prefix = kind_of(hash);
+	size_t i = 0;
+
+	while (i < KINDS && kinds[i].count > 0 && !kurir_str_equal(kinds[i].prefix, prefix))
+		i++;
+	if (i == KINDS)
+		return;
+	if (kinds[i].count++ == 0) {
+		kinds[i].prefix = prefix;
+		kinds[i].hash = hash;
+	}
+}
+
+static struct kurir_str most_common(const struct kind kinds[KINDS])
+{
+	const struct kind *most = &kinds[0];
+
+	for (size_t i = 1; i < KINDS; i++)
+		if (kinds[i].count > most->count)
+			most = &kinds[i];
+	return most->count > 0 ? most->hash : KURIR_STR("");
+}
+
 struct users *users_parse(struct kurir_arena *arena, struct kurir_str text,
     struct kurir_str domain, unsigned *ret_bad_line)
 {
 	struct users *u = kurir_alloc(arena, sizeof(*u));
+	struct kind kinds[KINDS] = { 0 };
 	size_t lines = 1;
 	unsigned number = 0;
 
 	*ret_bad_line = 0;
-	u->decoy = KURIR_STR("");
 	for (size_t i = 0; i < text.len; i++)
 		lines += text.ptr[i] == '\n';
 	for (u->room = 16; u->room < 2 * lines;)
@@ -107,9 +151,10 @@ struct users *users_parse(struct kurir_arena *arena, struct kurir_str text,
 		to->name = name;
 		to->hash = kurir_copy(arena, l.hash);
 		u->count++;
-		if (u->decoy.len == 0 && l.hash.ptr[0] == '$')
-			u->decoy = to->hash;
+		if (l.hash.ptr[0] == '$')
+			count_kind(kinds, to->hash);
 	}
+	u->decoy = most_common(kinds);
 	return u;
 }
 

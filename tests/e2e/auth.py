@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Logins: hashes of every kind, the file that changes, who must wait, tickets; in one process and in many."""
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 from netlib import KURIRCTL, Server, check, done, equal, path, wait_until, write
 
@@ -133,6 +134,42 @@ def equal_time(login, server):
     equal((hashes("slow"), hashes("nobody2")), (1, 1), "an unknown user costs what a wrong password costs")
 
 
+def unknown_hash(login):
+    """A hash that no password can match tells nothing of its user."""
+    for user in ("odd", "long"):
+        equal(login.result(user, "guess", peer="10.9.0.1"), WRONG, "a hash of no kind, %r" % user)
+    equal(login.result("nobody3", "guess", peer="10.9.0.1"), WRONG, "the same for who does not exist")
+
+
+def together(login):
+    """What is not known to be wrong yet is no failure; and guesses at once are no more than one by one."""
+    def at_once(users_, password, peer):
+        with ThreadPoolExecutor(12) as pool:
+            return list(pool.map(lambda u: login.result(u, password, peer=peer), users_))
+
+    equal(at_once(["slow"] * 12, "x", "10.8.0.1"), [OK] * 12, "many devices of one user come back at once")
+    equal(at_once(["u%d" % i for i in range(12)], "x", "10.7.0.1"), [OK] * 12, "all users of one network do")
+    got = at_once(["guessed"] * 12, "guess", "10.6.0.1")
+    equal((got.count(WRONG), got.count(LATER)), (4, 8), "twelve guesses at once")
+
+
+def slow_users():
+    slow = crypt("x", "$6$rounds=400000$abcdefgh")
+    return ["slow@satu.example:" + slow, "guessed@satu.example:" + slow] + \
+        ["u%d@satu.example:%s" % (i, slow) for i in range(12)]
+
+
+def long_domain():
+    """With a name of any length, too."""
+    try:
+        s = Server({"auth_file": {"users": path("users"), "domain": "x" * 2000}}, name="long")
+    except AssertionError as e:
+        check("is too long" in str(e), "a domain longer than any is refused", e)
+        return
+    equal(Login(s).result("u" * 500, "x" * 500), WRONG, "a domain longer than any")
+    s.stop()
+
+
 def main():
     write("users", users())
     options = {"users": path("users"), "domain": "satu.example", "failures": 3, "failures-network": 8,
@@ -146,10 +183,15 @@ def main():
     changes(s, login)
     equal(s.stop(), 0, "the server ends well")
     check("rahasia" not in s.text() and "guess" not in s.text(), "no password is in the log")
-    write("users", "slow@satu.example:%s\n" % crypt("x", "$6$rounds=400000$abcdefgh"))
+    write("users", "\n".join(["odd@satu.example:$kurir$x$y", "long@satu.example:$6$" + "x" * 500] + slow_users()))
     s = Server({"auth_file": dict(options, **{"failures": 1000, "failures-network": 1000})}, name="slow")
     equal_time(Login(s), s)
+    unknown_hash(Login(s))
     equal(s.stop(), 0, "the server ends well")
+    s = Server({"auth_file": options}, name="together")
+    together(Login(s))
+    equal(s.stop(), 0, "the server ends well")
+    long_domain()
     write("users", users())
     s = Server({"auth_file": dict(options), "accounts": {"domains": ["satu.example"], "mailboxes": ["a@satu.example"]}},
                name="many", single=False)

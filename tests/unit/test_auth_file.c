@@ -101,7 +101,6 @@ static void waits(void **state)
 	struct backoff_rule rule = {
 		.free_failures = 3, .first = 1000, .most = 5000, .forget = 60000
 	};
-	struct backoff_mark mark = { 0, 0 };
 	kurir_time now = 1000000;
 
 	(void)state;
@@ -123,23 +122,75 @@ static void waits(void **state)
 	now += 60001;
 	backoff_fail(b, 7, &rule, now);
 	assert_false(backoff_locked(b, 7, now));
-	backoff_clear(b, 7);
-	for (int i = 0; i < 4; i++)
-		mark = backoff_fail(b, 7, &rule, now);
-	backoff_undo(b, 7, &mark);
-	assert_false(backoff_locked(b, 7, now));
-	/* Whoever succeeds beside others that fail does not set them free. */
-	(void)backoff_fail(b, 7, &rule, now);
-	mark = backoff_fail(b, 7, &rule, now);
-	assert_true(backoff_locked(b, 7, now + 1999));
-	backoff_undo(b, 7, &mark);
-	assert_true(backoff_locked(b, 7, now + 999));
-	assert_false(backoff_locked(b, 7, now + 1000));
-	mark = backoff_fail(b, 7, &rule, now);
-	(void)backoff_fail(b, 7, &rule, now);
-	backoff_undo(b, 7, &mark);
-	assert_true(backoff_locked(b, 7, now + 1999));
 	free(b);
+}
+
+/* Attempts at once hold what may fail, and are no failures. */
+static void held(void **state)
+{
+	struct backoff *b = calloc(1, sizeof(*b));
+	struct backoff_rule rule = {
+		.free_failures = 3, .first = 1000, .most = 5000, .forget = 60000
+	};
+	kurir_time now = 1000000;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_true(backoff_has_room(b, 7, &rule, now));
+		backoff_hold(b, 7, now);
+	}
+	assert_false(backoff_has_room(b, 7, &rule, now));
+	assert_false(backoff_locked(b, 7, now));
+	for (int i = 0; i < 3; i++)
+		backoff_release(b, 7);
+	backoff_release(b, 7); /* one too many takes nothing */
+	backoff_fail(b, 7, &rule, now);
+	assert_false(backoff_locked(b, 7, now));
+	/* Two more may fail; when one has, one. */
+	backoff_hold(b, 7, now);
+	assert_true(backoff_has_room(b, 7, &rule, now));
+	backoff_hold(b, 7, now);
+	assert_false(backoff_has_room(b, 7, &rule, now));
+	backoff_fail(b, 7, &rule, now);
+	backoff_release(b, 7);
+	assert_false(backoff_has_room(b, 7, &rule, now));
+	assert_true(backoff_has_room(b, 7, &rule, now + 60001));
+	/* Success forgets the failures, and not what is held. */
+	backoff_clear(b, 7);
+	assert_true(backoff_has_room(b, 7, &rule, now));
+	backoff_hold(b, 7, now);
+	backoff_hold(b, 7, now);
+	assert_false(backoff_has_room(b, 7, &rule, now));
+	for (int i = 0; i < 3; i++)
+		backoff_release(b, 7);
+	/* With none left there is room for one, and not for two. */
+	for (int i = 0; i < 5; i++)
+		backoff_fail(b, 7, &rule, now);
+	assert_true(backoff_has_room(b, 7, &rule, now));
+	backoff_hold(b, 7, now);
+	assert_false(backoff_has_room(b, 7, &rule, now));
+	free(b);
+}
+
+static void decoys(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "a:$6$s$h\nb:$y$j9T$s$1\nc:$y$j9T$t$2\n", "$y$j9T$s$1" },
+		{ "a:$y$j9T$s$1\nb:$6$s$h\nc:$6$t$i\n", "$6$s$h" },
+		{ "a:$6$rounds=9$s$h\nb:$6$s$h\nc:$6$t$i\n", "$6$s$h" },
+		{ "a:$2b$12$x\nb:$2b$06$y\nc:$2b$06$z\n", "$2b$06$y" },
+		{ "a:!$6$x\nb:$\n", "$" },
+	};
+	unsigned bad;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct kurir_str got =
+		    users_decoy(users_parse(arena, kurir_str_of(rows[i][0]), S(""), &bad));
+
+		if (!kurir_str_equal(got, kurir_str_of(rows[i][1])))
+			fail_msg("%s: %.*s", rows[i][0], KURIR_ARG(got));
+	}
 }
 
 /* A flood of names cannot grow the table, and the newest are remembered. */
@@ -184,6 +235,8 @@ int main(void)
 		cmocka_unit_test(files),
 		cmocka_unit_test(networks),
 		cmocka_unit_test(waits),
+		cmocka_unit_test(held),
+		cmocka_unit_test(decoys),
 		cmocka_unit_test(flood),
 	};
 

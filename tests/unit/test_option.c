@@ -157,6 +157,32 @@ static void presets(void **state)
 	frozen_free(memory);
 }
 
+static void lengths(void **state)
+{
+	static const struct kurir_option bounded[] = {
+		KURIR_OPT_RANGE("x", KURIR_TEXT, struct kurir_str, struct all, x, "", 0, 3, "."),
+		{ 0 }
+	};
+	static const char *const texts[] = { "{\"x\": \"abc\"}", "{\"x\": \"abcd\"}" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct report report = REPORT();
+		struct frozen *memory = frozen_new();
+		struct all conf = { 0 };
+		struct option_reader rd = {
+			.report = &report, .memory = memory, .arena = arena, .resolved = true
+		};
+
+		option_fill(
+		    &rd, bounded, json_parse(arena, "f", kurir_str_of(texts[i]), &report), &conf);
+		assert_int_equal(report.errors, i);
+		assert_str(conf.x, i ? "" : "abc");
+		frozen_free(memory);
+		kurir_buf_free(&report.text);
+	}
+}
+
 static void there_and_back(void **state)
 {
 	static const char text[] =
@@ -217,6 +243,7 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(nearest),
 		cmocka_unit_test(presets),
+		cmocka_unit_test(lengths),
 		cmocka_unit_test(there_and_back),
 		cmocka_unit_test(sealed),
 	};
