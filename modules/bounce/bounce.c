@@ -8,8 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define PIECE	   16384
-#define REPORT_MAX ((size_t)4 << 20)
+#define PIECE 16384
 
 enum counter { SENT, FAILED };
 

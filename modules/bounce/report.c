@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <time.h>
 
-#define WORDS_MAX 500 /* of a peer's reply */
+#define WORDS_MAX  500 /* of a peer's reply */
+#define WORDS_FEW  100 /* the same, when there are */
+#define MANY	   200 /* recipients */
+#define HUMAN_MAX  ((size_t)256 << 10)
+#define STATUS_MAX ((size_t)3 << 20) /* with the rest less than REPORT_MAX */
 
 struct words {
 	const char *subject, *human, *action;
@@ -65,14 +69,47 @@ struct kurir_str report_xtext(struct kurir_arena *arena, struct kurir_str s)
 	return (struct kurir_str){ to, n };
 }
 
-/* One line: control characters become spaces. */
-static void put_clean(struct kurir_buf *b, struct kurir_str s, size_t max)
+static bool is_utf8(const struct report_facts *f)
 {
-	s = kurir_str_part(s, 0, max);
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned char c = (unsigned char)s.ptr[i];
-		char out = c < 32 || c == 127 ? ' ' : (char)c;
+	return (f->envelope->flags & KURIR_ENV_UTF8) != 0;
+}
+
+/* The bytes of the character that s begins with, 0: none (RFC 3629 section 4). */
+static size_t letter(struct kurir_str s)
+{
+	const unsigned char *p = (const unsigned char *)s.ptr;
+	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+
+	if (n > s.len || p[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+	    (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* One line: control characters become spaces, and what is beyond ASCII question marks, unless it
+ * is UTF-8 in a notification that may have it (RFC 6533). */
+static void put_clean(
+    struct kurir_buf *b, const struct report_facts *f, struct kurir_str s, size_t max)
+{
+	for (size_t i = 0, n; i < s.len; i += n) {
+		struct kurir_str rest = kurir_str_part(s, i, s.len);
+		unsigned char c = (unsigned char)*rest.ptr;
+
+		n = c > 127 && is_utf8(f) ? letter(rest) : 0;
+		if (i + (n > 0 ? n : 1) > max)
+			break;
+		if (n > 0) {
+			kurir_buf_add(b, kurir_str_part(rest, 0, n));
+			continue;
+		}
+		char out = c < 32 || c == 127 ? ' ' : c > 127 ? '?' : (char)c;
 		kurir_buf_add(b, (struct kurir_str){ &out, 1 });
+		n = 1;
 	}
 }
 
@@ -81,12 +118,13 @@ static void put(struct kurir_buf *b, const char *text)
 	kurir_buf_add(b, kurir_str_of(text));
 }
 
-static void put_field(struct kurir_buf *b, const char *name, struct kurir_str value)
+static void put_field(
+    struct kurir_buf *b, const struct report_facts *f, const char *name, struct kurir_str value)
 {
 	if (value.len == 0)
 		return;
 	put(b, name);
-	put_clean(b, value, WORDS_MAX);
+	put_clean(b, f, value, WORDS_MAX);
 	put(b, "\r\n");
 }
 
@@ -104,11 +142,44 @@ static struct kurir_str status_of(const struct kurir_bounce_rcpt *r)
 			    : KURIR_STR("2.0.0");
 }
 
-static void put_human(struct kurir_buf *b, const struct report_facts *f)
+/* What was said of a recipient, on one line. */
+static void put_reply(
+    struct kurir_buf *b, const struct report_facts *f, const struct kurir_bounce_rcpt *r)
+{
+	if (r->result.code > 0)
+		kurir_buf_printf(b, "%u ", r->result.code);
+	put_clean(b, f, r->result.xyz, 20);
+	put(b, r->result.xyz.len > 0 ? " " : "");
+	put_clean(b, f, r->result.text, f->count > MANY ? WORDS_FEW : WORDS_MAX);
+	put(b, "\r\n");
+}
+
+static void put_human_recipient(
+    struct kurir_buf *b, const struct report_facts *f, const struct kurir_bounce_rcpt *r)
 {
 	char date[40];
+	put(b, "  <");
+	put_clean(b, f, r->recipient.address, 320);
+	put(b, ">\r\n");
+	if (r->result.remote.len > 0) {
+		put(b, "    at ");
+		put_clean(b, f, r->result.remote, 300);
+		put(b, "\r\n");
+	}
+	put(b, "    ");
+	put_reply(b, f, r);
+	if (r->retry_until > 0) {
+		report_date(date, r->retry_until);
+		kurir_buf_printf(b, "    will be tried until %s\r\n", date);
+	}
+}
+
+/* omitted: recipients that the status leaves out. */
+static void put_human(struct kurir_buf *b, const struct report_facts *f, size_t omitted)
+{
+	size_t more = 0;
 	put(b, "This is the mail system at ");
-	put_clean(b, f->hostname, 255);
+	put_clean(b, f, f->hostname, 255);
 	put(b, ".\r\n");
 	for (int n = KURIR_NOTICE_FAILED; n <= KURIR_NOTICE_RELAYED; n++) {
 		bool first = true;
@@ -119,27 +190,18 @@ static void put_human(struct kurir_buf *b, const struct report_facts *f)
 			if (first)
 				kurir_buf_printf(b, "\r\n%s\r\n", notice_words[n].human);
 			first = false;
-			put(b, "  <");
-			put_clean(b, r->recipient.address, 320);
-			put(b, ">\r\n");
-			if (r->result.remote.len > 0) {
-				put(b, "    at ");
-				put_clean(b, r->result.remote, 300);
-				put(b, "\r\n");
-			}
-			put(b, "    ");
-			if (r->result.code > 0)
-				kurir_buf_printf(b, "%u ", r->result.code);
-			put_clean(b, r->result.xyz, 20);
-			put(b, r->result.xyz.len > 0 ? " " : "");
-			put_clean(b, r->result.text, WORDS_MAX);
-			put(b, "\r\n");
-			if (r->retry_until > 0) {
-				report_date(date, r->retry_until);
-				kurir_buf_printf(b, "    will be tried until %s\r\n", date);
-			}
+			if (b->len < HUMAN_MAX)
+				put_human_recipient(b, f, r);
+			else
+				more++;
 		}
 	}
+	if (more > 0)
+		kurir_buf_printf(
+		    b, "\r\nThere are %zu more, which the next part tells of.\r\n", more);
+	if (omitted > 0)
+		kurir_buf_printf(
+		    b, "They are too many: %zu of them are not told of there.\r\n", omitted);
 }
 
 /* remote = name "[" address "]" ":" port; the report wants the name. */
@@ -150,35 +212,31 @@ static struct kurir_str remote_name(struct kurir_str remote)
 }
 
 /* RFC 3464 section 2.3 */
-static void put_recipient(struct kurir_buf *b, const struct kurir_bounce_rcpt *r, bool utf8)
+static void put_recipient(
+    struct kurir_buf *b, const struct report_facts *f, const struct kurir_bounce_rcpt *r)
 {
 	char date[40];
 	put(b, "\r\n");
 	if (r->recipient.orcpt.len > 0) {
 		ssize_t semi = kurir_str_find(r->recipient.orcpt, ';');
 		put(b, "Original-Recipient: ");
-		put_clean(b, kurir_str_part(r->recipient.orcpt, 0, (size_t)(semi + 1)), 40);
-		put_clean(b,
+		put_clean(b, f, kurir_str_part(r->recipient.orcpt, 0, (size_t)(semi + 1)), 40);
+		put_clean(b, f,
 		    report_xtext(kurir_scratch(),
 			kurir_str_part(
 			    r->recipient.orcpt, (size_t)(semi + 1), r->recipient.orcpt.len)),
 		    WORDS_MAX);
 		put(b, "\r\n");
 	}
-	put_field(b, utf8 ? "Final-Recipient: utf-8;" : "Final-Recipient: rfc822;",
+	put_field(b, f, is_utf8(f) ? "Final-Recipient: utf-8;" : "Final-Recipient: rfc822;",
 	    r->recipient.address);
 	kurir_buf_printf(b, "Action: %s\r\n", notice_words[r->notice].action);
-	put_field(b, "Status: ", status_of(r));
+	put_field(b, f, "Status: ", status_of(r));
 	bool peer = r->result.code > 0 && r->result.remote.len > 0;
 	if (peer)
-		put_field(b, "Remote-MTA: dns;", remote_name(r->result.remote));
+		put_field(b, f, "Remote-MTA: dns;", remote_name(r->result.remote));
 	put(b, peer ? "Diagnostic-Code: smtp;" : "Diagnostic-Code: x-kurir;");
-	if (r->result.code > 0)
-		kurir_buf_printf(b, "%u ", r->result.code);
-	put_clean(b, r->result.xyz, 20);
-	put(b, r->result.xyz.len > 0 ? " " : "");
-	put_clean(b, r->result.text, WORDS_MAX);
-	put(b, "\r\n");
+	put_reply(b, f, r);
 	if (r->last_attempt > 0) {
 		report_date(date, r->last_attempt);
 		kurir_buf_printf(b, "Last-Attempt-Date: %s\r\n", date);
@@ -189,20 +247,25 @@ static void put_recipient(struct kurir_buf *b, const struct kurir_bounce_rcpt *r
 	}
 }
 
-/* RFC 3464 section 2.2 */
-static void put_status(struct kurir_buf *b, const struct report_facts *f)
+/* RFC 3464 section 2.2.  Returns how many recipients were left out. */
+static size_t put_status(struct kurir_buf *b, const struct report_facts *f)
 {
 	char date[40];
 	const struct kurir_envelope *e = f->envelope;
 	if (e->envid.len > 0)
-		put_field(b, "Original-Envelope-Id: ", report_xtext(kurir_scratch(), e->envid));
-	put_field(b, "Reporting-MTA: dns;", f->hostname);
+		put_field(
+		    b, f, "Original-Envelope-Id: ", report_xtext(kurir_scratch(), e->envid));
+	put_field(b, f, "Reporting-MTA: dns;", f->hostname);
 	if (e->helo.len > 0)
-		put_field(b, "Received-From-MTA: dns;", e->helo);
+		put_field(b, f, "Received-From-MTA: dns;", e->helo);
 	report_date(date, e->arrived);
 	kurir_buf_printf(b, "Arrival-Date: %s\r\n", date);
-	for (size_t i = 0; i < f->count; i++)
-		put_recipient(b, &f->rcpts[i], (e->flags & KURIR_ENV_UTF8) != 0);
+	for (size_t i = 0; i < f->count; i++) {
+		if (b->len >= STATUS_MAX)
+			return f->count - i;
+		put_recipient(b, f, &f->rcpts[i]);
+	}
+	return 0;
 }
 
 static const char *subject_of(const struct report_facts *f)
@@ -223,33 +286,37 @@ int report_begin(struct kurir_buf *b, const struct report_facts *f, enum report_
 {
 	char date[40];
 	const struct kurir_envelope *e = f->envelope;
-	bool utf8 = (e->flags & KURIR_ENV_UTF8) != 0;
+	bool utf8 = is_utf8(f), eight = utf8 || (e->flags & KURIR_ENV_8BIT) != 0;
+	struct kurir_buf status = KURIR_BUF(REPORT_MAX);
+	size_t omitted = put_status(&status, f);
 	report_date(date, f->now);
 	kurir_buf_printf(b, "Date: %s\r\n", date);
 	put(b, "From: Mail Delivery System <MAILER-DAEMON@");
-	put_clean(b, f->hostname, 255);
+	put_clean(b, f, f->hostname, 255);
 	put(b, ">\r\nTo: <");
-	put_clean(b, e->sender, 320);
+	put_clean(b, f, e->sender, 320);
 	kurir_buf_printf(b, ">\r\nSubject: %s\r\n", subject_of(f));
 	put(b, "Message-ID: <");
-	put_clean(b, f->message_id, 100);
+	put_clean(b, f, f->message_id, 100);
 	put(b, "@");
-	put_clean(b, f->hostname, 255);
+	put_clean(b, f, f->hostname, 255);
 	put(b, ">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n");
+	put(b, eight ? "Content-Transfer-Encoding: 8bit\r\n" : "");
 	kurir_buf_printf(b,
 	    "Content-Type: multipart/report; report-type=delivery-status;\r\n"
 	    "\tboundary=\"%.*s\"\r\n",
 	    KURIR_ARG(f->boundary));
 	put_boundary(b, f, "");
-	put(b,
-	    "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
-	put_human(b, f);
+	kurir_buf_printf(b, "Content-Type: text/plain; charset=%s\r\n\r\n",
+	    utf8 ? "utf-8\r\nContent-Transfer-Encoding: 8bit" : "us-ascii");
+	put_human(b, f, omitted);
 	put_boundary(b, f, "");
 	kurir_buf_printf(b, "Content-Type: message/%sdelivery-status\r\n", utf8 ? "global-" : "");
 	if (utf8)
 		put(b, "Content-Transfer-Encoding: 8bit\r\n");
 	put(b, "\r\n");
-	put_status(b, f);
+	kurir_buf_add(b, kurir_buf_str(&status));
+	kurir_buf_free(&status);
 	put_boundary(b, f, "");
 	if (content == REPORT_FULL)
 		put(b,
@@ -259,7 +326,7 @@ int report_begin(struct kurir_buf *b, const struct report_facts *f, enum report_
 		put(b,
 		    utf8 ? "Content-Type: message/global-headers\r\n"
 			 : "Content-Type: text/rfc822-headers\r\n");
-	if (utf8 || (e->flags & KURIR_ENV_8BIT) != 0)
+	if (eight)
 		put(b, "Content-Transfer-Encoding: 8bit\r\n");
 	return kurir_buf_add(b, KURIR_STR("\r\n"));
 }

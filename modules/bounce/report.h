@@ -14,6 +14,8 @@ struct report_facts {
 };
 enum report_content { REPORT_HEADERS, REPORT_FULL };
 
+/* So much a buffer for it must take. */
+#define REPORT_MAX ((size_t)4 << 20)
 /* Everything up to the first byte of the returned message, and everything after its last.
  * 0 or -EMSGSIZE. */
 int report_begin(struct kurir_buf *, const struct report_facts *, enum report_content);
