@@ -125,7 +125,7 @@ size_t relay_stuff(const char *from, size_t len, char *to, bool *at_line_start);
 /* relay_cache.c */
 struct relay_cache;
 struct relay_cache *relay_cache_new(struct kurir_self *);
-struct relay_conn *relay_cache_take(struct relay_cache *, struct kurir_str key);
+struct relay_conn *relay_cache_take(struct relay_cache *, struct kurir_str key) KURIR_PARKS;
 void relay_cache_put(struct relay_cache *, struct relay_conn *) KURIR_PARKS; /* or says goodbye */
 void relay_cache_end(struct relay_cache *);
 

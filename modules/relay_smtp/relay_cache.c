@@ -61,12 +61,29 @@ struct relay_cache *relay_cache_new(struct kurir_self *self)
 	return k;
 }
 
-struct relay_conn *relay_cache_take(struct relay_cache *k, struct kurir_str key)
+static struct relay_conn *find(struct relay_cache *k, struct kurir_str key)
 {
 	for (struct relay_conn **at = &k->list; *at != NULL; at = &(*at)->next)
 		if (kurir_str_equal((*at)->key, key) && (*at)->idle_until > kurir_now())
 			return take_at(k, at);
 	return NULL;
+}
+
+/* What a host said unasked must not be read as its answer to the next command. */
+KURIR_PARKS static bool silent(struct relay_conn *c)
+{
+	struct kurir_str said;
+
+	return kurir_peek(c->stream, 0, &said, kurir_now()) == -ETIMEDOUT;
+}
+
+KURIR_PARKS struct relay_conn *relay_cache_take(struct relay_cache *k, struct kurir_str key)
+{
+	struct relay_conn *c;
+
+	while ((c = find(k, key)) != NULL && !silent(c))
+		relay_quit(c);
+	return c;
 }
 
 KURIR_PARKS void relay_cache_put(struct relay_cache *k, struct relay_conn *c)

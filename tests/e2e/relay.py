@@ -28,6 +28,7 @@ class Peer:
         self.tls = tls
         self.lmtp = lmtp
         self.connections = []
+        self.sockets = []
         self.messages = []
         self.socket = socket.create_server((address, 0))
         self.port = self.socket.getsockname()[1]
@@ -41,8 +42,10 @@ class Peer:
                 s, _ = self.socket.accept()
             except OSError:
                 return
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             lines = []
             self.connections.append(lines)
+            self.sockets.append(s)
             threading.Thread(target=self.serve, args=(s, lines), daemon=True).start()
 
     def close(self):
@@ -331,6 +334,12 @@ def reused(c):
     c.send([peer])
     r = c.send([peer])
     equal((r[0]["fate"], len(peer.connections)), (DELIVERED, 2), "also when commands go one by one")
+    for pipelining in (EHLO, []):
+        peer = Peer(None, pipelining)
+        c.send([peer])
+        peer.sockets[0].sendall(b"550 5.7.1 late\r\n")
+        r = c.send([peer])
+        equal((r[0]["fate"], len(peer.connections)), (DELIVERED, 2), "and one that said something unasked")
     one, two = Peer(), Peer()
     c.send([one])
     c.send([two], addresses=[two.address])
