@@ -154,6 +154,25 @@ static void writes_bulk(void *arg)
 	free(data);
 }
 
+/* What is there is seen by who does not wait, too, whether or not the loop has looked. */
+static void body_peek_now(void *arg)
+{
+	struct kurir_stream *a, *b;
+	struct kurir_str s;
+	(void)arg;
+	make_sockets(&a, &b);
+	CHECK_IS(kurir_peek(a, 0, &s, kurir_now()), -ETIMEDOUT);
+	kurir_write(b, S("x"));
+	CHECK_IS(kurir_flush(b, SOON), 0);
+	CHECK_IS(kurir_peek(a, 0, &s, kurir_now()), 1);
+	CHECK_STR(s, "x");
+	kurir_consume(a, 1);
+	CHECK_IS(kurir_peek(a, 0, &s, kurir_now()), -ETIMEDOUT);
+	kurir_close(b);
+	CHECK_IS(kurir_peek(a, 0, &s, kurir_now()), 0);
+	kurir_close(a);
+}
+
 static void body_bulk(void *arg)
 {
 	struct kurir_stream *a, *b;
@@ -440,6 +459,7 @@ static void body_dial_through(void *arg)
 static void dials(void **state)
 {
 	(void)state;
+	run_on_loop(false, body_peek_now, NULL);
 	run_on_loop(false, body_dial, NULL);
 	run_on_loop(true, body_dial_through, NULL);
 }
