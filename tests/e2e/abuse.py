@@ -178,8 +178,10 @@ def sizes(s):
     c.say(b"BDAT %d\r\n" % (LIMIT * 4))
     for _ in range(LIMIT * 4 // 1024):
         c.say(b"z" * 1024)
-    c.reply()
-    check(c.ask("BDAT 0 LAST").startswith("552"), "nor are chunks above it taken")
+    refusal = c.reply()
+    check(refusal.startswith("552"), "nor are chunks above it taken", refusal)
+    after = c.ask("BDAT 0 LAST")
+    check(after == "" or after.startswith("503"), "and nothing follows them", after)
     c.close()
     c = session(s, data=False)
     c.say(b"BDAT %d LAST\r\n" % (4 << 30) + block)
