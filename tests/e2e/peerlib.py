@@ -1,7 +1,7 @@
 """What the scripts about other mail servers share: a root folder in which one runs, and a Kurir that exchanges mail with it.
 
 install-deps unpacks the servers' packages into build/peers without installing them, as they
-would conflict with each other and start services.  A test makes a root folder of links to
+would conflict with each other and start services.  A test makes a root folder of a copy of
 one, with the libraries, users and configuration it needs, and runs it by chroot."""
 import os
 import shutil
@@ -19,18 +19,26 @@ SENDER = "hyd@satu.example"
 
 def unpacked(package):
     """Where the package lies; skips the whole test where there is none."""
-    if os.geteuid() != 0:
-        skip_all("%s runs in a root folder of its own, which only root may give it" % package)
     for place in PLACES + [os.environ.get("KURIR_PEERS", "/nowhere")]:
         if os.path.isdir(os.path.join(place, package)):
             return os.path.join(place, package)
     return skip_all("%s is not unpacked: contrib/build-aux/unpack-peers needs a network" % package)
 
 
+def needed_libraries(programs, **more):
+    """What ldd says of them; skips the whole test where one is missing."""
+    said = subprocess.run(["ldd"] + programs, capture_output=True, text=True, check=False, **more).stdout
+    if "not found" in said:
+        skip_all("a library is missing: " + [w for w in said.split("\n") if "not found" in w][0].strip())
+    return said
+
+
 class Root:
     """A folder that looks like a small system."""
 
     def __init__(self, package, tools=()):
+        if os.geteuid() != 0:
+            skip_all("%s runs in a root folder of its own, which only root may give it" % package)
         self.folder = path(package)
         subprocess.run(["cp", "-a", unpacked(package), self.folder], check=True)
         for folder in ("etc", "dev", "tmp", "run", "boxes", "var/lib/opensmtpd/empty"):
@@ -73,10 +81,7 @@ class Root:
         programs = [os.path.join(d, f) for d, _, files in os.walk(self.folder) for f in files]
         programs = [p for p in programs if os.access(p, os.X_OK) and not os.path.islink(p)]
         env = dict(os.environ, LD_LIBRARY_PATH=self.at("usr/lib/postfix"))
-        said = subprocess.run(["ldd"] + programs, capture_output=True, text=True, env=env, check=False).stdout
-        if "not found" in said:
-            skip_all("a library is missing: " + [w for w in said.split("\n") if "not found" in w][0].strip())
-        for word in set(said.split()):
+        for word in set(needed_libraries(programs, env=env).split()):
             if word.startswith("/") and not word.startswith(self.folder) and not word.endswith(":"):
                 self.copy(word)
 
