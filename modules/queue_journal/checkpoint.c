@@ -61,21 +61,6 @@ KURIR_PARKS static int write_piece(struct checkpoint *c)
 	return c->result;
 }
 
-static unsigned put_message(struct queue *q, const struct message *m)
-{
-	struct state_log *l = &q->log;
-	char p[PAYLOAD_MAX];
-	state_put(&l->fresh, l->fresh_salt, LOG_MESSAGE, p, state_pack_message(p, m));
-	for (uint32_t i = 0; i < m->count; i++) {
-		const struct entry *e = &m->entries[i];
-		if (e->attempts > 0 || e->flags != 0 || entry_decided(e) ||
-		    e->state == ENTRY_HELD)
-			state_put(
-			    &l->fresh, l->fresh_salt, LOG_ENTRY, p, state_pack_entry(p, m, e));
-	}
-	return m->count;
-}
-
 /* All messages, with breaks.  A table that grew meanwhile is walked again: an entry that is there
  * twice does no harm. */
 KURIR_PARKS static int put_messages(struct checkpoint *c)
@@ -86,8 +71,10 @@ KURIR_PARKS static int put_messages(struct checkpoint *c)
 	while (r == 0 && bucket < size) {
 		for (unsigned n = 0; n < PIECE && bucket < size; bucket++, n++)
 			for (const struct message *m = q->hash[bucket]; m != NULL;
-			     m = m->hash_next)
-				n += put_message(q, m);
+			     m = m->hash_next) {
+				state_put_message(q, m);
+				n += m->count;
+			}
 		if (q->log.fresh.len >= PIECE_BYTES)
 			r = write_piece(c);
 		if (r == 0 && q->log.work != NULL)

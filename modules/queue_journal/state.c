@@ -101,6 +101,20 @@ void state_message(struct queue *q, const struct message *m)
 	log_add(q, LOG_MESSAGE, p, state_pack_message(p, m));
 }
 
+void state_put_message(struct queue *q, const struct message *m)
+{
+	struct state_log *l = &q->log;
+	char p[PAYLOAD_MAX];
+	state_put(&l->fresh, l->fresh_salt, LOG_MESSAGE, p, state_pack_message(p, m));
+	for (uint32_t i = 0; i < m->count; i++) {
+		const struct entry *e = &m->entries[i];
+		if (e->attempts > 0 || e->flags != 0 || entry_decided(e) ||
+		    e->state == ENTRY_HELD)
+			state_put(
+			    &l->fresh, l->fresh_salt, LOG_ENTRY, p, state_pack_entry(p, m, e));
+	}
+}
+
 void state_entry(struct queue *q, const struct message *m, const struct entry *e)
 {
 	char p[PAYLOAD_MAX];
@@ -118,6 +132,9 @@ void state_moved(
 	segment_put_le32(p + 32, m->bytes);
 	segment_put_le32(p + 36, 0);
 	log_add(q, LOG_MOVED, p, 40);
+	/* From a place that the new log has not come to yet, perhaps to one that it has passed. */
+	if (q->log.fresh_salt != 0)
+		state_put_message(q, m);
 }
 
 struct log_write {

@@ -44,6 +44,8 @@ size_t state_pack_segment(char *, const struct segment *);
 size_t state_pack_message(char *, const struct message *);
 size_t state_pack_entry(char *, const struct message *, const struct entry *);
 size_t state_pack_totals(char *, const struct totals *);
+/* To the log that is being made: the message and what became of its recipients so far. */
+void state_put_message(struct queue *, const struct message *);
 /* What was appended goes to the log. */
 int state_append(struct queue *) KURIR_PARKS;
 

@@ -225,6 +225,56 @@ static void test_checkpoints(void **state)
 	live(script_checkpointed);
 }
 
+/* Messages change their places, as in compaction, while the log is begun anew: from places that
+ * the walk has not come to yet to some that it has passed, among others. */
+static void script_moved_meanwhile(void)
+{
+	char name[32];
+	const char *to = name;
+	for (unsigned i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "late%u@dua.example", i);
+		expect_equal(send_body("hyd@satu.example", &to, 1, hello, 0), 0);
+		if (i % 100 == 0)
+			wait_for(1);
+	}
+	wait_for(5000);
+	struct queue *q = the_queue();
+	q->log.wanted = true;
+	kurir_signal_raise(q->log.work);
+	for (unsigned i = 0; i < 1000 && q->log.fresh.len <= SEGMENT_HEAD + 1000; i++)
+		kurir_yield();
+	expect_true(q->log.fresh_salt != 0);
+	unsigned moved = 0;
+	for (uint32_t bucket = 0; bucket < q->hash_size; bucket++)
+		for (struct message *m = q->hash[bucket], *next; m != NULL; m = next) {
+			uint64_t old = m->offset;
+			next = m->hash_next;
+			if (old >= 1u << 30)
+				continue;
+			table_move(q, m, m->segment, old + (1u << 30), m->bytes);
+			state_moved(q, m->segment->id, old, m);
+			moved++;
+		}
+	expect_equal(moved, 3000);
+	wait_for(5000);
+	expect_equal(q->log.fresh_salt, 0);
+	check_ledger(3000, 0, 0, 3000);
+}
+
+static void script_all_moved(void)
+{
+	check_ledger(3000, 0, 0, 3000);
+	expect_equal(the_queue()->message_count, 3000);
+	expect_equal(the_queue()->entry_count, 3000);
+}
+
+static void test_moved_meanwhile(void **state)
+{
+	(void)state;
+	live(script_moved_meanwhile);
+	live(script_all_moved);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +283,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stranger, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hole_in_log, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_checkpoints, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_moved_meanwhile, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_orphans, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotten_record, set_up, tear_down),
 	};
