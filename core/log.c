@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -293,25 +294,26 @@ static int connect_sink(void)
 	return r;
 }
 
+/* Both daemons take a line in one packet: RFC 3164 as far as a local socket has it, and fields
+ * for journald, each of which must end with LF; no value here has one. */
 static void to_socket(const struct line *l, enum kurir_level level)
 {
-	static struct line packet;
-	char head[64];
+	bool syslog = out.target == LOG_TO_SYSLOG;
+	char head[80];
+	struct iovec parts[] = { { head, 0 }, { (void *)l->text, l->len }, { "\n", 1 } };
+	struct msghdr packet = { .msg_iov = parts, .msg_iovlen = syslog ? 2 : 3 };
 	int tries;
 
-	packet.len = 0;
-	if (out.target == LOG_TO_SYSLOG)
-		(void)snprintf(head, sizeof(head), "<%d>kurird[%d]: ", 2 * 8 + priorities[level],
-		    (int)getpid());
-	else
-		(void)snprintf(head, sizeof(head),
-		    "PRIORITY=%d\nSYSLOG_IDENTIFIER=kurird\nMESSAGE=", priorities[level]);
-	add_text(&packet, head);
-	add(&packet, l->text, l->len);
+	(void)snprintf(head, sizeof(head),
+	    syslog ? "<%d>kurird[%d]: "
+		   : "PRIORITY=%d\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=kurird\n"
+		     "SYSLOG_PID=%d\nMESSAGE=",
+	    (syslog ? 2 * 8 : 0) + priorities[level], (int)getpid());
+	parts[0].iov_len = strlen(head);
 	for (tries = 0; tries < 2; tries++) {
 		if (out.fd < 0 && connect_sink() < 0)
 			break;
-		if (send(out.fd, packet.text, packet.len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+		if (sendmsg(out.fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
 			return;
 		if (errno == EINTR)
 			continue;
