@@ -10,8 +10,9 @@
 /*
  * Reads the certificates, before the sandbox closes.  Later the files are looked at again, at
  * most once a second and only when somebody connects: a replaced pair is taken, a broken one
- * leaves the old one in use, with a warning.  The first pair serves those who ask for no known
- * name.  0, or -errno with a sentence in *error (in the arena); then nothing has changed.
+ * leaves the old one in use, with a warning.  The first usable pair serves those who ask for no
+ * known name.  0, or -errno with a sentence in *error (in the arena) about the first pair that
+ * is broken: the others serve, and it does when it has been replaced.
  */
 int tls_server_init(const struct conf_certificate *, size_t count, enum conf_tls_minimum,
     struct kurir_arena *, struct kurir_str *error);
@@ -29,7 +30,7 @@ int tls_server_check(
 int tls_client_init(struct kurir_str ca_file);
 void tls_client_fini(void);
 
-/* For stream_tls.c: a new SSL, set up but for its BIO; NULL: there is no certificate. */
+/* For stream_tls.c: a new SSL, set up but for its BIO; NULL: there is no usable certificate. */
 SSL *tls_server_new(void);
 /* 0, -EINVAL. */
 int tls_client_new(const struct kurir_tls_client *, SSL **ret);

@@ -28,7 +28,7 @@ struct server {
 	struct keywatch_mark certificate_mark, key_mark;
 	struct kurir_arena *arena; /* of the names */
 	struct kurir_texts names;  /* lower case */
-	SSL_CTX *ctx;
+	SSL_CTX *ctx;		   /* NULL: there has been no usable pair */
 };
 
 /* In place of the files: certificate and key, or -1. */
@@ -270,23 +270,27 @@ int tls_server_init(const struct conf_certificate *files, size_t count,
     enum conf_tls_minimum least, struct kurir_arena *a, struct kurir_str *error)
 {
 	struct server *list = calloc(count + 1, sizeof(*list));
+	struct kurir_str why;
+	int first = 0;
 	if (!list)
 		check_no_memory();
 	for (size_t i = 0; i < count; i++) {
 		list[i].certificate = path_copy(files[i].certificate);
 		list[i].key = path_copy(files[i].key);
-		int r = server_load(&list[i], &no_offer, least, a, error);
-		if (r < 0) {
-			servers_free(list, i + 1);
-			return r;
-		}
+		int r = server_load(&list[i], &no_offer, least, a, &why);
+		if (r == 0)
+			continue;
+		KURIR_EMIT(NULL, KURIR_ERROR, "certificate-unusable",
+		    { "certificate", files[i].certificate }, { "reason", why });
+		*error = first < 0 ? *error : why;
+		first = first < 0 ? first : r;
 	}
 	tls_server_fini();
 	servers = list;
 	server_count = count;
 	minimum = least;
 	looked = kurir_now();
-	return 0;
+	return first;
 }
 
 void tls_server_fini(void)
@@ -324,8 +328,8 @@ static void server_replace(struct server *s, const struct offer *from)
 	s->certificate_mark = fresh.certificate_mark;
 	s->key_mark = fresh.key_mark;
 	if (r < 0) {
-		(void)kurir_log(NULL, KURIR_WARN, 0, "%.*s, going on with the old certificate",
-		    KURIR_ARG(error));
+		(void)kurir_log(NULL, KURIR_WARN, 0, "%.*s, going on with%s", KURIR_ARG(error),
+		    s->ctx ? " the old certificate" : "out");
 	} else {
 		server_unload(s);
 		*s = fresh;
@@ -359,8 +363,6 @@ void tls_server_offer(size_t index, bool key, int fd)
 
 SSL *tls_server_new(void)
 {
-	if (!server_count)
-		return NULL;
 	kurir_time now = kurir_now();
 	if (!following && now - looked >= LOOK_AGAIN) {
 		looked = now;
@@ -368,7 +370,12 @@ SSL *tls_server_new(void)
 			if (!unchanged(&servers[i]))
 				server_replace(&servers[i], &no_offer);
 	}
-	SSL *ssl = SSL_new(servers[0].ctx);
+	size_t i = 0;
+	while (i < server_count && !servers[i].ctx)
+		i++;
+	if (i == server_count)
+		return NULL;
+	SSL *ssl = SSL_new(servers[i].ctx);
 	if (!ssl)
 		check_no_memory();
 	return ssl;

@@ -126,8 +126,7 @@ static void process_hear(struct loop_fd *f, uint32_t events)
 		if (w.kind == WIRE_READY)
 			supervisor_ready(p);
 		else if (w.kind == WIRE_FAILED)
-			(void)kurir_log(
-			    NULL, KURIR_ERROR, 0, "%s: %.*s", p->name, KURIR_ARG(w.text));
+			supervisor_failed(p, w.text);
 		else if (w.kind == WIRE_COMMAND && p->role == KURIR_ROLE_CONTROL)
 			supervisor_command(p, w.value, w.text);
 	}

@@ -106,7 +106,7 @@ static int role_listen(void)
 				    KURIR_ARG(l->name));
 			r = listener_add(l, bound);
 			if (r < 0)
-				return kurir_log(NULL, KURIR_ERROR, 0,
+				return kurir_log(NULL, KURIR_ERROR, r,
 				    "listener \"%.*s\": no module provides \"%.*s\"",
 				    KURIR_ARG(l->name), KURIR_ARG(l->protocol));
 		}
@@ -225,8 +225,12 @@ static int role_keys(void)
 	if (roles_now & KURIR_ROLE_EDGE)
 		r = tls_server_init(c->certificates, c->certificate_count,
 		    (enum conf_tls_minimum)c->tls_minimum, role.arena, &error);
+	/* The supervisor ends a generation that begins like this.  One that serves goes on: a
+	 * crash while a pair is being replaced must not end the service. */
 	if (r < 0)
-		return kurir_log(NULL, KURIR_ERROR, 0, "%.*s", KURIR_ARG(error));
+		role_say_failed(error);
+	if (r < 0 && role.single)
+		return r;
 	if ((roles_now & KURIR_ROLE_RELAY) && tls_client_init(c->tls_ca) < 0)
 		(void)kurir_log(NULL, KURIR_WARN, 0,
 		    "cannot read the authorities %.*s: no certificate of others will be trusted",

@@ -192,14 +192,14 @@ static bool coming_ready(const struct generation *g)
 	return true;
 }
 
-static void coming_drop(const char *why)
+static void coming_drop(struct kurir_str why)
 {
 	struct generation *g = super.coming;
 
 	super.coming = NULL;
 	loop_timer_clear(&super.limit);
 	g->ending = true;
-	refuse(kurir_str_of(why));
+	refuse(why);
 	for (struct process *p = g->processes; p != NULL; p = p->next)
 		process_end(p, WIRE_STOP, 1000, 0);
 	if (g->older == NULL) {
@@ -220,7 +220,7 @@ static void coming_overdue(struct loop_timer *t)
 			(void)kurir_buf_printf(&why, "%s%s", why.len > 0 ? ", " : "", p->name);
 	(void)kurir_buf_printf(&why, ": not ready after a minute");
 	if (g->older != NULL) {
-		coming_drop(why.ptr);
+		coming_drop(kurir_buf_str(&why));
 	} else {
 		(void)kurir_log(NULL, KURIR_WARN, 0, "%s, still waiting", why.ptr);
 		loop_timer_set(t, kurir_now() + START_LIMIT, coming_overdue);
@@ -241,6 +241,14 @@ void supervisor_ready(struct process *p)
 	log_flush();
 }
 
+void supervisor_failed(struct process *p, struct kurir_str why)
+{
+	(void)kurir_log(NULL, KURIR_ERROR, 0, "%s: %.*s", p->name, KURIR_ARG(why));
+	if (super.coming == p->of && !p->of->ending)
+		coming_drop(why);
+	log_flush();
+}
+
 void supervisor_exited(struct process *p)
 {
 	struct generation *g = p->of;
@@ -251,7 +259,7 @@ void supervisor_exited(struct process *p)
 		char why[96];
 
 		(void)snprintf(why, sizeof(why), "%s could not start, the log says why", p->name);
-		coming_drop(why);
+		coming_drop(kurir_str_of(why));
 	}
 	sweep();
 	log_flush();

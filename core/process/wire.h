@@ -18,7 +18,7 @@ enum wire_kind {
 	WIRE_ANSWER, /* to the command value: a memory file (descriptor) */
 	/* from a role */
 	WIRE_READY,   /* the instances have started */
-	WIRE_FAILED,  /* they cannot, because of text */
+	WIRE_FAILED,  /* text is wrong: too bad for a generation that does not serve yet */
 	WIRE_COMMAND, /* the control role asks "status", "reload" or "stop" as number value */
 	/* to a role again */
 	/* pair index was replaced: descriptor of its certificate (count 0), then key (1) */

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """certificates.py - a certificate that is replaced under a running, sandboxed server."""
 
+import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
@@ -11,6 +13,7 @@ from netlib import check, done, equal, free_port, path, skip_all, start, wait_un
 BUILD = os.environ.get("top_builddir", "build")
 os.environ["KURIR_MODULE_PATH"] = os.path.join(BUILD, ".libs")
 port = free_port()
+plain = free_port()
 
 
 def make(name):
@@ -51,11 +54,13 @@ write("kurir.json", """{
 	"sandbox": "best-effort", "processes": {"edge": 2},
 	"tls": {"certificates": [{"certificate": "mx.crt", "key": "mx.key"}]},
 	"listeners": {"mx": {"protocol": "smtp", "address": "127.0.0.1:%d", "tls": "implicit",
-	                     "pipeline": "inbound"}},
+	                     "pipeline": "inbound"},
+	              "plain": {"protocol": "smtp", "address": "127.0.0.1:%d", "tls": "none",
+	                        "pipeline": "inbound"}},
 	"pipelines": {"inbound": ["accounts"]},
 	"modules": {"smtp": {}, "accounts": {"domains": ["satu.example"]}, "queue_journal": {}}
 }
-""" % (users, port))
+""" % (users, port, plain))
 os.chmod(path("."), 0o755)
 server = start([os.path.join(BUILD, "kurird"), "-c", path("kurir.json")], "log")
 
@@ -80,12 +85,49 @@ def replace():
     wait_until(lambda: log().count("replaced certificate is in use") == 4, 30,
                "a whole pair is taken again")
     equal(seen() == third, True, "the third certificate is shown")
+
+
+def ctl(*args):
+    return subprocess.run([os.path.join(BUILD, "kurirctl"), "-c", path("kurir.json"), "--json"] + list(args),
+                          capture_output=True, text=True, timeout=60, check=False)
+
+
+def edges():
+    """Those that serve."""
+    told = ctl("status")
+    return {p["pid"] for p in json.loads(told.stdout)["processes"] if p["role"] == "edge" and p["state"] == "ready"} \
+        if told.returncode == 0 else set()
+
+
+def killed_meanwhile():
+    """The edge dies between the two renames of a replacement, again and again: there is no pair to be had."""
+    write("mx.key", "nonsense")
+    for _ in range(2):
+        old = edges()
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda o=old: len(edges()) == 2 and not edges() & o, 30, "both edge processes are back")
+    check(log().count("certificate-unusable") == 4, "the log says what is missing", log())
+    with socket.create_connection(("127.0.0.1", plain), 10) as s:
+        check(s.recv(100).startswith(b"220 "), "who needs no certificate is served")
+    check(isinstance(seen(), str), "who needs one is not, for now", seen())
+    refused = ctl("reload")
+    check(refused.returncode == 1 and "there is no usable key" in refused.stdout + refused.stderr,
+          "a reload is refused for that reason", refused)
+    whole = make("fourth")
+    wait_until(lambda: [seen() == whole for _ in range(4)] == [True] * 4, 30, "a whole pair is taken")
+    check(True, "a whole pair is taken by processes that had none")
+
+
+def stop():
     server.terminate()
     check(server.wait(30) == 0, "the server stops", log())
 
 
 try:
     replace()
+    killed_meanwhile()
+    stop()
 except AssertionError as e:
     check(False, str(e), *log().splitlines()[-20:])
 done()

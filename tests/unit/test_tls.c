@@ -449,23 +449,66 @@ static void over_all(void **state)
 	made_free(tiga);
 }
 
+/* What is usable serves, also who wanted the other; a slot that was empty is filled. */
+static void body_half(void *arg)
+{
+	struct kurir_tls_client a = client("a.example", KURIR_TLS_ANY);
+	(void)arg;
+	CHECK_IS(tls_client_init(file_of("b", "crt")), 0);
+	CHECK_IS(connect_with(&a, NULL, NULL), 0);
+	CHECK_IS(tls_client_init(file_of("a", "crt")), 0);
+	a.verify = KURIR_TLS_NAME;
+	CHECK_IS(connect_with(&a, NULL, NULL), -EPROTO);
+	struct made m = make("a", "DNS:a.example");
+	save(m, "a");
+	made_free(m);
+	CHECK_IS(tls_client_init(file_of("a", "crt")), 0);
+	for (int key = 0; key < 2; key++)
+		tls_server_offer(
+		    1, key, open(file_of("a", key ? "key" : "crt").ptr, O_RDONLY | O_CLOEXEC));
+	CHECK_IS(connect_with(&a, NULL, NULL), 0);
+}
+
+static void body_none(void *arg)
+{
+	struct kurir_tls_client a = client("a.example", KURIR_TLS_ANY);
+	int accepted = 0;
+	(void)arg;
+	CHECK(connect_with(&a, &accepted, NULL) < 0);
+	CHECK_IS(accepted, -EOPNOTSUPP);
+}
+
+/* The pair is refused with its reason, and leaves nothing to serve with. */
+static void broken(const char *certificate, const char *key, int want, const char *words)
+{
+	struct kurir_str error = KURIR_STR("");
+	struct conf_certificate c = { kurir_str_of(certificate), kurir_str_of(key) };
+	assert_int_equal(tls_server_check(&c, arena, &error), want);
+	assert_non_null(strstr(error.ptr, words));
+	error = KURIR_STR("");
+	assert_int_equal(tls_server_init(&c, 1, CONF_TLS_1_2, arena, &error), want);
+	assert_non_null(strstr(error.ptr, words));
+	run_on_loop(true, body_none, NULL);
+}
+
 static void refusals(void **state)
 {
 	(void)state;
 	struct made a = make("a", "DNS:a.example"), b = make("b", NULL);
-	struct kurir_str error = KURIR_STR("");
 	save(a, "a");
 	save(b, "b");
-	struct conf_certificate mixed = { file_of("a", "crt"), file_of("b", "key") };
-	assert_int_equal(tls_server_check(&mixed, arena, &error), -EKEYREJECTED);
-	assert_non_null(strstr(error.ptr, "does not belong"));
-	struct conf_certificate missing = { file_of("none", "crt"), file_of("b", "key") };
-	assert_int_equal(tls_server_check(&missing, arena, &error), -ENOENT);
-	assert_non_null(strstr(error.ptr, "No such file"));
-	struct conf_certificate swapped = { file_of("a", "key"), file_of("a", "crt") };
-	assert_int_equal(tls_server_check(&swapped, arena, &error), -EINVAL);
-	struct conf_certificate good = { file_of("a", "crt"), file_of("a", "key") };
-	assert_int_equal(tls_server_check(&good, arena, &error), 0);
+	const char *crt = file_of("a", "crt").ptr, *key = file_of("a", "key").ptr;
+	broken(crt, file_of("b", "key").ptr, -EKEYREJECTED, "does not belong");
+	broken(file_of("none", "crt").ptr, key, -ENOENT, "No such file");
+	broken(key, crt, -EINVAL, "no usable certificate");
+	struct kurir_str error = KURIR_STR("");
+	struct conf_certificate pairs[] = { { file_of("none", "crt"), file_of("none", "key") },
+		{ file_of("a", "crt"), file_of("a", "key") },
+		{ file_of("b", "crt"), file_of("b", "key") } };
+	assert_int_equal(tls_server_check(&pairs[1], arena, &error), 0);
+	assert_int_equal(unlink(key), 0);
+	assert_int_equal(tls_server_init(pairs, 3, CONF_TLS_1_2, arena, &error), -ENOENT);
+	run_on_loop(true, body_half, NULL);
 	made_free(a);
 	made_free(b);
 }
