@@ -44,8 +44,10 @@ static void put_warnings(const struct plan *plan, int err)
 int conf_main_check(const char *file, int err)
 {
 	struct report report = REPORT();
-	struct plan *plan = plan_make(file, false, &report);
+	struct plan *plan;
 
+	report.host = true;
+	plan = plan_make(file, false, &report);
 	if (plan)
 		put_warnings(plan, err);
 	plan_free(plan);

@@ -39,6 +39,7 @@ struct report {
 	struct kurir_buf text;
 	unsigned errors; /* also those beyond REPORT_MAX, which are only counted */
 	bool broken;	 /* syntax: what was read is not all that was written */
+	bool host;	 /* asked for: also what is wrong with this host */
 };
 #define REPORT_MAX 500
 #define REPORT()   ((struct report){ .text = KURIR_BUF(1u << 20) })

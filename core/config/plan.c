@@ -60,6 +60,7 @@ struct plan *plan_make(const char *file, bool secrets, struct report *report)
 		conf_read(&p.rd, p.top, &p.conf);
 		plan_modules(&p);
 		plan_check(&p);
+		plan_host(&p);
 		if (report->errors == 0)
 			plan = finish(&p, secrets);
 	}

@@ -52,6 +52,7 @@ struct plan *plan_make(const char *file, bool secrets, struct report *);
 /* Of a text that plan_make() or plan_for_role() made. 0 or -EINVAL with a sentence in arena. */
 int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **ret,
     struct kurir_str *ret_error);
+int plan_user(struct kurir_str name, unsigned *ret_uid, unsigned *ret_gid); /* or -EINVAL */
 void plan_free(struct plan *); /* not after plan_apply(): its values are in use */
 /* The part that concerns these roles: instances of other roles, with their secrets, are left
  * out. */

@@ -35,6 +35,7 @@ struct kurir_str plan_folder(struct kurir_arena *, const char *file);
 void plan_modules(struct planner *);
 /* plan_check.c: what can only be seen when all modules are known. */
 void plan_check(struct planner *);
+void plan_host(struct planner *); /* on this host, if it is the server's */
 /* plan_text.c */
 char *plan_write(struct planner *, bool secrets); /* for free(3) */
 

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <pwd.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,30 +17,10 @@
 int sandbox_user(const struct conf *c, uint32_t bit, unsigned *ret_uid, unsigned *ret_gid)
 {
 	struct kurir_str name = c->users[__builtin_ctz(bit)];
-	struct passwd pw, *found = NULL;
-	char text[64], space[3072];
-	uint64_t number;
 
 	if (name.len == 0)
 		name = c->users_default;
-	if (name.len == 0)
-		return -ENOENT;
-	if (kurir_str_number(name, UINT32_MAX - 1, &number) == 0) {
-		*ret_uid = *ret_gid = (unsigned)number;
-		if (getpwuid_r((uid_t)number, &pw, space, sizeof(space), &found) == 0 &&
-		    found != NULL)
-			*ret_gid = pw.pw_gid;
-		return 0;
-	}
-	if (name.len >= sizeof(text))
-		return -EINVAL;
-	memcpy(text, name.ptr, name.len);
-	text[name.len] = 0;
-	if (getpwnam_r(text, &pw, space, sizeof(space), &found) != 0 || found == NULL)
-		return -EINVAL;
-	*ret_uid = pw.pw_uid;
-	*ret_gid = pw.pw_gid;
-	return 0;
+	return name.len == 0 ? -ENOENT : plan_user(name, ret_uid, ret_gid);
 }
 
 /* The groups of the folders that this role shares with their owners. */

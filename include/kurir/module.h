@@ -265,6 +265,11 @@ struct kurir_module {
 	    KURIR_PARKS; /* once a process; kurir_roles() tells which */
 	void (*stop)(struct kurir_self *) KURIR_PARKS; /* its fibers are ended before */
 	const struct kurir_smtp_hooks *smtp;
+	/* After check(), for --check on the host where the server runs: looks at what the options
+	 * name there, files above all.  0, or -EINVAL with *ret_error set and in *ret_option the
+	 * option that it is about.  No side effects, must not park. */
+	int (*inspect)(const void *conf, struct kurir_arena *arena, const char **ret_option,
+	    struct kurir_str *ret_error);
 	/* append here, and nowhere else */
 };
 

@@ -155,6 +155,42 @@ static int auth_file_load(struct kurir_self *self)
 	return 0;
 }
 
+/* For --check: the file as it will be read. */
+static int auth_file_inspect(const void *conf, struct kurir_arena *arena, const char **ret_option,
+    struct kurir_str *ret_error)
+{
+	const struct auth_file_conf *c = conf;
+	int fd = open(c->users.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct kurir_str text = KURIR_STR("");
+	unsigned bad = 0;
+	int r = fd < 0 ? -errno : read_all(fd, &text);
+
+	if (fd >= 0)
+		close(fd);
+	*ret_option = "users";
+	if (r == -ENOENT)
+		*ret_error = kurir_format(arena,
+		    "%.*s: there is no such file: \"kurirctl passwd %.*s USER\" makes it",
+		    KURIR_ARG(c->users), KURIR_ARG(c->users));
+	else if (r == -EFBIG)
+		*ret_error = kurir_format(
+		    arena, "%.*s: not a file, or larger than 256 MiB", KURIR_ARG(c->users));
+	else if (r < 0)
+		*ret_error = kurir_format(
+		    arena, "%.*s: cannot be read: %s", KURIR_ARG(c->users), strerrordesc_np(-r));
+	if (r < 0)
+		return -EINVAL;
+	(void)users_parse(arena, text, c->domain, &bad);
+	OPENSSL_cleanse((void *)(uintptr_t)text.ptr, text.len);
+	free((void *)(uintptr_t)text.ptr);
+	if (bad > 0)
+		*ret_error = kurir_format(arena,
+		    "%.*s:%u: not user:hash, or a name for the second time: \"kurirctl passwd\" "
+		    "writes such lines",
+		    KURIR_ARG(c->users), bad);
+	return bad > 0 ? -EINVAL : 0;
+}
+
 static void auth_file_refresh(struct kurir_self *self)
 {
 	const struct auth_file_conf *c = kurir_conf(self);
@@ -527,4 +563,5 @@ KURIR_MODULE(auth_file, .version = "1", .summary = "Users and password hashes in
     .roles = KURIR_ROLE_AUTH, .caps = KURIR_CAP_FILES | KURIR_CAP_SPAWN,
     .conf_size = sizeof(struct auth_file_conf), .self_size = sizeof(struct auth_file),
     .options = auth_file_options, .counters = auth_file_counters, .services = auth_file_services,
-    .paths = auth_file_paths, .start = auth_file_start, .stop = auth_file_stop);
+    .paths = auth_file_paths, .inspect = auth_file_inspect, .start = auth_file_start,
+    .stop = auth_file_stop);

@@ -11,7 +11,7 @@ Each tests/conf/broken/*.case holds cases:
     kurir.json:3:7: /json/pointer: the report, exactly
 
 @core stands for the two options that every configuration needs, @certificate for
-a certificate, <<ff>> for that byte, DIR for the folder of the case and MODULES
+a certificate, @here for a state folder that exists and our modules, <<certificate>>, <<key>> and <<other key>> for PEM, <<ff>> for that byte, DIR for the folder of the case and MODULES
 for that of the test modules.  "run.py --update" writes what is reported now.
 """
 import glob
@@ -26,9 +26,11 @@ BUILD = os.environ.get("top_builddir", os.path.join(SRC, "build"))
 KURIRD = os.environ.get("KURIRD", os.path.join(BUILD, "kurird"))
 CHECK = os.environ.get("KURIRD_CHECK", KURIRD + " --check -c").split()
 MODULES = os.environ.get("TEST_MODULES", os.path.join(BUILD, "tests/modules"))
+PEM = {}
 SHORT = {
     b"@core": b'"version": 1, "hostname": "mx.example"',
     b"@certificate": b'"tls": {"certificates": [{"certificate": "c.pem", "key": "k.pem"}]}',
+    b"@here": b'"state": ".", "module-path": "%s"' % os.path.realpath(BUILD).encode(),
 }
 
 
@@ -44,8 +46,19 @@ def read(path):
         yield title.decode(), texts, expected
 
 
+def make_pem():
+    """A certificate, its key, and a key that is not."""
+    curve = ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "-"]
+    for certificate, key in ((b"<<certificate>>", b"<<key>>"), (b"", b"<<other key>>")):
+        text = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-subj", "/CN=mx.example"] + curve,
+                              capture_output=True, check=True).stdout
+        at = text.index(b"-----BEGIN CERTIFICATE")
+        PEM.update({key: text[:at], certificate: text[at:]})
+    del PEM[b""]
+
+
 def unpack(text):
-    for short, long in SHORT.items():
+    for short, long in list(SHORT.items()) + list(PEM.items()):
         text = text.replace(short, long)
     text = re.sub(rb"<<((?:[0-9a-f]{2})+)>>", lambda m: bytes.fromhex(m[1].decode()), text)
     repeat = re.compile(rb"<<(\d+)\*(.*?)>>")
@@ -87,6 +100,7 @@ def show(number, title, expected, got, status):
 
 
 def main():
+    make_pem()
     update = "--update" in sys.argv
     number = 0
     for path in sorted(glob.glob(os.path.join(SRC, "tests/conf/broken/*.case"))):
