@@ -159,6 +159,32 @@ static bool match_entry(const struct predicate *p, const struct kurir_envelope *
 	    kurir_str_equal(p->state, kurir_str_of(state_names[x->state]));
 }
 
+/* RFC 5321 4.1.2, without quoted strings and literals: who needs those sends the mail anew.
+ *
+ *	Mailbox    = Dot-string "@" Domain
+ *	Dot-string = Atom *("."  Atom)
+ *	Domain     = sub-domain *("." sub-domain)
+ *
+ * RFC 6531 3.3 adds what is beyond ASCII to both. */
+static bool is_mailbox(struct kurir_str a)
+{
+	ssize_t at = kurir_str_find(a, '@');
+	char last = '.';
+	if (at < 1 || at > 64 || a.len > 254)
+		return false;
+	for (size_t i = 0; i < a.len; i++) {
+		unsigned char c = (unsigned char)a.ptr[i];
+		bool atom = c >= 128 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		    (c >= '0' && c <= '9') || c == '-' ||
+		    (i < (size_t)at && c > ' ' && strchr("!#$%&'*+/=?^_`{|}~", c) != NULL);
+		bool edge = c == '.' || i == (size_t)at;
+		if ((!atom && !edge) || (edge && last == '.'))
+			return false;
+		last = i == (size_t)at ? '.' : (char)c;
+	}
+	return last != '.';
+}
+
 enum verb { LIST, SHOW, RETRY, HOLD, RELEASE, CANCEL, EXPIRE, REDIRECT };
 
 struct walk {
@@ -375,8 +401,10 @@ int command_queue(
 		    "reason=X.Y.Z, older=T, younger=T, larger=N, smaller=N";
 	else if (w.verb != LIST && !w.want.any)
 		error = "which ones?  Say an id, sender=A, rcpt=A, domain=D or all";
-	else if ((w.verb == REDIRECT) != (kurir_str_find(w.want.to, '@') > 0))
+	else if ((w.verb == REDIRECT) != (w.want.to.len > 0))
 		error = "redirect, and nothing else, takes to=ADDRESS";
+	else if (w.verb == REDIRECT && !is_mailbox(w.want.to))
+		error = "to= takes one address, like paijo@dua.example";
 	if (error != NULL) {
 		json_decref(body);
 		return command_fail(reply, error);

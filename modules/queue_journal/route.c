@@ -179,37 +179,52 @@ int route_target(struct work *w, struct target *t)
 	return 0;
 }
 
+/* To that address, with what else was asked of the recipient. */
+KURIR_PARKS static int redirect(
+    struct work *w, struct target *t, struct segment *s, struct kurir_str to)
+{
+	bool leaf = true;
+	struct expansion x = { .seen = &to, .leaf = &leaf, .count = 1 };
+	struct kurir_str packed;
+	s->users++;
+	w->ref = queue_ref(w->arena, w->message);
+	int r = queue_read_record(w->q, w->message, w->arena, NULL, &packed);
+	struct kurir_reader reader = KURIR_READER(packed);
+	if (r == 0)
+		r = kurir_get_envelope(&reader, w->arena, &w->envelope);
+	if (r == 0 && t->entry->index >= w->envelope.count)
+		r = -EBADMSG;
+	if (r == 0) {
+		t->recipient = &w->envelope.recipients[t->entry->index];
+		r = respool(w, t, &x);
+	}
+	s->users--;
+	return r;
+}
+
 int route_redirect(struct queue *q, struct message *m, struct entry *e, struct kurir_str to)
 {
 	struct work *w = calloc(1, sizeof(*w) + sizeof(w->targets[0]));
-	struct segment *s = m->segment;
-	struct kurir_str packed;
-	bool leaf = true;
-	struct expansion x = { .seen = &to, .leaf = &leaf, .count = 1 };
 	if (w == NULL)
 		return -ENOMEM;
 	*w = (struct work){ .q = q, .message = m, .arena = kurir_arena_new("queue-redirect") };
 	struct target *t = &w->targets[0];
+	int64_t due = e->due;
+	if (e->state == ENTRY_HELD)
+		e->flags |= ENTRY_HOLD; /* again, when this fails */
 	scheduler_join(&q->scheduler, e);
+	e->flags |= ENTRY_TRYING; /* what else is asked meanwhile waits for the outcome */
 	*t = (struct target){ .entry = e, .turn = e->turn };
 	m->users++;
-	s->users++;
-	w->ref = queue_ref(w->arena, m);
-	int r = queue_read_record(q, m, w->arena, NULL, &packed);
-	struct kurir_reader reader = KURIR_READER(packed);
-	if (r == 0)
-		r = kurir_get_envelope(&reader, w->arena, &w->envelope);
-	if (r == 0 && e->index >= w->envelope.count)
-		r = -EBADMSG;
+	int r = redirect(w, t, m->segment, to);
+	e->flags &= (uint8_t)~ENTRY_TRYING;
 	if (r == 0) {
-		t->recipient = &w->envelope.recipients[e->index];
-		r = respool(w, t, &x);
-	}
-	if (r == 0)
 		dispatch_settle(w, t, ENTRY_EXPANDED);
-	else if (dispatch_ours(t))
-		scheduler_at(&q->scheduler, e, kurir_wallclock());
-	s->users--;
+	} else {
+		kurir_log(q->self, KURIR_WARN, r, "cannot redirect a recipient");
+		scheduler_at(&q->scheduler, e, due);
+		dispatch_finish_entry(q, m, e);
+	}
 	m->users--;
 	kurir_arena_free(w->arena);
 	free(w);

@@ -288,6 +288,55 @@ static void script_predicates(void)
 	expect_true(strstr(reply.ptr, "\"error\"") != NULL);
 }
 
+/* The disk is full, for once. */
+static bool full;
+static ssize_t no_room(int fd, const struct iovec *v, int count, uint64_t at)
+{
+	bool now = full;
+	full = false;
+	return now ? -ENOSPC : spool_io_real.pwritev(fd, v, count, at);
+}
+
+/* What cannot be sent elsewhere stays as it was. */
+static void script_redirect_fails(void)
+{
+	static const char *const bad[] = { "x", "@b.example", "a@", "a@@b.example",
+		"a@b..example", ".a@b.example", "a.@b.example", "a@b.example.", "a@.b.example",
+		"a b@b.example", "a@b.example>", "<a@b.example>", "a@b.exam\\r\\nple",
+		"a\\\"@b.example", "a@b.example,c@d.example", "a@[127.0.0.1]", "a@b_c.example" };
+	struct spool_io broken = spool_io_real;
+	struct kurir_str reply;
+	char body[256];
+	broken.pwritev = no_room;
+	full = true;
+	expect_equal(send_to("late@dua.example"), 0);
+	wait_for(1000);
+	expect_hits("{\"args\":[\"hold\",\"all\"]}", 1);
+	spool_io = &broken;
+	expect_hits("{\"args\":[\"redirect\",\"all\",\"to=ok@lima.example\"]}", 0);
+	spool_io = &spool_io_real;
+	wait_for(86400000);
+	expect_equal(tries("late@dua.example"), 1);
+	expect_hits("{\"args\":[\"list\",\"state=held\"]}", 1);
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(
+		    body, sizeof(body), "{\"args\":[\"redirect\",\"all\",\"to=%s\"]}", bad[i]);
+		expect_equal(ctl(body, &reply), 0);
+		expectation(strstr(reply.ptr, "to= takes one address") != NULL, bad[i], __LINE__,
+		    (long long)i, 0);
+	}
+	expect_hits("{\"args\":[\"redirect\",\"all\",\"to=ok+x@lima.example\"]}", 1);
+	wait_for(1000);
+	expect_equal(tries("ok+x@lima.example"), 1);
+	check_ledger(1, 1, 0, 0);
+}
+
+static void test_redirect_fails(void **state)
+{
+	(void)state;
+	live(script_redirect_fails);
+}
+
 static void test_predicates(void **state)
 {
 	(void)state;
@@ -385,6 +434,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_cancel_in_route, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cancel_in_attempt, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_redirect_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_predicates, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_verify, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_own_pace, set_up, tear_down),
