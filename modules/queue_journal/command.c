@@ -166,23 +166,33 @@ static bool match_entry(const struct predicate *p, const struct kurir_envelope *
  *	Domain     = sub-domain *("." sub-domain)
  *
  * RFC 6531 3.3 adds what is beyond ASCII to both. */
+static bool is_atext(unsigned char c, bool domain)
+{
+	if (c >= 128 || c == '-' || (c >= '0' && c <= '9'))
+		return true;
+	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+		return true;
+	return !domain && c > ' ' && strchr("!#$%&'*+/=?^_`{|}~", c) != NULL;
+}
+
+/* Of one character at least between any two dots. */
+static bool is_dotted(struct kurir_str s, bool domain)
+{
+	char last = '.';
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] == '.' ? last == '.' : !is_atext((unsigned char)s.ptr[i], domain))
+			return false;
+		last = s.ptr[i];
+	}
+	return last != '.';
+}
+
 static bool is_mailbox(struct kurir_str a)
 {
 	ssize_t at = kurir_str_find(a, '@');
-	char last = '.';
-	if (at < 1 || at > 64 || a.len > 254)
-		return false;
-	for (size_t i = 0; i < a.len; i++) {
-		unsigned char c = (unsigned char)a.ptr[i];
-		bool atom = c >= 128 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    (c >= '0' && c <= '9') || c == '-' ||
-		    (i < (size_t)at && c > ' ' && strchr("!#$%&'*+/=?^_`{|}~", c) != NULL);
-		bool edge = c == '.' || i == (size_t)at;
-		if ((!atom && !edge) || (edge && last == '.'))
-			return false;
-		last = i == (size_t)at ? '.' : (char)c;
-	}
-	return last != '.';
+	return at > 0 && at <= 64 && a.len <= 254 &&
+	    is_dotted((struct kurir_str){ a.ptr, (size_t)at }, false) &&
+	    is_dotted(kurir_str_part(a, (size_t)at + 1, a.len), true);
 }
 
 enum verb { LIST, SHOW, RETRY, HOLD, RELEASE, CANCEL, EXPIRE, REDIRECT };
@@ -370,6 +380,15 @@ KURIR_PARKS static int walk_all(struct walk *w)
 	return r;
 }
 
+static const char *check_to(enum verb verb, struct kurir_str to)
+{
+	if ((verb == REDIRECT) != (to.len > 0))
+		return "redirect, and nothing else, takes to=ADDRESS";
+	return verb == REDIRECT && !is_mailbox(to)
+	    ? "to= takes one address, like paijo@dua.example"
+	    : NULL;
+}
+
 int command_queue(
     struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
@@ -401,10 +420,8 @@ int command_queue(
 		    "reason=X.Y.Z, older=T, younger=T, larger=N, smaller=N";
 	else if (w.verb != LIST && !w.want.any)
 		error = "which ones?  Say an id, sender=A, rcpt=A, domain=D or all";
-	else if ((w.verb == REDIRECT) != (w.want.to.len > 0))
-		error = "redirect, and nothing else, takes to=ADDRESS";
-	else if (w.verb == REDIRECT && !is_mailbox(w.want.to))
-		error = "to= takes one address, like paijo@dua.example";
+	else
+		error = check_to(w.verb, w.want.to);
 	if (error != NULL) {
 		json_decref(body);
 		return command_fail(reply, error);
