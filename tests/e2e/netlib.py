@@ -1,4 +1,5 @@
 """What the scripts about the network share: free ports, a server with the module "probe", TAP."""
+import atexit
 import json
 import os
 import shutil
@@ -58,6 +59,9 @@ def cleanup():
             except subprocess.TimeoutExpired:
                 child.kill()
     shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+atexit.register(cleanup)  # also after an exception
 
 
 def free_port(kind=socket.SOCK_STREAM, address="127.0.0.1"):
