@@ -74,6 +74,19 @@ static void intake_take(
 	dispatch_wake(q);
 }
 
+/* NULL: there is no such segment, and a writer that claims so fills no table. */
+static struct segment *noticed_segment(struct queue *q, uint64_t id)
+{
+	struct segment *s = table_segment(q, id, false);
+	char name[SEGMENT_NAME_MAX];
+	struct stat st;
+	if (s != NULL)
+		return s;
+	segment_name(name, id, ".seg");
+	return fstatat(q->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? table_segment(q, id, true)
+								    : NULL;
+}
+
 /* Notices of a writer; on the loop. */
 void intake_post(struct kurir_self *self, const struct kurir_incoming *in)
 {
@@ -94,7 +107,9 @@ void intake_post(struct kurir_self *self, const struct kurir_incoming *in)
 			break;
 		if (f.record.envelope_length != envelope.len || f.offset > INT64_MAX)
 			break;
-		struct segment *s = table_segment(q, id, true);
+		struct segment *s = noticed_segment(q, id);
+		if (s == NULL)
+			break;
 		s->seen = true;
 		if (f.offset < s->known)
 			continue;

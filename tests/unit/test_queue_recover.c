@@ -275,6 +275,41 @@ static void test_moved_meanwhile(void **state)
 	live(script_all_moved);
 }
 
+/* A writer that names segments which do not exist is not believed, nor remembered. */
+static void script_invented(void)
+{
+	struct kurir_str envelope = KURIR_STR("envelope");
+	struct segment_record record = { .salt = 5,
+		.envelope_length = (uint32_t)envelope.len,
+		.kind = SEGMENT_MESSAGE,
+		.recipients = 1 };
+	char head[SEGMENT_HEAD];
+	unsigned before = 0, after = 0;
+	segment_put_record(head, &record, envelope);
+	for (struct segment *s = the_queue()->segments; s != NULL; s = s->next)
+		before++;
+	for (unsigned i = 0; i < 1000; i++) {
+		struct kurir_buf b = KURIR_BUF(4096);
+		kurir_put_u64(&b, 0x1000 + i);
+		kurir_put_u64(&b, SEGMENT_HEAD);
+		kurir_put_text(&b, (struct kurir_str){ head, sizeof(head) });
+		kurir_put_text(&b, envelope);
+		struct kurir_incoming in = { .body = kurir_buf_str(&b), .fd = -1 };
+		intake_post(queue_instance, &in);
+		kurir_buf_free(&b);
+	}
+	for (struct segment *s = the_queue()->segments; s != NULL; s = s->next)
+		after++;
+	expect_equal(after, before);
+	check_ledger(0, 0, 0, 0);
+}
+
+static void test_invented(void **state)
+{
+	(void)state;
+	live(script_invented);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +319,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hole_in_log, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_checkpoints, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_meanwhile, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_invented, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_orphans, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotten_record, set_up, tear_down),
 	};
