@@ -1,4 +1,4 @@
-/* kurir/module.h - everything a module needs to exist.  Start with doc/HACKING.md. */
+/* kurir/module.h - everything a module needs to exist.  Start with kurir-module(7). */
 #ifndef KURIR_MODULE_H
 #define KURIR_MODULE_H
 
@@ -15,7 +15,7 @@ extern "C" {
  * ABI.  MAJOR: something was removed or reshaped; equal or refused.  MINOR: something
  * was appended; a module built with a newer one than the core's is refused.  A struct
  * that a module hands over starts with its own size; a member it is too short to have
- * reads as zero, and zero always means "as before".  doc/ABI has one line per change.
+ * reads as zero, and zero always means "as before".
  */
 #define KURIR_ABI_MAJOR 1
 #define KURIR_ABI_MINOR 0

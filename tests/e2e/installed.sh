@@ -65,6 +65,19 @@ program() {
 	LD_LIBRARY_PATH=$root/lib/kurir "$@"
 }
 
+# The example of kurir-module(7), compiled as that page says, in an installed server.
+example() {
+	there share/man/man7/kurir-module.7 || return
+	mkdir -p "$tmp/outside" && sed -n '/^.Bd -literal$/,/^.Ed$/{/^\.[BE]d/!p;}' \
+		"$root/share/man/man7/kurir-module.7" >"$tmp/outside/strangers.c"
+	# shellcheck disable=SC2046,SC2086  # lists of words
+	$CC -std=c11 -Wall -Wextra -Werror -fvisibility=hidden -fPIC -shared $SANITIZE_FLAGS \
+		$(relocated --cflags) -o "$tmp/outside/strangers.so" "$tmp/outside/strangers.c" \
+		-Wl,-z,now $(relocated --libs) || return
+	KURIRD=$root/sbin/kurird KURIRCTL=$root/bin/kurirctl KURIR_MODULE_PATH=$root/lib/kurir:$tmp/outside \
+		program "${PYTHON3:-python3}" "$top_srcdir/tests/e2e/outside.py"
+}
+
 uninstall_tree() {
 	MAKEFLAGS='' make -C "$top_builddir" uninstall DESTDIR="$tmp/root" &&
 		! find "$tmp/root" -type f -path '*kurir*' | grep .
@@ -76,6 +89,7 @@ point "programs, library, headers" there sbin/kurird bin/kurirctl lib/kurir/libk
 point "every module and its manual page" modules_there
 point "no static libraries" no_la
 point "a module is built with kurir.pc" build_module
+point "the example of kurir-module(7) is built and decides" example
 point "kurird --version" program "$root/sbin/kurird" --version
 point "kurirctl --help" program "$root/bin/kurirctl" --help
 point "make uninstall leaves nothing" uninstall_tree
