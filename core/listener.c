@@ -106,10 +106,11 @@ static void listener_take(struct listener *l, int fd, const struct sockaddr_stor
 	struct visitor *v;
 	char at[80];
 	int on = 1, n;
-	int64_t limit = conf_now->limit_connections / conf_now->processes[0];
+	int64_t edges = conf_now->processes[0],
+		share = (conf_now->limit_connections + edges - 1) / edges;
 
 	bind_show(from, &peer);
-	if (session_count >= limit ||
+	if (session_count >= share ||
 	    !peer_enter(peer.ip, conf_now->limit_connections_per_peer)) {
 		listener_refuse(l, fd, peer.ip);
 		return;
