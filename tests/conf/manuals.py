@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What --describe says of an option, its manual page says, too."""
+"""What --describe says of an option, and what --schema allows, the manual pages say, too."""
+import json
 import os
 import re
 import subprocess
@@ -71,15 +72,48 @@ def compare(name, page):
         yield "%s: there is no option %s %s" % (page, group, option)
 
 
+def schema_keys(schema, module=None):
+    """(module or None, key) of every property that --schema knows."""
+    for key, below in schema.get("properties", {}).items():
+        yield module, key
+        yield from schema_keys(below, module)
+    for pattern, below in schema.get("patternProperties", {}).items():
+        yield from schema_keys(below, re.match(r"\^(\w+)\(", pattern)[1])
+    for word in ("additionalProperties", "items"):
+        if isinstance(schema.get(word), dict):
+            yield from schema_keys(schema[word], module)
+    for word in ("anyOf", "oneOf", "allOf"):
+        for below in schema.get(word, []):
+            yield from schema_keys(below, module)
+
+
+def undescribed(pages):
+    """Keys that no page names; what the page of the core names goes for every module."""
+    run = subprocess.run(KURIRD[:-1] + ["--schema"], env=dict(os.environ, KURIR_MODULE_PATH=BUILD),
+                         stdout=subprocess.PIPE, check=True)
+    known = {}
+    for name, page in pages:
+        with open(os.path.join(SRC, page), encoding="utf-8") as f:
+            known[name] = set(re.findall(r"^\.(?:It Cm|Cm|Ss|Ql {)[ \"]([\w-]+)", plain(f.read()), re.M))
+    keys = {(m, k) for m, k in schema_keys(json.loads(run.stdout)) if m is None or m in known}
+    assert len(keys) > 100, "this is not the schema"
+    return sorted("%s: %s" % (module or "core", key) for module, key in keys
+                  if key not in known["core"] | known.get(module, set()))
+
+
 def main():
     pages = [("core", "doc/kurir.json.5")]
     pages += [(m, "modules/%s/kurir-%s.5" % (m, m)) for m in MODULES]
-    print("1..%d" % len(pages))
+    print("1..%d" % (len(pages) + 1))
     for number, (name, page) in enumerate(pages, 1):
         wrong = list(compare(name, page))
         print("%sok %d - %s" % ("not " if wrong else "", number, page))
         for line in wrong:
             print("# " + line)
+    wrong = undescribed(pages)
+    print("%sok %d - every key of --schema is in a manual page" % ("not " if wrong else "", len(pages) + 1))
+    for line in wrong:
+        print("# " + line)
 
 
 main()

@@ -47,6 +47,8 @@ SAMPLES = [
     ("manuals", "a module without a page", "modules/a/a.c", "\n", "kurir-a.5 is missing"),
     ("manuals", "a page without a heading", "modules/a/kurir-a.5", ".Dt A\n.Nd a\n.Sh EXAMPLE\n",
      "kurir-a.5"),
+    ("manuals", "a page that refers to none", "modules/a/kurir-a.5", ".Dt A\n.Nd a\n.Xr kurir-b 5\n", "no kurir-b(5)"),
+    ("manuals", "a macro that is none", "modules/a/kurir-a.5", ".Dt A\n.Nd a\n.Qx b\n", "unknown macro"),
 ]
 
 
