@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 
 try:
     import jsonschema
@@ -52,9 +53,31 @@ def accepted(validator, value):
     return not list(validator.iter_errors(value))
 
 
+def examples():
+    """(manual page, configuration) of each EXAMPLE; what the page leaves out is filled in."""
+    for page in sorted(glob.glob(os.path.join(SRC, "modules/*/*.5")) + [os.path.join(SRC, "doc/kurir.json.5")]):
+        with open(page, encoding="utf-8") as f:
+            text = re.search(r"^\.Sh EXAMPLE\n.*?^\.Bd -literal.*?\n(.*?)^\.Ed", f.read(), re.M | re.S)[1]
+        text = text.replace("\\e", "\\").replace("\\&", "")
+        yield page, text if text.startswith("{") else '{"version": 1, "hostname": "mx.example", %s}' % text
+
+
+def good_examples(validator):
+    for page, text in examples():
+        try:
+            errors = [e.message for e in validator.iter_errors(plain(text))]
+        except ValueError as e:
+            errors = [str(e)]
+        yield from ("%s: %s" % (os.path.relpath(page, SRC), e) for e in errors)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+        f.write(dict(examples())[os.path.join(SRC, "doc/kurir.json.5")])
+        f.flush()
+        yield from run("--check", "-c", f.name).stdout.decode("utf-8", "replace").splitlines()
+
+
 def main():
     paths = sorted(glob.glob(os.path.join(SRC, "config/*.json")) + glob.glob(os.path.join(SRC, "config/demo/*.json")))
-    print("1..%d" % (2 * len(paths) + 1))
+    print("1..%d" % (2 * len(paths) + 2))
     number = 0
     for path in paths:
         number += 1
@@ -62,7 +85,7 @@ def main():
         show(number, done.returncode == 0 and not done.stdout, "--check of " + os.path.relpath(path, SRC),
              done.stdout.decode("utf-8", "replace").splitlines() + ["status %d" % done.returncode])
     if not jsonschema:
-        for number in range(number + 1, 2 * len(paths) + 2):
+        for number in range(number + 1, 2 * len(paths) + 3):
             print("ok %d # SKIP no python3-jsonschema" % number)
         return
     schema = json.loads(run("--schema").stdout)
@@ -75,6 +98,8 @@ def main():
         show(number, not errors, "--schema takes " + os.path.relpath(path, SRC), errors)
     wrong = [json.dumps(b) for b in BROKEN if accepted(validator, b)]
     show(number + 1, not wrong, "--schema refuses what is broken", wrong)
+    wrong = list(good_examples(validator))
+    show(number + 2, not wrong, "the examples of the manual pages are good", wrong)
 
 
 main()
