@@ -266,8 +266,17 @@ def by_rsyslog():
     receiver.close()
 
 
+class Nobody:
+    @staticmethod
+    def text():
+        return ""
+
+
 def main():
     in_namespace()
+    s = LoggingServer(Nobody(), "syslog", "nobody")
+    check("is serving" in s.text(), "without a receiver it logs to standard error", s.text())
+    equal(s.stop(), 0, "and ends well")
     for style in ("text", "json"):
         by_ourselves(SYSLOG, "syslog", style)
         by_ourselves(JOURNALD, "journald", style)
