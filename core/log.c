@@ -2,6 +2,7 @@
  * Nothing in this file waits: a sink that does not take a line loses it, and mail goes on. */
 #include "log.h"
 
+#include "count.h"
 #include "fiber.h"
 #include "loop.h"
 #include "utf8.h"
@@ -36,7 +37,7 @@ static struct {
 	enum log_format format;
 	enum kurir_level least;
 	char role[32];
-	uint64_t dropped;
+	uint64_t *lost; /* counter; NULL before the first log_open() */
 	size_t waiting;
 	char buffer[WAITING_BYTES];
 	struct loop_task task;
@@ -229,7 +230,8 @@ static void make_json(struct line *l, const struct log_line *in)
 
 static void lost(void)
 {
-	out.dropped++;
+	if (out.lost != NULL)
+		++*out.lost;
 }
 
 void log_flush(void)
@@ -373,6 +375,8 @@ int log_open(enum log_target target, enum log_format format, enum kurir_level le
 	log_flush();
 	if (out.open && out.fd > 2)
 		(void)close(out.fd);
+	if (out.lost == NULL)
+		out.lost = count_new_one("log", "lost");
 	out.target = target;
 	out.format = format;
 	out.least = least;
@@ -403,7 +407,7 @@ void log_set_tap(void (*tap)(enum kurir_level, struct kurir_str))
 
 uint64_t log_dropped(void)
 {
-	return out.dropped;
+	return out.lost != NULL ? *out.lost : 0;
 }
 
 /* True when this call site may write once more.  *ret_cut: how many it could not before. */
