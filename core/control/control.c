@@ -3,6 +3,7 @@
  *   {"command": "queue", "args": ["list"]}    ->  {"text": "", "data": ...} or {"error": ""}
  *   {"command": "log", "args": ["-f"]}        ->  one event a line, until the client goes
  *
+ * An answer with "failed": true tells of something bad: kurirctl prints it and exits with 1.
  * A command that is not built in goes to the endpoint "ctl." and its name.  Only the owner of the
  * server and its group can open the socket. */
 #include "control.h"

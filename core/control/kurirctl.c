@@ -1,5 +1,6 @@
 /* kurirctl.c - asks a running server, and prints what it says.
- * Exit status: 0 done; 1 the server says no; 2 the command line is wrong; 3 no server there. */
+ * Exit status: 0 done; 1 the server says no, or the ledger does not balance; 2 the command line
+ * is wrong; 3 no server there. */
 #include "daemon.h"
 #include "kurirctl.h"
 #include "story.h"
@@ -23,23 +24,27 @@ static const char usage[] =
     "  queue list [WHAT]   who waits; WHAT: an id, an address, a domain\n"
     "  queue show ID       one message\n"
     "  queue retry|hold|release|cancel ID\n"
+    "  ledger [verify]     where every recipient is; verify counts the files again, and\n"
+    "                      needs no server\n"
     "  log [-f]            the last events; with -f events as they happen\n"
     "  explain WHAT        the story of a message, a connection or an address\n"
     "  reload              reads the configuration again\n"
     "  stop                ends the server\n"
-    "  passwd FILE USER    sets a password in a users file, without a server\n";
+    "  passwd FILE USER    sets a password in a users file, without a server\n"
+    "  help                this text\n";
 
 static struct {
 	const char *file, *socket;
-	bool json, follow;
+	bool json, follow, verify;
 } opt = { .file = KURIR_CONFDIR "/kurir.json" };
 
-enum { OPT_SOCKET = 256, OPT_JSON, OPT_HELP, OPT_VERSION };
+enum { OPT_SOCKET = 256, OPT_JSON, OPT_HELP, OPT_VERIFY, OPT_VERSION };
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
+	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
 };
@@ -51,6 +56,9 @@ int ctl_fail(int status, const char *what, const char *why)
 	return status;
 }
 
+static const char no_server[] = "no server is running there";
+
+/* -ENOENT: no server is there, and nothing was said. */
 static int ctl_connect(FILE **ret)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
@@ -61,19 +69,23 @@ static int ctl_connect(FILE **ret)
 		if (strlen(opt.socket) >= sizeof(path))
 			return ctl_fail(2, "the path of the socket is too long", NULL);
 		memcpy(path, opt.socket, strlen(opt.socket) + 1);
-	} else if (kurir_control_path(opt.file, path, sizeof(path)) < 0) {
+	} else if (kurir_conf_folder(opt.file, "run", path, sizeof(path) - 9) < 0) {
 		return ctl_fail(2, opt.file, "cannot read this configuration (another: -c FILE)");
+	} else {
+		memcpy(path + strlen(path), "/control", 9);
 	}
 	memcpy(un.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0) {
-		const char *why = errno == ENOENT || errno == ECONNREFUSED
-		    ? "no server is running there"
-		    : errno == EACCES ? "only root and the server's group may ask"
-				      : strerror(errno);
+		bool gone = errno == ENOENT || errno == ECONNREFUSED;
+		const char *why = gone ? no_server
+		    : errno == EACCES  ? "only root and the server's group may ask"
+				       : strerror(errno);
 
 		if (fd >= 0)
 			(void)close(fd);
+		if (gone && opt.verify && opt.socket == NULL)
+			return -ENOENT;
 		return ctl_fail(3, path, why);
 	}
 	*ret = fdopen(fd, "r+");
@@ -110,7 +122,7 @@ static int show(const char *line, bool event)
 	json_t *v = json_loads(line, JSON_DECODE_ANY, NULL), *data;
 	const char *error = json_string_value(json_object_get(v, "error"));
 	const char *text = json_string_value(json_object_get(v, "text"));
-	int r = 0;
+	int r = json_is_true(json_object_get(v, "failed")) ? 1 : 0;
 
 	if (v == NULL) {
 		r = ctl_fail(3, "the server's answer is no JSON", NULL);
@@ -133,6 +145,30 @@ static int show(const char *line, bool event)
 	return r;
 }
 
+/* Becomes kurir-ledger, which is in our folder, or beside it, or where programs are. */
+static int ctl_ledger_files(void)
+{
+	static const char *const places[] = { "", "../sbin/", "../" };
+	static char name[] = "kurir-ledger", json[] = "--json";
+	char folder[1024], here[1024], program[1056];
+	char *args[] = { name, opt.json ? json : folder, opt.json ? folder : NULL, NULL };
+	ssize_t n = readlink("/proc/self/exe", here, sizeof(here));
+
+	if (kurir_conf_folder(opt.file, "state", folder, sizeof(folder) - 6) < 0)
+		return ctl_fail(2, opt.file, "cannot read this configuration (another: -c FILE)");
+	memcpy(folder + strlen(folder), "/queue", 7);
+	(void)ctl_fail(0, folder, "no server is running, these files are counted");
+	while (n > 0 && here[n - 1] != '/')
+		n--;
+	for (size_t i = 0; n > 0 && i < sizeof(places) / sizeof(*places); i++) {
+		(void)snprintf(
+		    program, sizeof(program), "%.*s%s%s", (int)n, here, places[i], name);
+		(void)execv(program, args);
+	}
+	(void)execvp(name, args);
+	return ctl_fail(3, name, strerror(errno));
+}
+
 static int ctl_ask(char **args, int n)
 {
 	bool events = strcmp(args[0], "log") == 0;
@@ -141,6 +177,8 @@ static int ctl_ask(char **args, int n)
 	FILE *f;
 	int r = ctl_connect(&f), lines = 0;
 
+	if (r == -ENOENT)
+		return ctl_ledger_files();
 	if (r == 0)
 		r = ctl_send(f, args, n);
 	if (r != 0)
@@ -158,7 +196,23 @@ static int ctl_ask(char **args, int n)
 	return r;
 }
 
-static char follow[] = "-f";
+static char follow[] = "-f", verify[] = "verify";
+
+/* What stands before or behind the words of a command, as one of them. */
+static int ctl_words(char **args, int *n)
+{
+	bool ledger = *n > 0 && strcmp(args[0], "ledger") == 0;
+
+	if (opt.verify && !ledger)
+		return ctl_fail(2, "--verify", "only \"ledger\" has this option");
+	if (opt.verify)
+		args[(*n)++] = verify;
+	else if (ledger && *n == 2 && strcmp(args[1], verify) == 0)
+		opt.verify = true;
+	if (*n > 0 && opt.follow)
+		args[(*n)++] = follow;
+	return 0;
+}
 
 /* Options may stand anywhere; "-f" and what we do not know belong to the command. */
 static int ctl_options(int argc, char **argv, char **args, int *ret_n)
@@ -183,6 +237,9 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 		case OPT_VERSION:
 			(void)fputs(PACKAGE_STRING "\n", stdout);
 			return -1;
+		case OPT_VERIFY:
+			opt.verify = true;
+			break;
 		case 'f':
 			opt.follow = true;
 			break;
@@ -196,15 +253,14 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 	}
 	while (optind < argc)
 		args[n++] = argv[optind++];
-	if (n > 0 && opt.follow)
-		args[n++] = follow;
+	o = ctl_words(args, &n);
 	*ret_n = n;
-	return 0;
+	return o;
 }
 
 int main(int argc, char **argv)
 {
-	char **args = calloc((size_t)argc + 1, sizeof(*args));
+	char **args = calloc((size_t)argc + 2, sizeof(*args));
 	int n = 0, r;
 
 	if (args == NULL)
@@ -213,6 +269,8 @@ int main(int argc, char **argv)
 	if (r == 0 && n == 0) {
 		(void)fputs(usage, stderr);
 		r = 2;
+	} else if (r == 0 && strcmp(args[0], "help") == 0) {
+		(void)fputs(usage, stdout);
 	} else if (r == 0 && strcmp(args[0], "passwd") == 0) {
 		r = n == 3 ? ctl_passwd(args[1], args[2])
 			   : ctl_fail(2, "passwd needs FILE and USER", NULL);

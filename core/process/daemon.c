@@ -78,21 +78,22 @@ static int daemon_run(int what, const char *file, bool given, const char *name, 
 	}
 }
 
-int kurir_control_path(const char *file, char *ret, size_t size)
+int kurir_conf_folder(const char *file, const char *key, char *ret, size_t size)
 {
-	struct kurir_arena *arena = kurir_arena_new("control path");
+	struct kurir_arena *arena = kurir_arena_new("folder");
 	struct report report = REPORT();
 	const struct json *top = json_load(arena, file, &report);
-	const struct json *run = top != NULL ? json_get(top, "run") : NULL;
-	const char *slash = strrchr(file, '/'), *path = KURIR_RUNDIR;
+	const struct json *value = top != NULL ? json_get(top, key) : NULL;
+	const char *slash = strrchr(file, '/'),
+		   *path = strcmp(key, "run") == 0 ? KURIR_RUNDIR : KURIR_STATEDIR;
 	int n = -1, folder = 0;
 
-	if (run != NULL && run->type == VALUE_TEXT)
-		path = run->text.ptr;
+	if (value != NULL && value->type == VALUE_TEXT)
+		path = value->text.ptr;
 	if (path[0] != '/' && slash != NULL)
 		folder = (int)(slash + 1 - file);
 	if (top != NULL)
-		n = snprintf(ret, size, "%.*s%s/control", folder, file, path);
+		n = snprintf(ret, size, "%.*s%s", folder, file, path);
 	kurir_buf_free(&report.text);
 	kurir_arena_free(arena);
 	return n < 0 ? -EINVAL : (size_t)n >= size ? -ENAMETOOLONG : 0;

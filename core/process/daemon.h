@@ -5,7 +5,8 @@
 #include <kurir/module.h>
 
 KURIR_API int kurir_main(int argc, char **argv);
-/* Where the server of this configuration has its admin socket: 0, -EINVAL, -ENAMETOOLONG. */
-KURIR_API int kurir_control_path(const char *file, char *ret, size_t size);
+/* The folder "run" (with the admin socket) or "state" of this configuration: 0, -EINVAL,
+ * -ENAMETOOLONG. */
+KURIR_API int kurir_conf_folder(const char *file, const char *key, char *ret, size_t size);
 
 #endif

@@ -35,19 +35,6 @@ static int verify_run(void *arg)
 	return 0;
 }
 
-static json_t *ledger_json(const struct ledger *l)
-{
-	return json_pack(
-	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}",
-	    "accepted", (json_int_t)l->accepted, "delivered", (json_int_t)l->delivered, "bounced",
-	    (json_int_t)l->bounced, "cancelled", (json_int_t)l->cancelled, "queued",
-	    (json_int_t)l->queued, "held", (json_int_t)l->held, "orphans", (json_int_t)l->orphans,
-	    "bodies-missing", (json_int_t)l->bodies, "torn", (json_int_t)l->torn, "messages",
-	    (json_int_t)l->messages, "segments", (json_int_t)l->segments, "strangers",
-	    (json_int_t)l->strangers, "bytes", (json_int_t)l->bytes, "live-bytes",
-	    (json_int_t)l->live_bytes, "damaged", (int)l->damaged, "balanced", (int)l->balanced);
-}
-
 KURIR_PARKS static int verify(struct queue *q, struct kurir_buf *reply)
 {
 	struct verify v = { .dir = q->dir, .result = -ECANCELED };
@@ -63,8 +50,8 @@ KURIR_PARKS static int verify(struct queue *q, struct kurir_buf *reply)
 		    { "text", KURIR_STR("the ledger does not balance") });
 	ledger_print(l, &text);
 	r = command_answer(reply,
-	    json_pack(
-		"{s:s, s:o}", "text", text.ptr != NULL ? text.ptr : "", "data", ledger_json(l)));
+	    json_pack("{s:s, s:o, s:b}", "text", text.ptr != NULL ? text.ptr : "", "data",
+		ledger_json(l), "failed", (int)!ledger_good(l)));
 	kurir_buf_free(&text);
 	return r;
 }
@@ -99,9 +86,9 @@ int command_ledger(
 	    (unsigned long long)t->bounced, (unsigned long long)t->cancelled,
 	    (unsigned long long)queued, balanced ? "" : "  DOES NOT BALANCE");
 	return command_answer(reply,
-	    json_pack("{s:s#, s:{s:I, s:I, s:I, s:I, s:I, s:b}}", "text", text.ptr, (int)text.len,
-		"data", "accepted", (json_int_t)t->accepted, "delivered",
-		(json_int_t)t->delivered, "bounced", (json_int_t)t->bounced, "cancelled",
-		(json_int_t)t->cancelled, "queued", (json_int_t)queued, "balanced",
-		(int)balanced));
+	    json_pack("{s:s#, s:b, s:{s:I, s:I, s:I, s:I, s:I, s:b}}", "text", text.ptr,
+		(int)text.len, "failed", (int)!balanced, "data", "accepted",
+		(json_int_t)t->accepted, "delivered", (json_int_t)t->delivered, "bounced",
+		(json_int_t)t->bounced, "cancelled", (json_int_t)t->cancelled, "queued",
+		(json_int_t)queued, "balanced", (int)balanced));
 }

@@ -156,12 +156,30 @@ static int ledger_read(int dir, struct ledger *l)
 	return r;
 }
 
+bool ledger_good(const struct ledger *l)
+{
+	return l->balanced && l->bodies == 0 && !l->damaged;
+}
+
+json_t *ledger_json(const struct ledger *l)
+{
+	return json_pack(
+	    "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}",
+	    "accepted", (json_int_t)l->accepted, "delivered", (json_int_t)l->delivered, "bounced",
+	    (json_int_t)l->bounced, "cancelled", (json_int_t)l->cancelled, "queued",
+	    (json_int_t)l->queued, "held", (json_int_t)l->held, "orphans", (json_int_t)l->orphans,
+	    "bodies-missing", (json_int_t)l->bodies, "torn", (json_int_t)l->torn, "messages",
+	    (json_int_t)l->messages, "segments", (json_int_t)l->segments, "strangers",
+	    (json_int_t)l->strangers, "bytes", (json_int_t)l->bytes, "live-bytes",
+	    (json_int_t)l->live_bytes, "damaged", (int)l->damaged, "balanced", (int)l->balanced);
+}
+
 int ledger_verify(int dir, struct ledger *ret)
 {
 	int r = 0;
 	for (unsigned n = 0; n < READINGS; n++) {
 		r = ledger_read(dir, ret);
-		if (r == 0 && ret->balanced && ret->bodies == 0)
+		if (r == 0 && ledger_good(ret))
 			break;
 	}
 	return r;

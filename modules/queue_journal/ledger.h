@@ -3,6 +3,7 @@
 #ifndef LEDGER_H
 #define LEDGER_H
 
+#include <jansson.h>
 #include <kurir/module.h>
 
 struct ledger {
@@ -18,6 +19,10 @@ struct ledger {
 /* Reads the folder dir; changes nothing, and takes no lock that matters: the server may run.
  * Plain malloc: for a helper thread, or a program without a loop.  0 or -errno. */
 int ledger_verify(int dir, struct ledger *ret);
+/* Nothing is missing, and everything could be read. */
+bool ledger_good(const struct ledger *);
+/* A new reference. */
+json_t *ledger_json(const struct ledger *);
 /* For people. */
 void ledger_print(const struct ledger *, struct kurir_buf *);
 

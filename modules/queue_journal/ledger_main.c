@@ -1,5 +1,7 @@
-/* ledger_main.c - kurir-ledger FOLDER: what "kurirctl ledger verify" says, without a server.
- * FOLDER is "queue" below the state folder.  Exit status: 0 balanced; 1 not; 2 cannot tell. */
+/* ledger_main.c - kurir-ledger [--json] FOLDER: what "kurirctl ledger verify" says, without a
+ * server.
+ * FOLDER is "queue" below the state folder.  Exit status: 0 balanced; 1 not, or
+ * something is damaged or gone; 2 cannot tell. */
 #include "ledger.h"
 
 #include <fcntl.h>
@@ -11,10 +13,13 @@ int main(int argc, char **argv)
 {
 	struct kurir_buf text = KURIR_BUF(65536);
 	struct ledger l;
+	bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
 	int dir, r;
 
+	argc -= json;
+	argv += json;
 	if (argc != 2 || argv[1][0] == '-') {
-		(void)dprintf(STDERR_FILENO, "kurir-ledger FOLDER-OF-THE-QUEUE\n");
+		(void)dprintf(STDERR_FILENO, "kurir-ledger [--json] FOLDER-OF-THE-QUEUE\n");
 		return 2;
 	}
 	dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -28,8 +33,13 @@ int main(int argc, char **argv)
 		(void)dprintf(STDERR_FILENO, "%s: %s\n", argv[1], strerror(-r));
 		return 2;
 	}
-	ledger_print(&l, &text);
-	(void)!write(STDOUT_FILENO, text.ptr, text.len);
+	if (json) {
+		(void)json_dumpfd(ledger_json(&l), STDOUT_FILENO, JSON_INDENT(2));
+		(void)!write(STDOUT_FILENO, "\n", 1);
+	} else {
+		ledger_print(&l, &text);
+		(void)!write(STDOUT_FILENO, text.ptr, text.len);
+	}
 	kurir_buf_free(&text);
-	return l.balanced && l.bodies == 0 ? 0 : 1;
+	return ledger_good(&l) ? 0 : 1;
 }
