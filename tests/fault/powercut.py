@@ -92,8 +92,10 @@ class Client(threading.Thread):
 def tools():
     """Makes recorder and shim, without sanitizers: the one is no part of the server, the other goes into it."""
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], capture_output=True, text=True, check=False)
-    if flags.returncode or not os.path.exists("/dev/fuse"):
-        skip_all("libfuse3 or /dev/fuse was not found")
+    if flags.returncode:
+        skip_all("libfuse3-dev or pkg-config is not installed")
+    if not os.path.exists("/dev/fuse"):
+        skip_all("there is no /dev/fuse here")
     cc = os.environ.get("CC", "cc").split() + ["-O1", "-g", "-Wall", "-Wextra", "-I", HERE]
     subprocess.run(cc + [HERE + "/recorder.c", "-o", RECORDER] + flags.stdout.split(), check=True)
     subprocess.run(cc + ["-shared", "-fPIC", HERE + "/shim.c", "-o", SHIM], check=True)
