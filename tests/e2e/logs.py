@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 
-import netlib
 from mailboxlib import MailServer
 from netlib import FOLDER, check, done, equal, path, skip_all, start, wait_until, write
 from peerlib import PLACES
@@ -34,12 +33,21 @@ action(type="omfile" file="%s" template="fields")
 
 def in_namespace():
     """This script again, where it may mount; afterwards /dev and /run are ours."""
-    if "KURIR_OWN_MOUNTS" not in os.environ:
-        own = ["unshare", "--mount", "--propagation", "private"] + ["--map-root-user"] * (os.geteuid() != 0)
-        if subprocess.run(own + ["true"], capture_output=True, check=False).returncode:
-            skip_all("no mount namespace may be made here")
-        netlib.cleanup()
-        os.execvpe("unshare", own + [sys.executable] + sys.argv, dict(os.environ, KURIR_OWN_MOUNTS="1"))
+    if "KURIR_OUTSIDE" not in os.environ:
+        own = ["unshare", "--mount"] + ["--map-root-user"] * (os.geteuid() != 0)
+        # In a root folder that is no mount point the second is the one that works.
+        for how in (["--propagation", "private"], ["--propagation", "unchanged"]):
+            if subprocess.run(own + how + ["true"], capture_output=True, check=False).returncode == 0:
+                sys.exit(subprocess.run(own + how + [sys.executable] + sys.argv, check=False,
+                                        env=dict(os.environ, KURIR_OUTSIDE=str(os.getpid()))).returncode)
+        skip_all("no mount namespace may be made here")
+    os.mkdir(path("private"))
+    subprocess.run(["mount", "-t", "tmpfs", "none", path("private")], check=True)
+    with open("/proc/%s/mountinfo" % os.environ["KURIR_OUTSIDE"]) as f:
+        seen = path("private") in f.read()
+    subprocess.run(["umount", path("private")], check=True)
+    if seen:
+        skip_all("what is mounted here is seen everywhere")
     commands = ["mount -t tmpfs -o mode=755 none /run", "mkdir -p /run/systemd/journal /run/log/journal /run/own/shm"]
     for name in ("null", "zero", "full", "random", "urandom", "tty", "kmsg"):
         if os.path.exists("/dev/" + name):

@@ -1,28 +1,17 @@
 #!/usr/bin/env python3
 """Other programs on the same Maildir at the same time: Dovecot and mutt; and offlineimap over IMAPS."""
 import imaplib
-import json  # noqa: F401
 import os
 import shutil
-import signal  # noqa: F401
-import smtplib  # noqa: F401 - what the others need is read before the user changes
-import socket  # noqa: F401
-import ssl  # noqa: F401
 import subprocess
 import sys
-import tempfile  # noqa: F401
-import time  # noqa: F401
 
-if os.getuid() == 0:  # Dovecot serves nobody who is root
-    "x".encode("idna")  # reads the codec too
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-
-from mailboxlib import MailServer, tls  # noqa: E402
-from netlib import check, done, equal, path, write  # noqa: E402
+from mailboxlib import MailServer, tls
+from netlib import check, done, equal, path, write
 
 DOVECOT = "/usr/lib/dovecot/imap"
+ROOT = os.getuid() == 0
+UNROOT = "setpriv --reuid 65534 --regid 65534 --clear-groups " if ROOT else ""  # Dovecot serves nobody who is root
 
 
 def text(n):
@@ -56,8 +45,8 @@ def neighbour(s):
     where = ("mail_driver = maildir\nmail_path = %s\n" if new else "mail_location = maildir:%s\n") % s.maildir()
     head = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n" if new else ""
     conf = write("dovecot.conf", head + where + "ssl = no\nbase_dir = %s\nlog_path = %s\nlock_method = fcntl\n" %
-                 (path("dovecot"), path("dovecot.log")))
-    c = imaplib.IMAP4_stream("HOME=%s USER=hyd %s -c %s 2>>%s" % (path("home"), DOVECOT, conf, path("dovecot.err")))
+                 (path("home/dovecot"), path("home/dovecot.log")))
+    c = imaplib.IMAP4_stream("HOME=%s USER=hyd %s%s -c %s 2>>%s" % (path("home"), UNROOT, DOVECOT, conf, path("dovecot.err")))
     equal(c.state, "AUTH", "Dovecot is there")
     c.select()
     return c
@@ -180,7 +169,11 @@ remotepass = rahasia
 
 
 os.makedirs(path("home"), exist_ok=True)
-server = MailServer(name="n")
+os.makedirs(path("n-boxes"), exist_ok=True)
+if ROOT:
+    os.chown(path("home"), 65534, 65534)
+    os.chown(path("n-boxes"), 65534, 65534)
+server = MailServer(name="n", single=not ROOT, **({"users": {"default": 65534}} if ROOT else {}))
 for part in (dovecot, mutt, offlineimap):
     try:
         part(server)
