@@ -58,13 +58,14 @@ struct json *json_load(struct kurir_arena *, const char *path, struct report *);
 
 const struct json *json_get(
     const struct json *object, const char *key); /* NULL: not there, or no object */
-struct kurir_str json_pointer(
-    struct kurir_arena *, const struct json *); /* RFC 6901; "/" is the whole */
-const char *value_type_name(enum value_type);	/* "a text", "an object", ... */
-const char *json_kind(const struct json *);	/* the same, more exactly */
+const char *value_type_name(enum value_type);	 /* "a text", "an object", ... */
+const char *json_kind(const struct json *);	 /* the same, more exactly */
 /* At most max bytes of a regular file; -EFBIG, -errno. json_slurp_why() is strerror(3) for it. */
 const char *json_slurp_why(int r);
 int json_slurp(struct kurir_arena *, const char *path, size_t max, struct kurir_str *ret,
     unsigned *ret_mode);
+struct stat;
+int json_slurp_fd(
+    struct kurir_arena *, int fd, size_t max, struct kurir_str *ret, struct stat *ret_stat);
 
 #endif

@@ -23,7 +23,7 @@ struct json_include {
 	} * totals;
 };
 
-static int slurp_fd(
+int json_slurp_fd(
     struct kurir_arena *arena, int fd, size_t max, struct kurir_str *ret, struct stat *st)
 {
 	char *bytes;
@@ -41,7 +41,7 @@ static int slurp_fd(
 	room = (size_t)st->st_size;
 	bytes = kurir_alloc(arena, room + 1);
 	while (len < room) {
-		n = read(fd, bytes + len, room - len);
+		n = pread(fd, bytes + len, room - len, (off_t)len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -62,7 +62,7 @@ static int slurp(struct kurir_arena *arena, const char *path, size_t max, struct
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return -errno;
-	r = slurp_fd(arena, fd, max, ret, st);
+	r = json_slurp_fd(arena, fd, max, ret, st);
 	close(fd);
 	return r;
 }

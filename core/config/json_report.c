@@ -32,19 +32,6 @@ static void put_pointer(struct kurir_buf *out, const struct json *v)
 	}
 }
 
-struct kurir_str json_pointer(struct kurir_arena *arena, const struct json *v)
-{
-	struct kurir_buf out = KURIR_BUF(1u << 20);
-	struct kurir_str ret;
-
-	if (!v || !v->parent)
-		return KURIR_STR("/");
-	put_pointer(&out, v);
-	ret = kurir_copy(arena, kurir_buf_str(&out));
-	kurir_buf_free(&out);
-	return ret;
-}
-
 static bool begin(
     struct report *r, const char *file, uint32_t line, uint32_t column, const struct json *in)
 {

@@ -1,6 +1,7 @@
 /* role_control.c - a role process's end of the supervisor's wire. */
 #include "channel.h"
 #include "fiber.h"
+#include "json.h"
 #include "log.h"
 #include "loop.h"
 #include "role_private.h"
@@ -49,21 +50,10 @@ static void role_peer(const struct wire *w)
 /* All of a memory file of the supervisor's, which is closed. */
 static int slurp(int fd, struct kurir_arena *arena, struct kurir_str *ret)
 {
-	struct stat st = { 0 };
-	size_t at = 0;
-	int r = fstat(fd, &st) < 0 ? -errno : (size_t)st.st_size > PLAN_MAX ? -EFBIG : 0;
-	char *p = kurir_alloc(arena, r < 0 ? 1 : (size_t)st.st_size + 1);
+	struct stat st;
+	int r = json_slurp_fd(arena, fd, PLAN_MAX, ret, &st);
 
-	while (r >= 0 && at < (size_t)st.st_size) {
-		ssize_t n = pread(fd, p + at, (size_t)st.st_size - at, (off_t)at);
-
-		if (n > 0)
-			at += (size_t)n;
-		else if (n == 0 || errno != EINTR)
-			r = n < 0 ? -errno : -EIO;
-	}
 	(void)close(fd);
-	*ret = (struct kurir_str){ p, at };
 	return r;
 }
 

@@ -4,11 +4,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void visit(struct kurir_arena *arena, const struct json *v)
+static void visit(const struct json *v)
 {
-	json_pointer(arena, v);
+	struct report pointed = REPORT();
+
+	report_at(&pointed, v, "this");
+	kurir_buf_free(&pointed.text);
 	for (const struct json *c = v->first; c; c = c->next)
-		visit(arena, c);
+		visit(c);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -19,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	top = json_parse(arena, "fuzz", (struct kurir_str){ (const char *)data, size }, &report);
 	if (top && size < 4096)
-		visit(arena, top);
+		visit(top);
 	if (top && !report.broken && top->type == VALUE_OBJECT) {
 		struct frozen *memory = frozen_new();
 		struct conf *conf = frozen_alloc(memory, sizeof(*conf));

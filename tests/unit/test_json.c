@@ -14,6 +14,19 @@ static struct json *parse(const char *text)
 	return json_parse(arena, "f", kurir_str_of(text), &report);
 }
 
+/* As a complaint about v shows it. */
+static struct kurir_str pointer(const struct json *v)
+{
+	struct report r = REPORT();
+	struct kurir_str s;
+
+	report_at(&r, v, "x");
+	s = kurir_copy(arena, kurir_buf_str(&r.text));
+	kurir_buf_free(&r.text);
+	s = kurir_str_part(s, (size_t)kurir_str_find(s, '/'), s.len);
+	return kurir_str_part(s, 0, s.len - strlen(": x\n"));
+}
+
 static void values(void **state)
 {
 	const struct json *
@@ -57,8 +70,8 @@ static void places(void **state)
 	assert_int_equal(k->column, 13);
 	assert_int_equal(k->last->line, 4);
 	assert_int_equal(k->last->column, 2);
-	assert_str(json_pointer(arena, k->last), "/k/1");
-	assert_str(json_pointer(arena, v), "/");
+	assert_str(pointer(k->last), "/k/1");
+	assert_str(pointer(v), "/");
 }
 
 static void pointers(void **state)
@@ -66,7 +79,7 @@ static void pointers(void **state)
 	const struct json *v = parse("{\"a/b\": {\"~\": [[0]]}}");
 
 	(void)state;
-	assert_str(json_pointer(arena, v->first->first->first->first), "/a~1b/~0/0/0");
+	assert_str(pointer(v->first->first->first->first), "/a~1b/~0/0/0");
 }
 
 static void numbers(void **state)
