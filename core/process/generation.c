@@ -123,14 +123,6 @@ void generation_free(struct generation *g)
 	kurir_arena_free(g->arena);
 }
 
-bool generation_all(const struct generation *g, enum process_state state)
-{
-	for (const struct process *p = g->processes; p != NULL; p = p->next)
-		if (p->state != state)
-			return false;
-	return true;
-}
-
 bool generation_has(const struct generation *g, uint32_t roles, bool alive)
 {
 	for (const struct process *p = g->processes; p != NULL; p = p->next)

@@ -57,7 +57,6 @@ void supervisor_command(struct process *, int64_t id, struct kurir_str command);
 int generation_new(struct plan *, struct kurir_buf *why, struct generation **ret);
 void generation_free(struct generation *); /* its processes are gone */
 void generation_start(struct generation *);
-bool generation_all(const struct generation *, enum process_state);
 bool generation_has(const struct generation *, uint32_t roles, bool alive);
 /* Points what this older one calls at the newer's processes. */
 void generation_rewire(struct generation *older, struct generation *newer);

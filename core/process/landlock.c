@@ -28,13 +28,9 @@ struct path_rule {
 #define LL_READ_DIR    (1ull << 3)
 #define LL_REMOVE_DIR  (1ull << 4)
 #define LL_REMOVE_FILE (1ull << 5)
-#define LL_MAKE_CHAR   (1ull << 6)
 #define LL_MAKE_DIR    (1ull << 7)
 #define LL_MAKE_REG    (1ull << 8)
 #define LL_MAKE_SOCK   (1ull << 9)
-#define LL_MAKE_FIFO   (1ull << 10)
-#define LL_MAKE_BLOCK  (1ull << 11)
-#define LL_MAKE_SYM    (1ull << 12)
 #define LL_REFER       (1ull << 13) /* ABI 2 */
 #define LL_TRUNCATE    (1ull << 14) /* ABI 3 */
 #define LL_IOCTL_DEV   (1ull << 15) /* ABI 5 */

@@ -15,6 +15,7 @@
 #include "notify.h"
 #include "role_private.h"
 #include "sandbox.h"
+#include "spawn.h"
 #include "tls.h"
 
 #include <errno.h>
@@ -23,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -176,31 +176,13 @@ static void role_signalled(struct loop_fd *f, uint32_t events)
 
 	(void)events;
 	while (read(f->fd, &s, sizeof(s)) == (ssize_t)sizeof(s)) {
-		if (s.ssi_signo == SIGHUP) {
+		if (s.ssi_signo == SIGHUP && role.single)
 			(void)kurir_log(NULL, KURIR_WARN, 0,
 			    "reload is not possible with --single, restart instead");
-			continue;
-		}
-		role_order(role.order >= ROLE_DRAIN ? ROLE_STOP : ROLE_DRAIN, kurir_now() + 2000);
+		else if (s.ssi_signo == SIGTERM || s.ssi_signo == SIGINT)
+			role_order(role.order >= ROLE_DRAIN ? ROLE_STOP : ROLE_DRAIN,
+			    kurir_now() + 2000);
 	}
-}
-
-static int role_signals(void)
-{
-	sigset_t set;
-	static struct loop_fd fd = { .ready = role_signalled };
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	if (role.single)
-		sigaddset(&set, SIGHUP);
-	else
-		(void)signal(SIGHUP, SIG_IGN);
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	fd.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd.fd < 0 ? -errno : loop_fd_add(&fd, EPOLLIN | EPOLLET);
 }
 
 /* Endpoints of the core itself, and the plan's. */
@@ -241,6 +223,7 @@ static int role_keys(void)
 /* From the applied plan to the end of the process. */
 int role_live(void)
 {
+	static struct loop_fd signals = { .ready = role_signalled };
 	struct kurir_group *g;
 	int r;
 
@@ -249,7 +232,7 @@ int role_live(void)
 	role.ordered = kurir_signal_new(role.arena);
 	role_endpoints();
 	call_hold(true);
-	r = role_signals();
+	r = spawn_signals(&signals);
 	if (r >= 0 && !role.single)
 		r = role_control_begin();
 	if (r >= 0)
@@ -306,11 +289,11 @@ int role_run_single(const char *file)
 {
 	struct report report = REPORT();
 	struct plan *p = plan_make(file, true, &report);
-	struct kurir_str text = kurir_buf_str(&report.text);
-	int r;
+	int r = p == NULL ? complain(kurir_buf_str(&report.text)) : 0;
 
+	kurir_buf_free(&report.text);
 	if (p == NULL)
-		return complain(text);
+		return r;
 	role.single = true;
 	role.order = ROLE_SERVE;
 	log_set_role("kurird");

@@ -6,7 +6,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define FD_FIRST 3
@@ -76,6 +78,20 @@ int spawn_self(const struct spawn *s, pid_t *ret_pid)
 		spawn_child(s, argv, s->whole_environment ? environ : plain);
 	*ret_pid = pid;
 	return 0;
+}
+
+int spawn_signals(struct loop_fd *fd)
+{
+	static const int heard[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(heard) / sizeof(heard[0]); i++)
+		sigaddset(&set, heard[i]);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	fd->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd->fd < 0 ? -errno : loop_fd_add(fd, EPOLLIN | EPOLLET);
 }
 
 int spawn_memory(struct kurir_str text, int *ret_fd)

@@ -2,7 +2,7 @@
 #ifndef CORE_SPAWN_H
 #define CORE_SPAWN_H
 
-#include <kurir/module.h>
+#include "loop.h"
 
 struct spawn {
 	const char *const *args; /* after the program's name; ends with NULL */
@@ -15,5 +15,7 @@ struct spawn {
 int spawn_self(const struct spawn *, pid_t *ret_pid);
 /* A memory file that holds text and can no longer be changed. */
 int spawn_memory(struct kurir_str text, int *ret_fd);
+/* Signals for this process come by a descriptor of the loop. */
+int spawn_signals(struct loop_fd *);
 
 #endif

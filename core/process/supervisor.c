@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -74,11 +73,6 @@ static void settle(const char *member, struct kurir_str text)
 	super.asker = NULL;
 }
 
-static bool generation_dead(const struct generation *g)
-{
-	return g->ending && generation_all(g, PROCESS_DOWN);
-}
-
 /* Edge and access first, then who writes, then who helped them. */
 static void stop_next(void)
 {
@@ -109,8 +103,8 @@ static void sweep(void)
 		older = g->older;
 		for (struct process *p = g->processes; p != NULL; p = p->next)
 			process_go(p);
-		if (!generation_dead(g) || super.stopping != STOP_NOT ||
-		    (g == generation_newest && older == NULL))
+		if (!g->ending || generation_has(g, KURIR_ROLE_ALL, true) ||
+		    super.stopping != STOP_NOT || (g == generation_newest && older == NULL))
 			continue;
 		if (g->serving)
 			(void)kurir_log(
@@ -443,24 +437,9 @@ static void supervisor_signalled(struct loop_fd *f, uint32_t events)
 	log_flush();
 }
 
-static int supervisor_signals(void)
-{
-	static struct loop_fd fd = { .ready = supervisor_signalled };
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGCHLD);
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL);
-	fd.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd.fd < 0 ? -errno : loop_fd_add(&fd, EPOLLIN | EPOLLET);
-}
-
 int supervisor_run(const char *file)
 {
+	static struct loop_fd signals = { .ready = supervisor_signalled };
 	struct rlimit files;
 	int r;
 
@@ -472,7 +451,7 @@ int supervisor_run(const char *file)
 	super.since = kurir_now();
 	log_set_role("kurird");
 	loop_init(false);
-	r = supervisor_signals();
+	r = spawn_signals(&signals);
 	if (r >= 0)
 		r = supervisor_reload();
 	if (r < 0) {

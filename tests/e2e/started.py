@@ -90,6 +90,11 @@ def first_start_fails():
     child = start([KURIRD, "-c", conf], "failing2.log", env=ENV)
     equal(child.wait(60), 1, "users that are nowhere")
     check("goes on" not in text("failing2.log"), "no old configuration is spoken of", text("failing2.log"))
+    child = start([KURIRD, "--single", "-c", configuration("failing", free_port(), modules={"smtp": {"sise": 1}})],
+                  "failing3.log", env=ENV)
+    equal(child.wait(60), 1, "a mistake, with --single")
+    check("size" in text("failing3.log") and "Sanitizer" not in text("failing3.log"), "is told, and nothing else",
+          text("failing3.log"))
 
 
 def unit():
