@@ -105,6 +105,13 @@ static void channel_defer(struct channel *c, struct loop_task *t)
 	loop_defer(t);
 }
 
+static void channel_give_up(struct channel *c, int why)
+{
+	(void)kurir_log(NULL, KURIR_ERROR, why, "channel %s: unusable, closing it", c->label);
+	if (c->lost != NULL)
+		c->lost(c->peer);
+}
+
 /* One sendmsg(2).  A descriptor goes with the first byte of its frame, and no second one with
  * it: a receiver that has no room for it then knows which one it has lost. */
 static ssize_t channel_write(struct channel *c)
@@ -159,6 +166,8 @@ static void channel_flush(struct channel *c)
 			/* What the peer said last may still be there to read. */
 			(void)shutdown(c->fd.fd, SHUT_WR);
 			channel_drop_out(c);
+			if (r != -EPIPE && r != -ECONNRESET)
+				channel_give_up(c, (int)r);
 			break;
 		}
 		c->out_sent += (size_t)r;
@@ -321,8 +330,7 @@ static void channel_read(struct channel *c)
 		else if (n == 0)
 			n = -ECONNRESET;
 		if (n < 0 && n != -ECONNRESET)
-			(void)kurir_log(NULL, KURIR_ERROR, (int)n,
-			    "channel %s: unusable bytes, closing it", c->label);
+			channel_give_up(c, (int)n);
 		if (n < 0)
 			channel_down(c);
 		if (c->down)
@@ -392,6 +400,12 @@ fail:
 void channel_admit(struct channel *c)
 {
 	c->control = true;
+}
+
+void channel_watch(struct channel *c, channel_lost_fn *lost, int64_t peer)
+{
+	c->lost = lost;
+	c->peer = peer;
 }
 
 void channel_free(struct channel *c)

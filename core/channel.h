@@ -14,6 +14,9 @@ struct channel;
 struct channel *channel_new(int fd, const char *label);
 /* The other end is the control role: only that one may ask for "ctl." and "peek.". */
 void channel_admit(struct channel *);
+/* Called when it cannot go on although the peer lives: nobody else would notice that. */
+typedef void channel_lost_fn(int64_t peer);
+void channel_watch(struct channel *, channel_lost_fn *, int64_t peer);
 void channel_free(struct channel *); /* calls in flight fail with -ECONNRESET */
 
 /* At the end of the process: all that are left. */

@@ -57,7 +57,9 @@ struct channel {
 	struct loop_task flush, more;
 	unsigned refs;
 	bool down, blocked;
-	bool control; /* at the other end is the control role */
+	bool control;	       /* at the other end is the control role */
+	channel_lost_fn *lost; /* or NULL */
+	int64_t peer;
 	char label[32];
 	struct kurir_arena *arena;
 	struct kurir_signal *room; /* raised when less waits, or down */

@@ -26,6 +26,7 @@ struct process {
 	struct loop_timer again, limit;
 	kurir_time started;
 	unsigned restarts, quick; /* quick: crashes within a second of starting, in a row */
+	unsigned lost;		  /* channels that it had to close */
 	bool gone;		  /* has been told to go: told instances may start */
 };
 

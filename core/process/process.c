@@ -20,6 +20,8 @@
 #define BACKOFF_MAX  10000
 #define KILL_AFTER   2000 /* ms beyond its limit */
 #define CONTROL_ROOM (1 << 20)
+#define HEAR_BURST   64 /* packets, then the others have their turn */
+#define LOST_MAX     10
 
 #define CONTAINER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
@@ -48,6 +50,13 @@ static bool acquainted(const struct process *a, const struct process *b)
 		(calls[__builtin_ctz(b->role)] & a->role));
 }
 
+static void process_kill(const struct process *p, const char *why)
+{
+	(void)kurir_log(
+	    NULL, KURIR_ERROR, 0, "%s (%d) %s, killing it", p->name, (int)p->pid, why);
+	(void)kill(p->pid, SIGKILL);
+}
+
 static void process_say(struct process *p, const struct wire *w)
 {
 	int r;
@@ -55,11 +64,8 @@ static void process_say(struct process *p, const struct wire *w)
 	if (p->control.fd < 0)
 		return;
 	r = wire_send(p->control.fd, w);
-	if (r == -EAGAIN) {
-		(void)kurir_log(NULL, KURIR_ERROR, 0,
-		    "%s (%d) does not listen any more, killing it", p->name, (int)p->pid);
-		(void)kill(p->pid, SIGKILL);
-	}
+	if (r == -EAGAIN)
+		process_kill(p, "does not listen any more");
 }
 
 /* count 0 for who shall only be reachable: b stays out of a's address book. */
@@ -77,12 +83,14 @@ static void process_introduce(struct process *a, struct process *b, bool a_knows
 		.role = b->role,
 		.index = b->index,
 		.count = a_knows ? b->count : 0,
+		.value = b->pid,
 		.fd = pair[0] });
 	process_say(b,
 	    &(struct wire){ .kind = WIRE_PEER,
 		.role = a->role,
 		.index = a->index,
 		.count = b_knows ? a->count : 0,
+		.value = a->pid,
 		.fd = pair[1] });
 	(void)close(pair[0]);
 	(void)close(pair[1]);
@@ -109,26 +117,64 @@ void generation_rewire(struct generation *older, struct generation *newer)
 				process_introduce(o, n, true, false);
 }
 
+static struct process *process_find(pid_t pid)
+{
+	for (struct generation *g = generation_newest; g != NULL; g = g->older)
+		for (struct process *p = g->processes; p != NULL; p = p->next)
+			if (p->pid == pid)
+				return p;
+	return NULL;
+}
+
+/* Two who live get another channel in place of one that was closed.  Where that happens again
+ * and again, one of them is not itself any more, and both begin anew. */
+static void process_lost(struct process *p, struct process *q)
+{
+	bool equals = q != NULL && p->of == q->of;
+
+	if (q == NULL || q->pid <= 0 || !acquainted(p, q))
+		return;
+	if (++p->lost > LOST_MAX) {
+		process_kill(p, "understands another process no more");
+		process_kill(q, "is not understood any more");
+	} else {
+		process_introduce(p, q, equals ? !p->of->ending : p->of->number < q->of->number,
+		    equals ? !p->of->ending : q->of->number < p->of->number);
+	}
+}
+
+static void process_heard(struct process *p, const struct wire *w)
+{
+	if (w->fd >= 0)
+		(void)close(w->fd);
+	if (w->kind == WIRE_READY)
+		supervisor_ready(p);
+	else if (w->kind == WIRE_FAILED)
+		supervisor_failed(p, w->text);
+	else if (w->kind == WIRE_LOST)
+		process_lost(p, process_find((pid_t)w->value));
+	else if (w->kind == WIRE_COMMAND && p->role == KURIR_ROLE_CONTROL)
+		supervisor_command(p, w->value, w->text);
+}
+
 static void process_hear(struct loop_fd *f, uint32_t events)
 {
 	static char space[WIRE_TEXT_MAX];
 	struct process *p = CONTAINER(f, struct process, control);
 
 	(void)events;
-	while (p->control.fd >= 0) {
+	for (unsigned i = 0; i < HEAR_BURST && p->control.fd >= 0; i++) {
 		struct wire w;
 		int r = wire_receive(f->fd, space, &w);
 
-		if (r <= 0)
-			return; /* when it is dead SIGCHLD says so */
-		if (w.fd >= 0)
-			(void)close(w.fd);
-		if (w.kind == WIRE_READY)
-			supervisor_ready(p);
-		else if (w.kind == WIRE_FAILED)
-			supervisor_failed(p, w.text);
-		else if (w.kind == WIRE_COMMAND && p->role == KURIR_ROLE_CONTROL)
-			supervisor_command(p, w.value, w.text);
+		if (r == 1)
+			process_heard(p, &w);
+		else if (r == -EBADMSG)
+			process_kill(p, "says what nobody understands");
+		else if (r != -EAGAIN) /* when it is dead SIGCHLD says so */
+			loop_fd_remove(f);
+		if (r != 1)
+			return;
 	}
 }
 
@@ -191,7 +237,8 @@ void process_start(struct process *p)
 	p->control.ready = process_hear;
 	p->state = PROCESS_STARTING;
 	p->gone = false;
-	(void)loop_fd_add(&p->control, EPOLLIN | EPOLLRDHUP | EPOLLET);
+	p->lost = 0;
+	(void)loop_fd_add(&p->control, EPOLLIN);
 	process_wire(p);
 	process_go(p);
 }
@@ -216,11 +263,8 @@ static void process_overdue(struct loop_timer *t)
 {
 	struct process *p = CONTAINER(t, struct process, limit);
 
-	if (p->pid <= 0)
-		return;
-	(void)kurir_log(
-	    NULL, KURIR_WARN, 0, "%s (%d) did not end in time, killing it", p->name, (int)p->pid);
-	(void)kill(p->pid, SIGKILL);
+	if (p->pid > 0)
+		process_kill(p, "did not end in time");
 }
 
 void process_end(struct process *p, uint32_t kind, kurir_time limit, unsigned quiet)
@@ -264,25 +308,16 @@ static void process_exited(struct process *p, int status)
 		if (wait > BACKOFF_MAX)
 			wait = BACKOFF_MAX;
 		p->restarts++;
-		if (wait > 0)
+		if (wait > 0) {
 			(void)kurir_log(NULL, KURIR_WARN, 0,
 			    "%s keeps crashing, starting it again in %lld ms", p->name,
 			    (long long)wait);
-		if (wait > 0)
 			loop_timer_set(&p->again, kurir_now() + wait, process_again);
-		else
+		} else {
 			process_start(p);
+		}
 	}
 	supervisor_exited(p);
-}
-
-static struct process *process_find(pid_t pid)
-{
-	for (struct generation *g = generation_newest; g != NULL; g = g->older)
-		for (struct process *p = g->processes; p != NULL; p = p->next)
-			if (p->pid == pid)
-				return p;
-	return NULL;
 }
 
 void process_reap(void)

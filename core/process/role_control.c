@@ -30,6 +30,12 @@ struct command {
 static struct command *commands;
 static struct loop_fd control;
 
+static void role_lost(int64_t peer)
+{
+	(void)wire_send(
+	    ROLE_FD_CONTROL, &(struct wire){ .kind = WIRE_LOST, .value = peer, .fd = -1 });
+}
+
 static void role_peer(const struct wire *w)
 {
 	struct channel *c = NULL;
@@ -41,6 +47,8 @@ static void role_peer(const struct wire *w)
 	(void)snprintf(label, sizeof(label), "%s-%u", conf_role_names[bit], w->index);
 	if (w->fd >= 0)
 		c = channel_new(w->fd, label);
+	if (c != NULL)
+		channel_watch(c, role_lost, w->value);
 	if (c != NULL && w->role == KURIR_ROLE_CONTROL)
 		channel_admit(c);
 	if (w->count > 0) /* 0: someone of an older generation, who only calls us */

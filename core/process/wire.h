@@ -9,13 +9,12 @@
 
 enum wire_kind {
 	/* to a role */
-	WIRE_PEER =
-	    1, /* a channel (descriptor) to role/index of count; without one: there is none now */
-	WIRE_GO,     /* start your instances */
-	WIRE_SERVE,  /* accept connections */
-	WIRE_DRAIN,  /* finish what you began, within value ms, then end */
-	WIRE_STOP,   /* the same at once */
-	WIRE_ANSWER, /* to the command value: a memory file (descriptor) */
+	WIRE_PEER = 1, /* a channel (descriptor) to role/index of count, which is process value */
+	WIRE_GO,       /* start your instances */
+	WIRE_SERVE,    /* accept connections */
+	WIRE_DRAIN,    /* finish what you began, within value ms, then end */
+	WIRE_STOP,     /* the same at once */
+	WIRE_ANSWER,   /* to the command value: a memory file (descriptor) */
 	/* from a role */
 	WIRE_READY,   /* the instances have started */
 	WIRE_FAILED,  /* text is wrong: too bad for a generation that does not serve yet */
@@ -23,6 +22,7 @@ enum wire_kind {
 	/* to a role again */
 	/* pair index was replaced: descriptor of its certificate (count 0), then key (1) */
 	WIRE_KEY,
+	WIRE_LOST, /* from a role: the channel to process value is closed, but that one lives */
 	WIRE_KINDS,
 };
 

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""rubbish.py - a process says to others what nobody understands: nothing waits for ever, mail goes on."""
+
+import ctypes
+import json
+import os
+import socket
+import stat
+import sys
+import tempfile
+
+from processes import Server, point, results, wait_for
+
+GETFD = 438
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def sockets_of(pid, kind):
+    """Its Unix sockets, as if they were ours."""
+    pidfd = os.pidfd_open(pid)
+    found = []
+    try:
+        for name in os.listdir("/proc/%d/fd" % pid):
+            try:
+                if not stat.S_ISSOCK(os.stat("/proc/%d/fd/%s" % (pid, name)).st_mode):
+                    continue
+            except OSError:
+                continue
+            fd = libc.syscall(GETFD, pidfd, int(name), 0)
+            if fd < 0:
+                raise OSError(ctypes.get_errno(), "pidfd_getfd")
+            s = socket.socket(fileno=fd)
+            if s.family == socket.AF_UNIX and s.type == kind and \
+                    not s.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                found.append(s)
+            else:
+                s.close()
+    finally:
+        os.close(pidfd)
+    return found
+
+
+def complaints(server):
+    with open(server.log) as f:
+        return f.read().count("unusable")
+
+
+def say(pid, kind, what):
+    """All at once: it may not live to say more."""
+    all_ = sockets_of(pid, kind)
+    for s in all_:
+        with s:
+            s.send(what, socket.MSG_DONTWAIT)
+    return len(all_)
+
+
+def to_each_other(server):
+    """Each process hears rubbish from all others in turn."""
+    pids = server.pids()
+    for role, pid in pids.items():
+        before = complaints(server)
+        n = say(pid, socket.SOCK_STREAM, b"\xff" * 100)
+        point(n > 1 and wait_for(lambda b=before: complaints(server) > b),
+              "%s says rubbish on %d channels" % (role, n), server.tail())
+        server.send("after-rubbish-of-" + role)
+        point(wait_for(lambda r=role: server.delivered("after-rubbish-of-" + r)), "and mail is delivered",
+              server.tail())
+    point(server.pids() == pids, "nobody had to be started again", server.tail())
+    told = json.loads(server.ctl("--json", "status")[1])["processes"]
+    point(all("facts" in p for p in told), "and all answer the control role", told)
+
+
+def again_and_again(server):
+    """Who does nothing else is ended, and so is who complains of it."""
+    pids = server.pids()
+
+    def changed():
+        try:
+            say(pids["store"], socket.SOCK_STREAM, b"\xff" * 100)
+        except OSError:
+            return True
+        now = server.pids()
+        return now.get("store", pids["store"]) != pids["store"]
+    point(wait_for(changed, 60), "who says nothing but rubbish is started again", server.tail())
+    point(wait_for(server.all_ready), "and all are there", server.tail())
+    server.send("after-much-rubbish")
+    point(wait_for(lambda: server.delivered("after-much-rubbish")), "and mail is delivered", server.tail())
+
+
+def to_the_supervisor(server):
+    for role, pid in server.pids().items():
+        point(say(pid, socket.SOCK_SEQPACKET, b"?") == 1, "%s says rubbish to the supervisor" % role)
+        point(wait_for(lambda r=role, p=pid: server.pids().get(r, p) != p and server.all_ready()),
+              "and is started again", server.tail())
+    server.send("after-all")
+    point(wait_for(lambda: server.delivered("after-all")), "and mail is delivered", server.tail())
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        server = Server(folder)
+        server.start()
+        try:
+            try:
+                say(server.pids()["control"], socket.SOCK_DGRAM, b"")
+            except (OSError, AttributeError) as e:
+                print("1..0 # SKIP the sockets of other processes cannot be borrowed here: %r" % e)
+                return 0
+            for part in (to_each_other, again_and_again, to_the_supervisor):
+                part(server)
+            server.process.terminate()
+            point(server.process.wait(30) == 0, "the server ends well", server.tail())
+        finally:
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait()
+    return results()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
