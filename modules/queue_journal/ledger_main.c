@@ -13,6 +13,7 @@ int main(int argc, char **argv)
 {
 	struct kurir_buf text = KURIR_BUF(65536);
 	struct ledger l;
+	json_t *facts;
 	bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
 	int dir, r;
 
@@ -34,7 +35,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	if (json) {
-		(void)json_dumpfd(ledger_json(&l), STDOUT_FILENO, JSON_INDENT(2));
+		facts = ledger_json(&l);
+		(void)json_dumpfd(facts, STDOUT_FILENO, JSON_INDENT(2));
+		json_decref(facts);
 		(void)!write(STDOUT_FILENO, "\n", 1);
 	} else {
 		ledger_print(&l, &text);
