@@ -21,9 +21,11 @@ static const char usage[] =
     "  status              the processes and what they do\n"
     "  modules             the modules, their roles and capabilities\n"
     "  counters            all counters\n"
-    "  queue list [WHAT]   who waits; WHAT: an id, an address, a domain\n"
-    "  queue show ID       one message\n"
-    "  queue retry|hold|release|cancel ID\n"
+    "  queue list [WHAT]   who waits, and why; WHAT: an id, an address, a domain, or others\n"
+    "                      such as older=2h, see kurir-queue_journal(5)\n"
+    "  queue show WHAT     with all recipients\n"
+    "  queue destinations  where messages wait in line, and what is wrong there\n"
+    "  queue retry|hold|release|cancel|expire|redirect WHAT\n"
     "  ledger [verify]     where every recipient is; verify counts the files again, and\n"
     "                      needs no server\n"
     "  log [-f]            the last events; with -f events as they happen\n"
@@ -169,6 +171,75 @@ static int ctl_ledger_files(void)
 	return ctl_fail(3, name, strerror(errno));
 }
 
+/* One of several answers to a question: what they list is one list. */
+static int show_page(json_t *v, bool first, bool last)
+{
+	json_t *data = json_object_get(v, "data"), *list = json_object_get(data, "list"), *item;
+	const char *text = json_string_value(json_object_get(v, "text"));
+	size_t i;
+
+	if (!opt.json) {
+		(void)fputs(text != NULL ? text : "", stdout);
+		return 0;
+	}
+	if (first)
+		(void)fputs("{\"list\": [", stdout);
+	json_array_foreach(list, i, item)
+	{
+		(void)fputs(first && i == 0 ? "\n" : ",\n", stdout);
+		(void)json_dumpf(item, stdout, JSON_COMPACT);
+	}
+	if (last) {
+		(void)json_object_del(data, "list");
+		(void)fputs("\n]", stdout);
+		for (void *at = json_object_iter(data); at != NULL;
+		     at = json_object_iter_next(data, at)) {
+			(void)fprintf(stdout, ",\n\"%s\": ", json_object_iter_key(at));
+			(void)json_dumpf(json_object_iter_value(at), stdout, JSON_ENCODE_ANY);
+		}
+		(void)fputs("\n}\n", stdout);
+	}
+	return ferror(stdout) ? 3 : 0;
+}
+
+/* A long answer comes in pages: each says how to ask for the next one. */
+static int ctl_pages(FILE *f, char **args, int n)
+{
+	char *line = NULL, *after = NULL;
+	size_t room = 0;
+	bool more = true, first = true;
+	int r = 0;
+
+	while (r == 0 && more) {
+		json_t *v;
+		const char *next;
+
+		r = ctl_send(f, args, after != NULL ? n + 1 : n);
+		if (r == 0 && getline(&line, &room, f) <= 0)
+			r = ctl_fail(3, "the server hung up without an answer", NULL);
+		if (r != 0)
+			break;
+		v = json_loads(line, 0, NULL);
+		next = json_string_value(json_object_get(v, "next"));
+		more = next != NULL;
+		if ((first && !more) || json_object_get(v, "error") != NULL)
+			r = show(line, false);
+		else
+			r = show_page(v, first, !more);
+		free(after);
+		after = NULL;
+		if (more && asprintf(&after, "after=%s", next) < 0)
+			r = ctl_fail(3, strerror(ENOMEM), NULL);
+		args[n] = after;
+		first = false;
+		json_decref(v);
+	}
+	free(after);
+	free(line);
+	(void)fflush(stdout);
+	return r;
+}
+
 static int ctl_ask(char **args, int n)
 {
 	bool events = strcmp(args[0], "log") == 0;
@@ -179,17 +250,17 @@ static int ctl_ask(char **args, int n)
 
 	if (r == -ENOENT)
 		return ctl_ledger_files();
-	if (r == 0)
-		r = ctl_send(f, args, n);
 	if (r != 0)
 		return r;
-	while (r == 0 && getline(&line, &room, f) > 0) {
+	if (!events)
+		r = ctl_pages(f, args, n);
+	else
+		r = ctl_send(f, args, n);
+	while (events && r == 0 && getline(&line, &room, f) > 0) {
 		lines++;
-		r = show(line, events);
-		if (!events)
-			break;
+		r = show(line, true);
 	}
-	if (lines == 0 && (!events || opt.follow))
+	if (lines == 0 && opt.follow)
 		r = ctl_fail(3, "the server hung up without an answer", NULL);
 	free(line);
 	(void)fclose(f);
@@ -260,7 +331,7 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 
 int main(int argc, char **argv)
 {
-	char **args = calloc((size_t)argc + 2, sizeof(*args));
+	char **args = calloc((size_t)argc + 3, sizeof(*args));
 	int n = 0, r;
 
 	if (args == NULL)

@@ -114,6 +114,10 @@ void dispatch_attempt(struct work *w, struct target *list)
 			trouble &= t->result.fate == KURIR_FATE_DEFERRED && t->result.site;
 			success |= t->result.fate != KURIR_FATE_DEFERRED || !t->result.site;
 		}
+		if (trouble)
+			scheduler_trouble(d,
+			    kurir_format(w->arena, "%.*s: %.*s", KURIR_ARG(first->result.remote),
+				KURIR_ARG(first->result.text)));
 		scheduler_done(&q->scheduler, d, kurir_wallclock(), trouble, success);
 		if (r >=
 		    0) /* else we are being ended: who comes next begins where the log ends */

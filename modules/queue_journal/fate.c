@@ -179,6 +179,7 @@ static void conclude_later(struct work *w, struct target *t, bool told)
 		if (t->notice == KURIR_NOTICE_DELAYED && told)
 			t->entry->flags |= ENTRY_WARNED;
 		kurir_count(q->self, QUEUE_DEFERRED, 1);
+		q->deferrals++;
 		dispatch_tell(w, t, "deferred", &t->result);
 	}
 	put_off(w, t, due);

@@ -8,7 +8,7 @@
  *	attempt.c   may the destination be bothered, and what does the transport say
  *	fate.c      what becomes of a recipient
  *	compact.c   dead segments go, mostly dead ones are rewritten
- *	command.c   kurirctl */
+ *	command*.c  kurirctl */
 #ifndef QUEUE_ROLE_H
 #define QUEUE_ROLE_H
 
@@ -82,6 +82,7 @@ struct queue {
 	struct state_log log;
 	struct message *dead_first, *dead_last; /* by dead_at */
 	uint64_t fresh_bytes;
+	uint64_t deferrals;	     /* attempts that ended so, since the start */
 	struct kurir_arena *scratch; /* of handlers that have none */
 	struct kurir_group *group;
 	struct kurir_signal *work, *idle;

@@ -15,6 +15,7 @@
 #define DEFERRED_TURN 16
 #define SWEEP	      1000
 #define BURST	      1000 /* ms of credit that can be saved */
+#define ERROR_MAX     200  /* bytes kept of what a destination said */
 
 static void list_init(struct entry_list *l)
 {
@@ -120,6 +121,7 @@ void scheduler_fini(struct scheduler *s)
 		while (s->hash[i] != NULL) {
 			struct destination *d = s->hash[i];
 			s->hash[i] = d->hash_next;
+			free(d->error);
 			free(d);
 		}
 	free(s->heap);
@@ -325,6 +327,7 @@ void scheduler_drop_unused(struct scheduler *s, struct destination *d)
 		return;
 	*slot = d->hash_next;
 	s->destination_count--;
+	free(d->error);
 	free(d);
 }
 
@@ -404,6 +407,14 @@ static void wake(struct scheduler *s, struct destination *d, int64_t now, uint32
 	}
 }
 
+void scheduler_trouble(struct destination *d, struct kurir_str error)
+{
+	free(d->error);
+	d->error = error.len > 0
+	    ? strndup(error.ptr, error.len < ERROR_MAX ? error.len : ERROR_MAX)
+	    : NULL;
+}
+
 void scheduler_done(
     struct scheduler *s, struct destination *d, int64_t now, bool trouble, bool success)
 {
@@ -415,6 +426,7 @@ void scheduler_done(
 			d->troubles++;
 	}
 	if (success) {
+		scheduler_trouble(d, KURIR_STR(""));
 		d->troubles = 0;
 		d->blocked_until = 0;
 	}

@@ -69,6 +69,7 @@ struct destination {
 	int64_t credit_at; /* rate: when credit was counted */
 	uint32_t credit;   /* milliseconds; a job costs 60000 / rate */
 	uint32_t active, users, waiting_count, blocked_count;
+	char *error;	   /* of the last trouble; owned, or NULL */
 	uint16_t troubles; /* attempts in a row that failed for all */
 	uint16_t limit;
 	uint16_t rate; /* jobs a minute; 0: any */
@@ -130,6 +131,8 @@ void scheduler_wait(struct scheduler *, struct destination *, struct entry *);
 void scheduler_block(struct scheduler *, struct destination *, struct entry *, int64_t due);
 /* "4.4.1" in 16 bits; 0: none. */
 uint16_t scheduler_reason(struct kurir_str xyz);
+/* What the destination said, or did not, before scheduler_done() with trouble; copied. */
+void scheduler_trouble(struct destination *, struct kurir_str error);
 /* One that was active is over; wakes those that can go now.
  * trouble: the whole destination failed. */
 void scheduler_done(

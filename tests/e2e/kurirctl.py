@@ -51,8 +51,8 @@ def verbs():
     check(len(there) > 5 and there <= told, "every command that exists is in the help", there - told)
     equal(page, told, "the manual has the verbs of the help")
     equal(completed, told, "the completion has the verbs of the help")
-    queue = re.search(r"queue (\S*\|\S*) ID", text)[1].split("|") + ["list", "show"]
-    for name, words in (("manual", re.findall(r"^\.It Cm queue (.*?)(?: Op)? (?:Cm |Ar )?(?:what|id)$",
+    queue = re.search(r"queue (\S*\|\S*) WHAT", text)[1].split("|") + ["list", "show", "destinations"]
+    for name, words in (("manual", re.findall(r"^\.It Cm queue (.*?)(?:(?: Op)? Ar what)?$",
                                               source("doc/kurirctl.8"), re.M)),
                         ("completion", re.findall(r"queue\)\n\t\twords='(.*)'", source("contrib/bash-completion/kurirctl")))):
         got = set(" ".join(words).replace("|", " ").replace("Ar", " ").split())
