@@ -28,6 +28,8 @@ static const char usage[] =
     "  queue retry|hold|release|cancel|expire|redirect WHAT\n"
     "  ledger [verify]     where every recipient is; verify counts the files again, and\n"
     "                      needs no server\n"
+    "  top [--once] [SECONDS]\n"
+    "                      queue, destinations and processes as they change; q ends it\n"
     "  log [-f]            the last events; with -f events as they happen\n"
     "  explain WHAT        the story of a message, a connection or an address\n"
     "  reload              reads the configuration again\n"
@@ -37,15 +39,16 @@ static const char usage[] =
 
 static struct {
 	const char *file, *socket;
-	bool json, follow, verify;
+	bool json, follow, verify, once, quiet;
 } opt = { .file = KURIR_CONFDIR "/kurir.json" };
 
-enum { OPT_SOCKET = 256, OPT_JSON, OPT_HELP, OPT_VERIFY, OPT_VERSION };
+enum { OPT_SOCKET = 256, OPT_JSON, OPT_HELP, OPT_ONCE, OPT_VERIFY, OPT_VERSION };
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, OPT_HELP },
+	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -53,15 +56,16 @@ static const struct option options[] = {
 
 int ctl_fail(int status, const char *what, const char *why)
 {
-	(void)dprintf(STDERR_FILENO, "kurirctl: %s%s%s\n", what, why != NULL ? ": " : "",
-	    why != NULL ? why : "");
+	if (!opt.quiet)
+		(void)dprintf(STDERR_FILENO, "kurirctl: %s%s%s\n", what, why != NULL ? ": " : "",
+		    why != NULL ? why : "");
 	return status;
 }
 
 static const char no_server[] = "no server is running there";
 
 /* -ENOENT: no server is there, and nothing was said. */
-static int ctl_connect(FILE **ret)
+int ctl_connect(FILE **ret)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	char path[sizeof(un.sun_path)];
@@ -94,7 +98,7 @@ static int ctl_connect(FILE **ret)
 	return *ret != NULL ? 0 : ctl_fail(3, path, strerror(errno));
 }
 
-static int ctl_send(FILE *f, char **args, int n)
+int ctl_send(FILE *f, char **args, int n)
 {
 	json_t *list = json_array(), *q;
 	char *text;
@@ -267,6 +271,11 @@ static int ctl_ask(char **args, int n)
 	return r;
 }
 
+void ctl_quiet(bool quiet)
+{
+	opt.quiet = quiet;
+}
+
 static char follow[] = "-f", verify[] = "verify";
 
 /* What stands before or behind the words of a command, as one of them. */
@@ -274,6 +283,8 @@ static int ctl_words(char **args, int *n)
 {
 	bool ledger = *n > 0 && strcmp(args[0], "ledger") == 0;
 
+	if (opt.once && (*n == 0 || strcmp(args[0], "top") != 0))
+		return ctl_fail(2, "--once", "only \"top\" has this option");
 	if (opt.verify && !ledger)
 		return ctl_fail(2, "--verify", "only \"ledger\" has this option");
 	if (opt.verify)
@@ -308,6 +319,9 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 		case OPT_VERSION:
 			(void)fputs(PACKAGE_STRING "\n", stdout);
 			return -1;
+		case OPT_ONCE:
+			opt.once = true;
+			break;
 		case OPT_VERIFY:
 			opt.verify = true;
 			break;
@@ -345,6 +359,9 @@ int main(int argc, char **argv)
 	} else if (r == 0 && strcmp(args[0], "passwd") == 0) {
 		r = n == 3 ? ctl_passwd(args[1], args[2])
 			   : ctl_fail(2, "passwd needs FILE and USER", NULL);
+	} else if (r == 0 && strcmp(args[0], "top") == 0) {
+		r = n <= 2 ? ctl_top(args[1], opt.once, opt.json)
+			   : ctl_fail(2, "top takes one number of seconds", NULL);
 	} else if (r == 0) {
 		r = ctl_ask(args, n);
 	}
