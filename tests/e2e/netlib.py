@@ -4,11 +4,12 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from ports import free_port  # noqa: F401  for all who import this
 
 SRC = os.environ.get("top_srcdir", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
 BUILD = os.environ.get("top_builddir", os.path.join(SRC, "build"))
@@ -62,20 +63,6 @@ def cleanup():
 
 
 atexit.register(cleanup)  # also after an exception
-
-
-def free_port(kind=socket.SOCK_STREAM, address="127.0.0.1"):
-    """A port that is free for TCP and UDP."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
-            s.bind((address, 0))
-            port = s.getsockname()[1]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
-                try:
-                    u.bind((address, port))
-                    return port
-                except OSError:
-                    continue
 
 
 def path(name):

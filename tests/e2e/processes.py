@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+from ports import free_port
+
 BUILD = os.environ.get("top_builddir", "build")
 KURIRD = os.path.join(BUILD, "kurird")
 KURIRCTL = os.path.join(BUILD, "kurirctl")
@@ -36,14 +38,6 @@ def point(ok, name, why=""):
 def results():
     print("1..%d" % count)
     return failed != 0
-
-
-def free_port():
-    s = socket.socket()
-    s.bind(("127.0.0.1", 0))
-    port = s.getsockname()[1]
-    s.close()
-    return port
 
 
 def wait_for(fn, seconds=SLOW):
