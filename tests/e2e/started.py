@@ -93,7 +93,7 @@ def first_start_fails():
     child = start([KURIRD, "--single", "-c", configuration("failing", free_port(), modules={"smtp": {"sise": 1}})],
                   "failing3.log", env=ENV)
     equal(child.wait(60), 1, "a mistake, with --single")
-    check("size" in text("failing3.log") and "Sanitizer" not in text("failing3.log"), "is told, and nothing else",
+    check('no option "sise"' in text("failing3.log") and "Sanitizer" not in text("failing3.log"), "is told, and nothing else",
           text("failing3.log"))
 
 
