@@ -1,14 +1,20 @@
 /* kurir/store.h - mailboxes: accounts, folders, messages.  Service kind "store".
  *
- * POP3, IMAP and local delivery are views of one model.  An account has mailboxes; a
- * mailbox has a UIDVALIDITY that is never reused and messages with UIDs that only grow; every
- * change of a message's flags or existence takes the next mod-sequence of the account.
+ * POP3, IMAP and local delivery are views of one model.  An account has mailboxes and e-mails.  An
+ * e-mail is its bytes, which never change, and what was read from them once; it has an id and
+ * belongs to a thread.  A message is an e-mail in a mailbox: with a UID there that only grows,
+ * flags, and the time it came there; copying one makes another message of the same e-mail.  A
+ * mailbox has an id and a UIDVALIDITY that are never reused.  Every change - a message that
+ * comes, is flagged, or goes, a mailbox that is made, renamed, or removed - takes the next
+ * mod-sequence of its account, and what went is remembered: so "what is new since" has an answer
+ * for IMAP (RFC 7162) and JMAP (RFC 8620 section 5.2) from the same numbers.
  * All calls work on whole mailboxes or on ranges: none is made once a message.
  *
  * The functions are callable in the access role; those that change something ask the
  * account's one writer in the store role and return when the change is durable.
  * Errors of all: -ENOENT no such mailbox or message, -EEXIST, -EINVAL a name that cannot be,
- * -EDQUOT, -ENOSPC, -EIO, -ETIMEDOUT, -ECANCELED. */
+ * -EDQUOT, -ENOSPC, -EIO, -ETIMEDOUT, -ECANCELED.  A function that a store does not have is NULL:
+ * the caller then does with the others. */
 #ifndef KURIR_STORE_H
 #define KURIR_STORE_H
 
@@ -28,12 +34,24 @@ enum kurir_mailbox_flag {
 	KURIR_MAILBOX_TRASH = 1u << 10,
 	KURIR_MAILBOX_JUNK = 1u << 11,
 	KURIR_MAILBOX_ARCHIVE = 1u << 12,
+	KURIR_MAILBOX_ALL = 1u << 13,
+	KURIR_MAILBOX_FLAGGED = 1u << 14,
+	KURIR_MAILBOX_IMPORTANT = 1u << 15, /* RFC 8457 */
+	KURIR_MAILBOX_USES = 0xff00,
 };
 /* Names are UTF-8 with '/' between levels; INBOX is spelt so, whatever the client wrote. */
 struct kurir_mailbox {
 	struct kurir_str name;
 	uint32_t flags; /* enum kurir_mailbox_flag */
+	/* RFC 8474: stays when it is renamed; or empty: the store has none */
+	struct kurir_str id;
+	/* With KURIR_LIST_COUNTS, and not for NOSELECT: */
+	uint32_t uid_validity, uid_next;
+	uint32_t messages, recent, unseen, deleted;
+	uint64_t bytes;	 /* of all messages, in wire form */
+	uint64_t modseq; /* the highest of its messages, also of those that went */
 };
+#define KURIR_LIST_COUNTS (1u << 0)
 
 enum kurir_message_flag {
 	KURIR_MESSAGE_SEEN = 1u << 0,
@@ -52,12 +70,14 @@ struct kurir_message {
 	int64_t date;  /* internal date, kurir_wallclock() */
 	uint64_t modseq;
 	struct kurir_str name; /* the store's own name for it */
+	int64_t saved; /* when it came into this mailbox (RFC 8514); 0: the store does not know */
 };
 struct kurir_mailbox_view {
 	uint32_t uid_validity, uid_next;
 	uint64_t modseq; /* the highest */
 	size_t count;
 	const struct kurir_message *messages; /* by UID, ascending */
+	struct kurir_str id;		      /* as in kurir_mailbox */
 };
 
 struct kurir_uid_range { /* both ends included */
@@ -68,6 +88,54 @@ struct kurir_uid_set {
 	const struct kurir_uid_range *ranges; /* ascending, apart */
 };
 KURIR_API bool kurir_uid_set_has(const struct kurir_uid_set *, uint32_t uid);
+
+/* What became of a mailbox after a mod-sequence. */
+struct kurir_mailbox_changes {
+	struct kurir_mailbox_view now; /* messages: only those that are new or were changed */
+	/* What went, by UID; it may name more than were there (all that are gone), never one that
+	 * is still there. */
+	struct kurir_uid_set vanished;
+};
+
+/* What a store knows of a message without its bytes.  Texts of the first three are in IMAP's own
+ * form (RFC 9051 section 7.5.2), ready to be sent. */
+enum kurir_fact {
+	KURIR_FACT_ENVELOPE,
+	KURIR_FACT_BODY,      /* the structure without extension data */
+	KURIR_FACT_STRUCTURE, /* BODYSTRUCTURE */
+	KURIR_FACT_PREVIEW,   /* RFC 8970: UTF-8, at most 256 characters */
+	KURIR_FACT_EMAIL_ID,
+	KURIR_FACT_THREAD_ID, /* RFC 8474 */
+	KURIR_FACT_HEADER,    /* the message's header with the empty line behind it */
+	KURIR_FACTS,
+};
+struct kurir_message_facts {
+	uint32_t uid;
+	struct kurir_str texts[KURIR_FACTS]; /* ptr NULL: not asked for, or not known */
+};
+#define KURIR_FACTS_MAX 256 /* messages in one call */
+
+/* A text to be found, without regard to case, anywhere in a place (RFC 9051 section 6.4.4). */
+enum kurir_find_place {
+	KURIR_FIND_HEADER = 1, /* the decoded value of header fields of that name */
+	KURIR_FIND_BODY,       /* the decoded text of the body's parts */
+	KURIR_FIND_TEXT,       /* all headers, and the body */
+};
+struct kurir_find {
+	enum kurir_find_place place;
+	struct kurir_str field; /* "Subject"; HEADER only */
+	struct kurir_str text;	/* UTF-8; empty with HEADER: has the field at all */
+};
+
+/* RFC 9208: usage and limits of an account; a limit of 0 is none. */
+struct kurir_quota {
+	uint64_t bytes, bytes_limit, messages, messages_limit;
+};
+
+/* RFC 5464: entries of a mailbox, or (mailbox empty) of the account. "/private/comment" */
+struct kurir_entry {
+	struct kurir_str name, value; /* value.ptr NULL: there is none; to set: remove it */
+};
 
 enum kurir_change_kind {
 	KURIR_CHANGE_FLAGS_ADD = 1,
@@ -109,10 +177,17 @@ enum kurir_manage_kind {
 	KURIR_MANAGE_SUBSCRIBE,
 	KURIR_MANAGE_UNSUBSCRIBE,
 };
+struct kurir_manage {
+	enum kurir_manage_kind kind;
+	struct kurir_str mailbox;
+	struct kurir_str new_name; /* RENAME */
+	uint32_t uses;		   /* CREATE: of KURIR_MAILBOX_USES (RFC 6154) */
+};
 
 struct kurir_store_ops {
 	size_t size;
-	int (*list)(struct kurir_self *, struct kurir_str account, kurir_time,
+	/* want: KURIR_LIST_*, or-ed. */
+	int (*list)(struct kurir_self *, struct kurir_str account, uint32_t want, kurir_time,
 	    struct kurir_arena *, struct kurir_mailbox **ret, size_t *ret_count) KURIR_PARKS;
 	/* A snapshot; new messages get their UIDs first. claim_recent: this view takes the
 	 * RECENT flags. */
@@ -129,8 +204,9 @@ struct kurir_store_ops {
 	int (*append)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
 	    const struct kurir_append *, size_t count, kurir_time, struct kurir_arena *,
 	    struct kurir_changed *ret) KURIR_PARKS;
-	int (*manage)(struct kurir_self *, struct kurir_str account, enum kurir_manage_kind,
-	    struct kurir_str mailbox, struct kurir_str new_name, kurir_time) KURIR_PARKS;
+	/* *ret_id, in arena: of the mailbox that was made; else empty. */
+	int (*manage)(struct kurir_self *, struct kurir_str account, const struct kurir_manage *,
+	    kurir_time, struct kurir_arena *, struct kurir_str *ret_id) KURIR_PARKS;
 	/* Waits until something in the mailbox may have changed since the view: 1; or
 	 * -ETIMEDOUT, -ECANCELED. */
 	int (*wait)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
@@ -139,6 +215,31 @@ struct kurir_store_ops {
 	 * arena, or -EBUSY. */
 	int (*lock)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
 	    kurir_time, struct kurir_arena *) KURIR_PARKS;
+	/* What happened after that mod-sequence; claim_recent as for view. -ESTALE: what went is not
+	 * remembered that long, take a view. */
+	int (*changes)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    uint64_t since, bool claim_recent, kurir_time, struct kurir_arena *,
+	    struct kurir_mailbox_changes *ret) KURIR_PARKS;
+	/* Of those messages of the set that are there, by UID; at most KURIR_FACTS_MAX, so ask again
+	 * from behind the last. want: 1u << enum kurir_fact, or-ed. */
+	int (*facts)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    const struct kurir_uid_set *, uint32_t want, kurir_time, struct kurir_arena *,
+	    struct kurir_message_facts **ret, size_t *ret_count) KURIR_PARKS;
+	/* Messages of the mailbox that have it, and those that have to be looked at because the
+	 * store cannot tell (yet).  -ENOTSUP: look at all. */
+	int (*find)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    const struct kurir_find *, kurir_time, struct kurir_arena *,
+	    struct kurir_uid_set *ret_found, struct kurir_uid_set *ret_unsure) KURIR_PARKS;
+	int (*quota)(struct kurir_self *, struct kurir_str account, kurir_time,
+	    struct kurir_quota *ret) KURIR_PARKS;
+	/* All entries of a mailbox. */
+	int (*entries)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    kurir_time, struct kurir_arena *, struct kurir_entry **ret, size_t *ret_count)
+	    KURIR_PARKS;
+	/* All of them or none; -EMSGSIZE: too many or too long. */
+	int (*set_entries)(struct kurir_self *, struct kurir_str account,
+	    struct kurir_str mailbox, const struct kurir_entry *, size_t count, kurir_time)
+	    KURIR_PARKS;
 };
 
 /* Names of mailboxes as IMAP and Maildir++ write them: modified UTF-7 (RFC 3501 section 5.1.3).

@@ -103,7 +103,7 @@ KURIR_PARKS static void list(struct imap *s, struct imap_args *a, bool subscribe
 		return;
 	}
 	r = s->store->list(
-	    s->store_self, s->account, imap_until(s), kurir_scratch(), &all, &count);
+	    s->store_self, s->account, 0, imap_until(s), kurir_scratch(), &all, &count);
 	if (r < 0) {
 		imap_failed(s, r);
 		return;

@@ -60,7 +60,8 @@ KURIR_PARKS void imap_examine(struct imap *s, struct imap_args *a)
 
 KURIR_PARKS static void manage(struct imap *s, struct imap_args *a, enum kurir_manage_kind kind)
 {
-	struct kurir_str name, other = KURIR_STR("");
+	struct kurir_str name, other = KURIR_STR(""), id;
+	struct kurir_manage what;
 	int r = imap_mailbox(a, &name);
 
 	if (r >= 0 && kind == KURIR_MANAGE_RENAME &&
@@ -73,7 +74,9 @@ KURIR_PARKS static void manage(struct imap *s, struct imap_args *a, enum kurir_m
 	/* A trailing separator says that mailboxes are to be made below; 6.3.3 */
 	if (kind == KURIR_MANAGE_CREATE && name.len > 1 && name.ptr[name.len - 1] == '/')
 		name.len--;
-	r = s->store->manage(s->store_self, s->account, kind, name, other, imap_until(s));
+	what = (struct kurir_manage){ .kind = kind, .mailbox = name, .new_name = other };
+	r = s->store->manage(
+	    s->store_self, s->account, &what, imap_until(s), kurir_scratch(), &id);
 	if (r < 0)
 		imap_failed(s, r);
 	else

@@ -33,13 +33,6 @@ KURIR_PARKS static int ask(struct kurir_self *self, struct kurir_str account, st
 	return r;
 }
 
-KURIR_PARKS static int list(struct kurir_self *self, struct kurir_str account, kurir_time until,
-    struct kurir_arena *arena, struct kurir_mailbox **ret, size_t *ret_count)
-{
-	(void)until;
-	return maildir_list_mailboxes(kurir_conf(self), account, arena, ret, ret_count);
-}
-
 static void fill(const struct maildir_list *l, uint32_t recent, struct kurir_arena *arena,
     struct kurir_mailbox_view *ret)
 {
@@ -92,6 +85,49 @@ KURIR_PARKS static int view(struct kurir_self *self, struct kurir_str account,
 	r = maildir_list_read(arena, path, conf->list_max, &l);
 	if (r >= 0)
 		fill(&l, recent, arena, ret);
+	return r;
+}
+
+/* What the mailbox has, counted from its list, as others may have changed the folders. */
+KURIR_PARKS static int count_messages(
+    struct kurir_self *self, struct kurir_str account, kurir_time until, struct kurir_mailbox *m)
+{
+	struct kurir_arena *arena = kurir_arena_new("maildir counts");
+	struct kurir_mailbox_view v;
+	int r = view(self, account, m->name, false, until, arena, &v);
+
+	if (r >= 0) {
+		m->uid_validity = v.uid_validity;
+		m->uid_next = v.uid_next;
+		m->modseq = v.modseq;
+		m->messages = (uint32_t)v.count;
+	}
+	for (size_t i = 0; r >= 0 && i < v.count; i++) {
+		uint32_t flags = v.messages[i].flags;
+
+		m->recent += (flags & KURIR_MESSAGE_RECENT) != 0;
+		m->unseen += (flags & KURIR_MESSAGE_SEEN) == 0;
+		m->deleted += (flags & KURIR_MESSAGE_DELETED) != 0;
+		m->bytes += v.messages[i].size;
+	}
+	kurir_arena_free(arena);
+	return r;
+}
+
+KURIR_PARKS static int list(struct kurir_self *self, struct kurir_str account, uint32_t want,
+    kurir_time until, struct kurir_arena *arena, struct kurir_mailbox **ret, size_t *ret_count)
+{
+	int r = maildir_list_mailboxes(kurir_conf(self), account, arena, ret, ret_count);
+
+	for (size_t i = 0; r >= 0 && (want & KURIR_LIST_COUNTS) && i < *ret_count; i++) {
+		struct kurir_mailbox *m = &(*ret)[i];
+
+		if (m->flags & KURIR_MAILBOX_NOSELECT)
+			continue;
+		r = count_messages(self, account, until, m);
+		if (r == -ENOENT) /* somebody removed it meanwhile */
+			r = 0;
+	}
 	return r;
 }
 
@@ -195,17 +231,24 @@ KURIR_PARKS static int append(struct kurir_self *self, struct kurir_str account,
 	return r;
 }
 
+/* There is no place for special uses in a Maildir. */
 KURIR_PARKS static int manage(struct kurir_self *self, struct kurir_str account,
-    enum kurir_manage_kind kind, struct kurir_str mailbox, struct kurir_str new_name,
-    kurir_time until)
+    const struct kurir_manage *what, kurir_time until, struct kurir_arena *arena,
+    struct kurir_str *ret_id)
 {
 	struct kurir_str text;
 	struct kurir_buf b;
+	int r;
 
-	begin(&b, MAILDIR_OP_MANAGE, account, mailbox);
-	kurir_put_u8(&b, (uint8_t)kind);
-	kurir_put_text(&b, new_name);
-	return ask(self, account, &b, -1, until, kurir_scratch(), &text);
+	if (what->uses != 0)
+		return -EINVAL;
+	begin(&b, MAILDIR_OP_MANAGE, account, what->mailbox);
+	kurir_put_u8(&b, (uint8_t)what->kind);
+	kurir_put_text(&b, what->new_name);
+	r = ask(self, account, &b, -1, until, arena, &text);
+	if (r >= 0)
+		*ret_id = KURIR_STR("");
+	return r;
 }
 
 static void close_lock(void *arg)

@@ -101,8 +101,8 @@ static void add_levels(struct kurir_arena *arena, struct boxes *b)
 		struct kurir_str name = b->all[i].name;
 
 		for (size_t n = 1; n < name.len; n++) {
-			struct kurir_mailbox m = { kurir_str_part(name, 0, n),
-				KURIR_MAILBOX_NOSELECT };
+			struct kurir_mailbox m = { .name = kurir_str_part(name, 0, n),
+				.flags = KURIR_MAILBOX_NOSELECT };
 
 			if (name.ptr[n] == '/' && !kurir_str_equal(m.name, KURIR_STR("INBOX")) &&
 			    !bsearch(&m, b->all + 1, count - 1, sizeof(m), by_name))
@@ -154,15 +154,16 @@ int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str acc
 		return r;
 	subscriptions = read_subscriptions(path, arena);
 	add(arena, &b,
-	    (struct kurir_mailbox){
-		KURIR_STR("INBOX"), flags_of(KURIR_STR("INBOX"), subscriptions) });
+	    (struct kurir_mailbox){ .name = KURIR_STR("INBOX"),
+		.flags = flags_of(KURIR_STR("INBOX"), subscriptions) });
 	d = opendir(path);
 	while (d && b.count < MAILBOXES_MAX && (e = readdir(d)) != NULL) {
 		struct kurir_str name;
 
 		if (maildir_folder_name(arena, e->d_name, &name) >= 0)
 			add(arena, &b,
-			    (struct kurir_mailbox){ name, flags_of(name, subscriptions) });
+			    (struct kurir_mailbox){
+				.name = name, .flags = flags_of(name, subscriptions) });
 	}
 	if (d)
 		closedir(d);
