@@ -176,6 +176,7 @@ static void process_hear(struct loop_fd *f, uint32_t events)
 		if (r != 1)
 			return;
 	}
+	(void)loop_fd_change(f, EPOLLIN); /* tells of what is left */
 }
 
 static int process_spawn(struct process *p, int plan_fd, int control_fd)

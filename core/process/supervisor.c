@@ -225,8 +225,9 @@ static void coming_overdue(struct loop_timer *t)
 
 void supervisor_ready(struct process *p)
 {
-	if (p->state == PROCESS_STARTING)
-		p->state = PROCESS_READY;
+	if (p->state != PROCESS_STARTING)
+		return;
+	p->state = PROCESS_READY;
 	if (p->restarts > 0 && p->of->serving)
 		(void)kurir_log(
 		    NULL, KURIR_NOTICE, 0, "%s is back as process %d", p->name, (int)p->pid);

@@ -4,14 +4,17 @@
 import ctypes
 import json
 import os
+import signal
 import socket
 import stat
+import struct
 import sys
 import tempfile
 
 from processes import Server, point, results, wait_for
 
 GETFD = 438
+READY = 7
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -45,13 +48,18 @@ def complaints(server):
         return f.read().count("unusable")
 
 
-def say(pid, kind, what):
+def say(pid, kind, *what):
     """All at once: it may not live to say more."""
     all_ = sockets_of(pid, kind)
     for s in all_:
         with s:
-            s.send(what, socket.MSG_DONTWAIT)
+            for one in what:
+                s.send(one, socket.MSG_DONTWAIT)
     return len(all_)
+
+
+def wire(kind, value=0):
+    return struct.pack("=IIIIq", kind, 0, 0, 0, value)
 
 
 def to_each_other(server):
@@ -68,6 +76,19 @@ def to_each_other(server):
     point(server.pids() == pids, "nobody had to be started again", server.tail())
     told = json.loads(server.ctl("--json", "status")[1])["processes"]
     point(all("facts" in p for p in told), "and all answer the control role", told)
+
+
+def much(server):
+    """More than the supervisor reads at a time, while it does not read at all; then nothing more."""
+    pids = server.pids()
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        say(pids["edge"], socket.SOCK_SEQPACKET, *[wire(READY)] * 150, b"?")
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    point(wait_for(lambda: not os.path.exists("/proc/%d" % pids["edge"])), "the last of many words is heard",
+          server.tail())
+    point(wait_for(server.all_ready), "and all are there", server.tail())
 
 
 def again_and_again(server):
@@ -107,7 +128,7 @@ def main():
             except (OSError, AttributeError) as e:
                 print("1..0 # SKIP the sockets of other processes cannot be borrowed here: %r" % e)
                 return 0
-            for part in (to_each_other, again_and_again, to_the_supervisor):
+            for part in (to_each_other, much, again_and_again, to_the_supervisor):
                 part(server)
             server.process.terminate()
             point(server.process.wait(30) == 0, "the server ends well", server.tail())
