@@ -26,8 +26,9 @@ struct process {
 	struct loop_timer again, limit;
 	kurir_time started;
 	unsigned restarts, quick; /* quick: crashes within a second of starting, in a row */
-	unsigned lost;		  /* channels that it had to close */
+	unsigned lost;		  /* channels that it or others had to close */
 	bool gone;		  /* has been told to go: told instances may start */
+	bool killed;		  /* and not yet reaped */
 };
 
 struct generation {

@@ -21,7 +21,7 @@
 #define KILL_AFTER   2000 /* ms beyond its limit */
 #define CONTROL_ROOM (1 << 20)
 #define HEAR_BURST   64 /* packets, then the others have their turn */
-#define LOST_MAX     10
+#define LOST_MAX     20
 
 #define CONTAINER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
@@ -50,8 +50,12 @@ static bool acquainted(const struct process *a, const struct process *b)
 		(calls[__builtin_ctz(b->role)] & a->role));
 }
 
-static void process_kill(const struct process *p, const char *why)
+/* What it still says does not count. */
+static void process_kill(struct process *p, const char *why)
 {
+	if (p->killed)
+		return;
+	p->killed = true;
 	(void)kurir_log(
 	    NULL, KURIR_ERROR, 0, "%s (%d) %s, killing it", p->name, (int)p->pid, why);
 	(void)kill(p->pid, SIGKILL);
@@ -68,8 +72,19 @@ static void process_say(struct process *p, const struct wire *w)
 		process_kill(p, "does not listen any more");
 }
 
-/* count 0 for who shall only be reachable: b stays out of a's address book. */
-static void process_introduce(struct process *a, struct process *b, bool a_knows, bool b_knows)
+/* In whose address book the other one stands: those of the generation that serves are in all of
+ * them; before it serves, in its own. */
+static bool knows(const struct process *a, const struct process *b)
+{
+	const struct generation *g = generation_newest;
+
+	while (g != NULL && !g->serving)
+		g = g->older;
+	return b->of == g || (a->of == b->of && !a->of->serving);
+}
+
+/* count 0 for who shall only be reachable. */
+static void process_introduce(struct process *a, struct process *b)
 {
 	int pair[2];
 
@@ -82,14 +97,14 @@ static void process_introduce(struct process *a, struct process *b, bool a_knows
 	    &(struct wire){ .kind = WIRE_PEER,
 		.role = b->role,
 		.index = b->index,
-		.count = a_knows ? b->count : 0,
+		.count = knows(a, b) ? b->count : 0,
 		.value = b->pid,
 		.fd = pair[0] });
 	process_say(b,
 	    &(struct wire){ .kind = WIRE_PEER,
 		.role = a->role,
 		.index = a->index,
-		.count = b_knows ? a->count : 0,
+		.count = knows(b, a) ? a->count : 0,
 		.value = a->pid,
 		.fd = pair[1] });
 	(void)close(pair[0]);
@@ -100,13 +115,13 @@ void process_wire(struct process *p)
 {
 	for (struct process *q = p->of->processes; q != NULL; q = q->next)
 		if (q->pid > 0 && acquainted(p, q))
-			process_introduce(p, q, true, true);
+			process_introduce(p, q);
 	if (!p->of->serving)
 		return;
 	for (struct generation *g = p->of->older; g != NULL; g = g->older)
 		for (struct process *q = g->processes; q != NULL; q = q->next)
 			if (q->pid > 0 && acquainted(p, q))
-				process_introduce(p, q, false, true);
+				process_introduce(p, q);
 }
 
 void generation_rewire(struct generation *older, struct generation *newer)
@@ -114,7 +129,7 @@ void generation_rewire(struct generation *older, struct generation *newer)
 	for (struct process *o = older->processes; o != NULL; o = o->next)
 		for (struct process *n = newer->processes; n != NULL; n = n->next)
 			if (o->pid > 0 && n->pid > 0 && acquainted(o, n))
-				process_introduce(o, n, true, false);
+				process_introduce(o, n);
 }
 
 static struct process *process_find(pid_t pid)
@@ -127,20 +142,23 @@ static struct process *process_find(pid_t pid)
 }
 
 /* Two who live get another channel in place of one that was closed.  Where that happens again
- * and again, one of them is not itself any more, and both begin anew. */
+ * and again, one of them is not itself any more: who complains of many or of whom many complain,
+ * and both where it is nobody else's word.  The others then begin anew. */
 static void process_lost(struct process *p, struct process *q)
 {
-	bool equals = q != NULL && p->of == q->of;
-
-	if (q == NULL || q->pid <= 0 || !acquainted(p, q))
+	if (q == NULL || q->pid <= 0 || q->killed || !acquainted(p, q))
 		return;
-	if (++p->lost > LOST_MAX) {
-		process_kill(p, "understands another process no more");
+	if (++p->lost > LOST_MAX)
+		process_kill(p, "understands others no more");
+	if (++q->lost > LOST_MAX)
 		process_kill(q, "is not understood any more");
-	} else {
-		process_introduce(p, q, equals ? !p->of->ending : p->of->number < q->of->number,
-		    equals ? !p->of->ending : q->of->number < p->of->number);
+	if (!p->killed && !q->killed) {
+		process_introduce(p, q);
+		return;
 	}
+	for (struct generation *g = generation_newest; g != NULL; g = g->older)
+		for (struct process *o = g->processes; o != NULL; o = o->next)
+			o->lost = 0;
 }
 
 static void process_heard(struct process *p, const struct wire *w)
@@ -163,7 +181,7 @@ static void process_hear(struct loop_fd *f, uint32_t events)
 	struct process *p = CONTAINER(f, struct process, control);
 
 	(void)events;
-	for (unsigned i = 0; i < HEAR_BURST && p->control.fd >= 0; i++) {
+	for (unsigned i = 0; i < HEAR_BURST && !p->killed; i++) {
 		struct wire w;
 		int r = wire_receive(f->fd, space, &w);
 
@@ -176,7 +194,8 @@ static void process_hear(struct loop_fd *f, uint32_t events)
 		if (r != 1)
 			return;
 	}
-	(void)loop_fd_change(f, EPOLLIN); /* tells of what is left */
+	if (!p->killed)
+		(void)loop_fd_change(f, EPOLLIN); /* tells of what is left */
 }
 
 static int process_spawn(struct process *p, int plan_fd, int control_fd)
@@ -237,7 +256,7 @@ void process_start(struct process *p)
 	p->control.fd = pair[0];
 	p->control.ready = process_hear;
 	p->state = PROCESS_STARTING;
-	p->gone = false;
+	p->gone = p->killed = false;
 	p->lost = 0;
 	(void)loop_fd_add(&p->control, EPOLLIN);
 	process_wire(p);

@@ -151,9 +151,9 @@ static void supervisor_commit(void)
 
 	super.coming = NULL;
 	loop_timer_clear(&super.limit);
+	g->serving = true;
 	for (struct generation *o = g->older; o != NULL; o = o->older)
 		generation_rewire(o, g);
-	g->serving = true;
 	for (struct process *p = g->processes; p != NULL; p = p->next)
 		if (p->gone)
 			(void)wire_send(

@@ -14,7 +14,7 @@ import tempfile
 from processes import Server, point, results, wait_for
 
 GETFD = 438
-READY = 7
+READY, LOST = 7, 11
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -78,6 +78,27 @@ def to_each_other(server):
     point(all("facts" in p for p in told), "and all answer the control role", told)
 
 
+def others(server, before, role):
+    now = server.pids()
+    point({r: p for r, p in before.items() if r != role} == {r: p for r, p in now.items() if r != role},
+          "nobody else", (before, now, server.tail()))
+
+
+def gone(server, role, pid):
+    return wait_for(lambda: server.pids().get(role, pid) != pid and server.all_ready())
+
+
+def calumny(server):
+    """One complains of all others, who have done nothing."""
+    pids = server.pids()
+    lies = [wire(LOST, pid) for role, pid in pids.items() if role != "edge"] * 10
+    say(pids["edge"], socket.SOCK_SEQPACKET, *lies)
+    point(gone(server, "edge", pids["edge"]), "who complains of everybody is started again", server.tail())
+    others(server, pids, "edge")
+    server.send("after-complaints")
+    point(wait_for(lambda: server.delivered("after-complaints")), "and mail is delivered", server.tail())
+
+
 def much(server):
     """More than the supervisor reads at a time, while it does not read at all; then nothing more."""
     pids = server.pids()
@@ -92,7 +113,7 @@ def much(server):
 
 
 def again_and_again(server):
-    """Who does nothing else is ended, and so is who complains of it."""
+    """Who does nothing else is ended, and nobody else."""
     pids = server.pids()
 
     def changed():
@@ -104,6 +125,7 @@ def again_and_again(server):
         return now.get("store", pids["store"]) != pids["store"]
     point(wait_for(changed, 60), "who says nothing but rubbish is started again", server.tail())
     point(wait_for(server.all_ready), "and all are there", server.tail())
+    others(server, pids, "store")
     server.send("after-much-rubbish")
     point(wait_for(lambda: server.delivered("after-much-rubbish")), "and mail is delivered", server.tail())
 
@@ -128,7 +150,7 @@ def main():
             except (OSError, AttributeError) as e:
                 print("1..0 # SKIP the sockets of other processes cannot be borrowed here: %r" % e)
                 return 0
-            for part in (to_each_other, much, again_and_again, to_the_supervisor):
+            for part in (to_each_other, calumny, much, again_and_again, to_the_supervisor):
                 part(server)
             server.process.terminate()
             point(server.process.wait(30) == 0, "the server ends well", server.tail())
