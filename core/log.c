@@ -44,6 +44,7 @@ static struct {
 	void (*tap)(enum kurir_level, struct kurir_str);
 	int64_t second;
 	char stamp[32];
+	struct sockaddr_un sink;
 } out = { .fd = 2, .least = KURIR_INFO };
 
 static struct site {
@@ -275,24 +276,25 @@ static void to_stderr(const struct line *l, enum kurir_level level)
 	loop_defer(&out.task);
 }
 
-static int connect_sink(void)
+/* Whether the daemon is there; it is named with each packet, as it may be restarted, and a
+ * locked-in process connects nothing. */
+static int open_sink(void)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr nobody = { .sa_family = AF_UNSPEC };
 	const char *path =
 	    out.target == LOG_TO_SYSLOG ? "/dev/log" : "/run/systemd/journal/socket";
-	int r;
+	int r = 0;
 
-	memcpy(sa.sun_path, path, strlen(path) + 1);
+	out.sink = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(out.sink.sun_path, path, strlen(path));
 	out.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (out.fd < 0) {
-		r = -errno;
-	} else if (connect(out.fd, (struct sockaddr *)&sa, sizeof(sa)) == 0) {
-		return 0;
-	} else {
+	if (out.fd < 0)
+		return -errno;
+	if (connect(out.fd, (struct sockaddr *)&out.sink, sizeof(out.sink)) < 0 ||
+	    connect(out.fd, &nobody, sizeof(nobody)) < 0) {
 		r = -errno;
 		(void)close(out.fd);
 	}
-	out.fd = -1;
 	return r;
 }
 
@@ -303,8 +305,11 @@ static void to_socket(const struct line *l, enum kurir_level level)
 	bool syslog = out.target == LOG_TO_SYSLOG;
 	char head[80];
 	struct iovec parts[] = { { head, 0 }, { (void *)l->text, l->len }, { "\n", 1 } };
-	struct msghdr packet = { .msg_iov = parts, .msg_iovlen = syslog ? 2 : 3 };
-	int tries;
+	struct msghdr packet = { .msg_name = &out.sink,
+		.msg_namelen = sizeof(out.sink),
+		.msg_iov = parts,
+		.msg_iovlen = syslog ? 2 : 3 };
+	ssize_t n;
 
 	(void)snprintf(head, sizeof(head),
 	    syslog ? "<%d>kurird[%d]: "
@@ -312,19 +317,11 @@ static void to_socket(const struct line *l, enum kurir_level level)
 		     "SYSLOG_PID=%d\nMESSAGE=",
 	    (syslog ? 2 * 8 : 0) + priorities[level], (int)getpid());
 	parts[0].iov_len = strlen(head);
-	for (tries = 0; tries < 2; tries++) {
-		if (out.fd < 0 && connect_sink() < 0)
-			break;
-		if (sendmsg(out.fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-			return;
-		if (errno == EINTR)
-			continue;
-		if (errno == EAGAIN || errno == ENOBUFS || errno == EMSGSIZE)
-			break;
-		(void)close(out.fd); /* the daemon was restarted */
-		out.fd = -1;
-	}
-	lost();
+	do
+		n = sendmsg(out.fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		lost();
 }
 
 bool log_wants(enum kurir_level level)
@@ -386,7 +383,7 @@ int log_open(enum log_target target, enum log_format format, enum kurir_level le
 		return 0;
 	}
 	out.socket = true;
-	r = connect_sink();
+	r = open_sink();
 	if (r < 0)
 		open_stderr();
 	return r;

@@ -31,10 +31,10 @@ static const char *const base[] = { "read", "write", "readv", "writev", "pread64
 	"set_robust_list", "rseq", "set_tid_address", "gettid", "getpid", "getppid", "getuid",
 	"geteuid", "getgid", "getegid", "getgroups", "exit", "exit_group", "nanosleep",
 	"clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "getrandom",
-	"uname", "sysinfo", "getrlimit", "prlimit64", "getrusage", "getcpu", "sched_yield",
-	"sched_getaffinity", "arch_prctl", "membarrier", "restart_syscall", "sendto", "sendmsg",
-	"sendmmsg", "recvfrom", "recvmsg", "recvmmsg", "shutdown", "getsockopt", "setsockopt",
-	"getsockname", "getpeername", "socketpair", "connect", "memfd_create", NULL };
+	"uname", "sysinfo", "getrlimit", "getrusage", "getcpu", "sched_yield",
+	"sched_getaffinity", "arch_prctl", "membarrier", "restart_syscall", "recvfrom", "recvmsg",
+	"recvmmsg", "shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername",
+	"socketpair", "memfd_create", NULL };
 
 /* Files by name: Landlock says which. */
 static const char *const files[] = { "open", "openat", "openat2", "stat", "lstat", "newfstatat",
@@ -86,6 +86,7 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t role)
 		/* Threads, not processes; clone3 cannot be looked into, libc then takes clone. */
 		{ "clone", EVERYBODY, 1, { BITS(0, CLONE_THREAD, CLONE_THREAD) } },
 		{ "tgkill", EVERYBODY, 1, { IS(0, (uint64_t)getpid()) } },
+		{ "prlimit64", EVERYBODY, 1, { IS(0, 0) } }, /* of itself */
 		/* All code has been loaded by now. */
 		{ "mmap", EVERYBODY, 1, { BITS(2, PROT_EXEC, 0) } },
 		{ "mprotect", EVERYBODY, 1, { BITS(2, PROT_EXEC, 0) } },
@@ -103,6 +104,12 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t role)
 		{ "socket", SANDBOX_NETWORK, 2, { IS(0, AF_INET), KIND(SOCK_DGRAM) } },
 		{ "socket", SANDBOX_NETWORK, 2, { IS(0, AF_INET6), KIND(SOCK_STREAM) } },
 		{ "socket", SANDBOX_NETWORK, 2, { IS(0, AF_INET6), KIND(SOCK_DGRAM) } },
+		/* A socket that was accepted can be dissolved and connected elsewhere, one that
+		 * listens can be shut and then connected by sending. */
+		{ "connect", SANDBOX_NETWORK, 0, { { 0 } } },
+		{ "sendto", EVERYBODY, 1, { BITS(3, MSG_FASTOPEN, 0) } },
+		{ "sendmsg", EVERYBODY, 1, { BITS(2, MSG_FASTOPEN, 0) } },
+		{ "sendmmsg", EVERYBODY, 1, { BITS(3, MSG_FASTOPEN, 0) } },
 		{ "bind", SANDBOX_NETWORK | KURIR_ROLE_CONTROL, 0, { { 0 } } },
 		{ "listen", KURIR_ROLE_CONTROL, 0, { { 0 } } },
 		{ "accept4", KURIR_ROLE_EDGE | KURIR_ROLE_CONTROL, 0, { { 0 } } },

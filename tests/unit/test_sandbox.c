@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -245,6 +246,84 @@ static void sockets(void **state)
 		}
 }
 
+/* Sockets that a role was born with or has accepted, and where nobody of ours should come. */
+static int door, client, elsewhere;
+static struct sockaddr_in there;
+
+static int loopback(struct sockaddr_in *ret)
+{
+	socklen_t len = sizeof(*ret);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+	*ret =
+	    (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	assert_int_equal(bind(fd, (struct sockaddr *)ret, len), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)ret, &len), 0);
+	return fd;
+}
+
+/* A connection that is dissolved can go somewhere else. */
+static int try_connect(void)
+{
+	struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+
+	(void)connect(client, &nowhere, sizeof(nowhere));
+	return connect(client, (struct sockaddr *)&there, sizeof(there)) == 0 ||
+		errno == EINPROGRESS
+	    ? 0
+	    : 1;
+}
+
+/* A listening socket that is shut can be used to send, which connects it. */
+static int try_fast_open(void)
+{
+	struct iovec v = { (char *)(uintptr_t) "x", 1 };
+	struct msghdr m = {
+		.msg_name = &there, .msg_namelen = sizeof(there), .msg_iov = &v, .msg_iovlen = 1
+	};
+	struct mmsghdr mm = { .msg_hdr = m };
+	int r = 1;
+
+	(void)shutdown(door, SHUT_RDWR);
+	if (sendto(door, "x", 1, MSG_FASTOPEN, m.msg_name, m.msg_namelen) >= 0)
+		r = 0;
+	if (sendmsg(door, &m, MSG_FASTOPEN) >= 0 || sendmmsg(door, &mm, 1, MSG_FASTOPEN) > 0)
+		r = 0;
+	return r;
+}
+
+static void goes_out(uint32_t role, int (*fn)(void))
+{
+	struct sockaddr_in here;
+	int from = socket(AF_INET, SOCK_STREAM, 0), r;
+
+	door = loopback(&here);
+	assert_int_equal(connect(from, (struct sockaddr *)&here, sizeof(here)), 0);
+	client = accept(door, NULL, NULL);
+	assert_true(client >= 0);
+	r = as(role, fn);
+	if (r != 1 || accept(elsewhere, NULL, NULL) >= 0)
+		fail_msg("%s goes out", conf_role_names[__builtin_ctz(role)]);
+	close(from);
+	close(client);
+	close(door);
+}
+
+static void outward(void **state)
+{
+	(void)state;
+	if (as(AUTH, no_filter))
+		return;
+	elsewhere = loopback(&there);
+	for (uint32_t role = 1; role & KURIR_ROLE_ALL; role <<= 1)
+		if (!(role & (RESOLVER | RELAY))) {
+			goes_out(role, try_connect);
+			goes_out(role, try_fast_open);
+		}
+	close(elsewhere);
+}
+
 static int try_exec(void)
 {
 	char *const args[] = { (char *)(uintptr_t) "true", NULL };
@@ -300,6 +379,14 @@ static int try_signal(void)
 	return kill(getppid(), 0) == 0 ? 0 : 1;
 }
 
+/* Of another process of the same user. */
+static int try_limit(void)
+{
+	struct rlimit none = { 0 };
+
+	return prlimit(getppid(), RLIMIT_CORE, &none, NULL) == 0 ? 0 : 1;
+}
+
 static void intruders(void **state)
 {
 	(void)state;
@@ -314,6 +401,7 @@ static void intruders(void **state)
 		assert_int_equal(as(role, try_code_later), 1);
 		assert_int_equal(as(role, try_terminal), 1);
 		assert_int_equal(as(role, try_signal), 1);
+		assert_int_equal(as(role, try_limit), 1);
 	}
 }
 
@@ -323,6 +411,7 @@ int main(void)
 		cmocka_unit_test(reaches),
 		cmocka_unit_test(creations),
 		cmocka_unit_test(sockets),
+		cmocka_unit_test(outward),
 		cmocka_unit_test(intruders),
 	};
 
