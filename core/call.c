@@ -211,8 +211,6 @@ KURIR_PARKS static void call_run(void *arg)
 
 	while (r == 0 && held && in->owner != NULL && !in->owner->started)
 		r = kurir_signal_wait(book_signal(), KURIR_FOREVER);
-	if (r < 0 && in->fd >= 0)
-		(void)close(in->fd);
 	if (r == 0)
 		r = -ENOENT;
 	if (r == -ECANCELED)
@@ -221,7 +219,7 @@ KURIR_PARKS static void call_run(void *arg)
 		r = in->ops->call(in->owner, &incoming, &reply);
 	else if (in->endpoint->call != NULL)
 		r = in->endpoint->call(&incoming, &reply);
-	else if (in->fd >= 0)
+	if (in->fd >= 0)
 		(void)close(in->fd);
 	/* The caller's process is not being ended, this one is. */
 	if (r == -ECANCELED && in->channel != NULL)
@@ -319,14 +317,10 @@ static void frame_post(const struct frame *f, int fd)
 		if (held && owner != NULL && !owner->started &&
 		    post_keep(&early, e, f->key, f->body, fd) >= 0)
 			return;
-		if (ops != NULL && ops->post != NULL) {
+		if (ops != NULL && ops->post != NULL)
 			ops->post(owner, &incoming);
-			return;
-		}
-		if (ops == NULL && e->post != NULL) {
+		else if (ops == NULL && e->post != NULL)
 			e->post(&incoming);
-			return;
-		}
 	}
 	if (fd >= 0)
 		(void)close(fd);

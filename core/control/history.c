@@ -116,8 +116,6 @@ void history_event(const struct kurir_incoming *in)
 	char **place = &ring[newest % RING];
 	struct event e;
 
-	if (in->fd >= 0)
-		(void)close(in->fd);
 	if (event_unpack(in->body, &e) < 0)
 		return;
 	kurir_buf_clear(&line);

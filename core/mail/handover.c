@@ -11,6 +11,7 @@
 #include "stream.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -224,7 +225,7 @@ KURIR_PARKS static int resume_called(const struct kurir_incoming *in, struct kur
 	struct kurir_str ticket = unpack(&rd), id = unpack(&rd), account;
 	struct conn_origin from = { .peer = unpack(&rd) };
 	struct kurir_str state, input;
-	int r;
+	int r, fd;
 
 	(void)reply;
 	from.local = unpack(&rd);
@@ -242,12 +243,10 @@ KURIR_PARKS static int resume_called(const struct kurir_incoming *in, struct kur
 	if (r >= 0)
 		r = ticket_redeem(
 		    ticket, from.protocol, kurir_now() + REDEEM_TIME, kurir_scratch(), &account);
-	if (r < 0) {
-		if (in->fd >= 0)
-			(void)close(in->fd);
+	if (r < 0)
 		return r;
-	}
-	return resume_begin(&from, id, account, state, input, in->fd);
+	fd = fcntl(in->fd, F_DUPFD_CLOEXEC, 3);
+	return fd < 0 ? -errno : resume_begin(&from, id, account, state, input, fd);
 }
 
 void handover_serve(void)

@@ -50,7 +50,7 @@ KURIR_API int kurir_post(struct kurir_self *, const struct kurir_request *);
 /* Service kind "endpoint". */
 struct kurir_incoming {
 	struct kurir_str body; /* borrowed until the handler returns */
-	int fd;		       /* owned by the handler, or -1 */
+	int fd;		       /* likewise, or -1: what shall stay open is duplicated */
 	uint64_t key;
 };
 struct kurir_endpoint_ops {

@@ -92,8 +92,6 @@ void intake_post(struct kurir_self *self, const struct kurir_incoming *in)
 {
 	struct queue *q = queue_self(self)->queue;
 	struct kurir_reader r = KURIR_READER(in->body);
-	if (in->fd >= 0)
-		close(in->fd);
 	if (q == NULL || !q->started || q->stopping)
 		return; /* will be found */
 	while (r.error == 0 && r.rest.len > 0) {

@@ -157,7 +157,5 @@ KURIR_PARKS int maildir_writer(
 		r = op_append(self, account, mailbox, &reader, in, reply);
 	else if (reader.error >= 0 && op == MAILDIR_OP_MANAGE)
 		r = op_manage(self, account, mailbox, &reader);
-	if (in->fd >= 0)
-		close(in->fd);
 	return r;
 }

@@ -39,7 +39,7 @@ static int refuse(const struct kurir_incoming *in, struct kurir_buf *reply)
 static int take_fd(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	(void)reply;
-	last_fd = in->fd;
+	last_fd = in->fd >= 0 ? dup(in->fd) : -1;
 	return in->fd >= 0 ? 1 : 0;
 }
 
@@ -81,8 +81,6 @@ static int compare_fd(const struct kurir_incoming *in, struct kurir_buf *reply)
 	ssize_t n = in->fd < 0 ? -1 : pread(in->fd, text, sizeof(text), 0);
 
 	(void)reply;
-	if (in->fd >= 0)
-		(void)close(in->fd);
 	return n > 0 && (size_t)n < in->body.len && memcmp(in->body.ptr, text, (size_t)n) == 0
 	    ? 1
 	    : -EBADF;
@@ -219,6 +217,42 @@ static void descriptors(void **state)
 {
 	(void)state;
 	on_fiber(descriptor_fiber, NULL);
+}
+
+static unsigned open_files(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+KURIR_PARKS static void unwanted_fiber(void *arg)
+{
+	static const char *const endpoints[] = { "echo", "refuse", "give up", "nobody", "stay" };
+	unsigned before = open_files();
+
+	(void)arg;
+	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
+		(void)call(endpoints[i], 0, KURIR_STR("x"), 2, 50, NULL);
+		assert_int_equal(
+		    kurir_post(NULL,
+			&(struct kurir_request){
+			    .endpoint = endpoints[i], .body = KURIR_STR("x"), .fd = 2 }),
+		    i == 3 ? -ENOENT : 0);
+	}
+	/* Behind all others. */
+	(void)call("echo", 0, KURIR_STR("x"), 2, 1000, NULL);
+	assert_int_equal(open_files(), before);
+	done++;
+}
+
+/* A descriptor that comes with what has no use for it, as from a process that was broken into. */
+static void unwanted_descriptors(void **state)
+{
+	(void)state;
+	on_fiber(unwanted_fiber, NULL);
 }
 
 static struct rlimit all_files;
@@ -545,6 +579,7 @@ int main(void)
 		cmocka_unit_test(frames),
 		cmocka_unit_test_setup_teardown(answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(admission, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(unwanted_descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(descriptor_lost, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many_descriptors, set_up, tear_down),
