@@ -35,6 +35,7 @@ static struct kurir_signal *book_changed;
 static struct kurir_group *call_group; /* handlers of the core's own endpoints */
 static unsigned calls_in, calls_out;
 static bool held; /* the instances are not started yet: what is for them waits */
+static bool over; /* they are stopped: nothing is done for anybody */
 
 /* A call that runs here, for a channel or (channel NULL) for a fiber of this process. */
 struct call_in {
@@ -126,6 +127,7 @@ void call_reset(void)
 	book_arena = NULL;
 	book_changed = NULL;
 	call_group = NULL;
+	over = false;
 }
 
 unsigned call_busy(void)
@@ -145,6 +147,8 @@ static int endpoint_local(const struct endpoint *e, const struct kurir_endpoint_
 	*ret_owner = NULL;
 	if ((e->role & kurir_roles()) == 0)
 		return -ENOENT;
+	if (over)
+		return -ECONNRESET;
 	if (e->call != NULL || e->post != NULL)
 		return 0;
 	*ret_ops = kurir_service_find("endpoint", e->name.ptr, ret_owner);
@@ -347,6 +351,14 @@ void call_hold(bool on)
 		return;
 	kurir_signal_raise(book_signal());
 	posts_replay(&early);
+}
+
+/* Those of modules end with their instances. */
+KURIR_PARKS void call_stop(void)
+{
+	over = true;
+	kurir_group_end(call_group);
+	call_group = NULL;
 }
 
 /* What an administrator may ask for, a process that was broken into may not. */

@@ -8,6 +8,8 @@ unsigned call_busy(void);    /* handlers that run here now */
 unsigned call_waiting(void); /* calls from here that wait for an answer */
 /* While true, calls and posts for instances that have not started wait for it. */
 void call_hold(bool);
+/* The instances end: what still runs here for others ends first, and nothing more comes in. */
+void call_stop(void) KURIR_PARKS;
 void call_reset(void); /* forgets book and endpoints: tests */
 
 #endif

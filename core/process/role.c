@@ -146,20 +146,21 @@ KURIR_PARKS static int role_serve(void)
 		r = role_listen();
 	if (r >= 0 && (roles_now & KURIR_ROLE_CONTROL))
 		r = control_start();
-	if (r < 0) {
-		instance_stop_all();
-		return r;
-	}
+	if (r < 0)
+		goto out;
 	role_say_ready();
 	if (role_wait(ROLE_SERVE) >= 0 && role.order == ROLE_SERVE) {
 		listener_start();
 		(void)role_wait(ROLE_DRAIN);
 	}
 	role_drain();
+out:
+	/* Before the sessions, as one may be handed over, and what all of them use. */
+	call_stop();
 	control_stop();
 	listener_finish();
 	instance_stop_all();
-	return 0;
+	return r;
 }
 
 KURIR_PARKS static void role_main(void *arg)

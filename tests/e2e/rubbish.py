@@ -130,6 +130,33 @@ def again_and_again(server):
     point(wait_for(lambda: server.delivered("after-much-rubbish")), "and mail is delivered", server.tail())
 
 
+def texts(*all_):
+    return b"".join(struct.pack("<I", len(t)) + t for t in all_)
+
+
+def frame(endpoint, body):
+    """A call whose answer nobody waits for."""
+    return struct.pack("=IIBBHiQ", 24 + len(endpoint) + len(body), 0x7fffffff, 1, 0, len(endpoint), 0, 0) + \
+        endpoint + body
+
+
+def asked_at_the_end(server):
+    """A question that comes together with the order to end at once."""
+    pid = server.pids()["auth"]
+    login = frame(b"auth", texts(b"hyd", b"secret", b"", b"imap", b"127.0.0.1") + b"\1")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGINT)
+        say(server.pids()["edge"], socket.SOCK_STREAM, *[login] * 10)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    point(gone(server, "auth", pid), "who is told to end at once ends", server.tail())
+    with open(server.log) as f:
+        log = f.read()
+    point("auth-0 (%d) ended by itself with status 0" % pid in log, "without a fault", log[-3000:])
+
+
 def to_the_supervisor(server):
     for role, pid in server.pids().items():
         point(say(pid, socket.SOCK_SEQPACKET, b"?") == 1, "%s says rubbish to the supervisor" % role)
@@ -150,7 +177,8 @@ def main():
             except (OSError, AttributeError) as e:
                 print("1..0 # SKIP the sockets of other processes cannot be borrowed here: %r" % e)
                 return 0
-            for part in (to_each_other, calumny, much, again_and_again, to_the_supervisor):
+            for part in (to_each_other, calumny, much, again_and_again, asked_at_the_end,
+                         to_the_supervisor):
                 part(server)
             server.process.terminate()
             point(server.process.wait(30) == 0, "the server ends well", server.tail())

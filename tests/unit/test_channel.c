@@ -58,13 +58,15 @@ static unsigned ended;
 /* Until its caller has gone. */
 KURIR_PARKS static int stay(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
+	int r;
+
 	(void)in;
 	(void)reply;
 	running++;
-	if (kurir_sleep(KURIR_FOREVER) == -ECANCELED)
-		ended++;
+	r = kurir_sleep(KURIR_FOREVER);
+	ended += r == -ECANCELED;
 	running--;
-	return 0;
+	return r;
 }
 
 static int give_up(const struct kurir_incoming *in, struct kurir_buf *reply)
@@ -555,6 +557,42 @@ static void frames(void **state)
 	assert_int_equal(frame_parse(s, &f, &used), -EBADMSG);
 }
 
+KURIR_PARKS static void stay_caller(void *arg)
+{
+	(void)arg;
+	assert_int_equal(call("stay", 0, KURIR_STR("x"), -1, 10000, NULL), -ECONNRESET);
+}
+
+KURIR_PARKS static void stopping_fiber(void *arg)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+
+	(void)arg;
+	assert_true(kurir_group_go(g, "caller", stay_caller, NULL) >= 0);
+	while (running == 0)
+		(void)kurir_sleep(kurir_now() + 1);
+	call_stop();
+	assert_int_equal(running, 0);
+	assert_int_equal(ended, 1);
+	assert_int_equal(kurir_group_wait(g, kurir_now() + 10000), 0);
+	kurir_group_end(g);
+	assert_int_equal(call("echo", 7, KURIR_STR("hello"), -1, 1000, NULL), -ECONNRESET);
+	assert_int_equal(kurir_post(NULL,
+			     &(struct kurir_request){
+				 .endpoint = "echo", .body = KURIR_STR("note"), .fd = -1 }),
+	    0);
+	assert_int_equal(call("refuse", 7, KURIR_STR("hello"), -1, 1000, NULL), -ECONNRESET);
+	assert_int_equal(posts, 0);
+	done++;
+}
+
+/* What runs for others ends before that which it uses, and nothing follows. */
+static void stopping(void **state)
+{
+	(void)state;
+	on_fiber(stopping_fiber, NULL);
+}
+
 /* Bytes that are no frames end the channel and nothing else. */
 static void rubbish(void **state)
 {
@@ -590,6 +628,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(restart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_way, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(stopping, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rubbish, set_up, tear_down),
 	};
 
