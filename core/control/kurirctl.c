@@ -114,6 +114,18 @@ int ctl_send(FILE *f, char **args, int n)
 	return r < 0 ? ctl_fail(2, "these arguments are no UTF-8", NULL) : 0;
 }
 
+static void show_text(const char *text)
+{
+	struct kurir_buf b = KURIR_BUF(strlen(text) + 1);
+
+	(void)kurir_buf_add(&b, kurir_str_of(text));
+	story_clean(&b, 0, "\n\t");
+	(void)fwrite(b.ptr, 1, b.len, stdout);
+	if (b.len > 0 && b.ptr[b.len - 1] != '\n')
+		(void)fputc('\n', stdout);
+	kurir_buf_free(&b);
+}
+
 static void show_event(const json_t *v)
 {
 	struct kurir_buf b = KURIR_BUF(1u << 20);
@@ -142,9 +154,7 @@ static int show(const char *line, bool event)
 	} else if (event) {
 		show_event(v);
 	} else if (text != NULL) {
-		(void)fputs(text, stdout);
-		if (*text != 0 && text[strlen(text) - 1] != '\n')
-			(void)fputc('\n', stdout);
+		show_text(text);
 	}
 	(void)fflush(stdout);
 	json_decref(v);

@@ -89,8 +89,23 @@ void story_day(struct kurir_buf *b, const json_t *event)
 	(void)kurir_buf_add(b, kurir_str_of(day));
 }
 
+void story_clean(struct kurir_buf *b, size_t from, const char *but)
+{
+	for (size_t i = from; i < b->len; i++) {
+		unsigned char c = (unsigned char)b->ptr[i];
+		bool c1 = c == 0xc2 && (unsigned char)b->ptr[i + 1] < 0xa0; /* in UTF-8 */
+
+		if ((c < ' ' && strchr(but, c) == NULL) || c == 0x7f || c1)
+			b->ptr[i] = '?';
+		if (c1)
+			b->ptr[++i] = '?';
+	}
+}
+
+/* What peers have said stays on its line. */
 void story_line(struct kurir_buf *b, const json_t *v)
 {
+	size_t start = b->len;
 	int64_t ms = (int64_t)json_integer_value(json_object_get(v, "time"));
 	time_t seconds = (time_t)(ms / 1000);
 	const char *name;
@@ -113,5 +128,6 @@ void story_line(struct kurir_buf *b, const json_t *v)
 		put_value(b, s);
 	}
 	put_outcome(b, v);
+	story_clean(b, start, "");
 	(void)kurir_buf_add(b, KURIR_STR("\n"));
 }

@@ -107,6 +107,26 @@ static void stories(void **state)
 	assert_int_equal(told("nobody@satu.example"), 0);
 }
 
+/* Peers choose the names of users and more: an administrator's terminal shows them as text. */
+static void terminals(void **state)
+{
+	struct kurir_buf text = KURIR_BUF(1u << 20);
+	json_t *events = NULL;
+	unsigned lines = 0;
+
+	(void)state;
+	event("auth", "aaaa03", "m3",
+	    "hyd\x1b]0;owned\a\nforged\xc2\x9b"
+	    "1m\x7f\xc3\xbc");
+	assert_int_equal(history_explain(KURIR_STR("m3"), &text, &events), 0);
+	for (size_t i = 0; i < text.len; i++)
+		lines += text.ptr[i] == '\n';
+	assert_int_equal(lines, 2); /* the day, the event */
+	assert_non_null(strstr(text.ptr, "to=hyd?]0;owned??forged??1m?\xc3\xbc\n"));
+	json_decref(events);
+	kurir_buf_free(&text);
+}
+
 static unsigned turns;
 static bool explained;
 
@@ -210,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(stories, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(terminals, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(patience, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(following, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unusable, set_up, tear_down),
