@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 6000
+#define VALUE_MAX      512
+#define MEMBER_MAX     (5 * VALUE_MAX + 128) /* as JSON: each byte may become \\xNN */
 #define WAITING_BYTES  32768
 #define SITES	       128   /* call sites that are watched at a time */
 #define SITE_LINES     100   /* lines of one site ... */
@@ -190,7 +192,7 @@ static void make_text(struct line *l, const struct log_line *in)
 		add(l, " ", 1);
 		add_text(l, in->fields[i].name);
 		add(l, "=", 1);
-		add_value(l, in->fields[i].value, 512);
+		add_value(l, in->fields[i].value, VALUE_MAX);
 	}
 	if (in->text.len > 0) {
 		add(l, " ", 1);
@@ -203,7 +205,7 @@ static void add_member(struct line *l, const char *name, struct kurir_str value)
 	add(l, ",\"", 2);
 	add_text(l, name);
 	add(l, "\":", 2);
-	add_value(l, value, 512);
+	add_value(l, value, VALUE_MAX);
 }
 
 static void make_json(struct line *l, const struct log_line *in)
@@ -222,7 +224,7 @@ static void make_json(struct line *l, const struct log_line *in)
 		add_member(l, "conn", in->label);
 	if (in->event != NULL)
 		add_member(l, "event", kurir_str_of(in->event));
-	for (i = 0; i < in->count && l->len < sizeof(l->text) - 2200; i++)
+	for (i = 0; i < in->count && l->len < sizeof(l->text) - MEMBER_MAX; i++)
 		add_member(l, in->fields[i].name, in->fields[i].value);
 	if (in->text.len > 0)
 		add_member(l, "text", in->text);

@@ -61,6 +61,24 @@ static void fields(void **state)
 	assert_non_null(strstr(got, "\"event\":\"rcpt\",\"to\":\"a\\\"\\\\\\\\x01\\\\xff\"}"));
 }
 
+/* What peers have said may cost members, but never the end of the object. */
+static void whole_objects(void **state)
+{
+	char big[512], plain[512];
+
+	(void)state;
+	memset(big, 1, sizeof(big));
+	memset(plain, 'x', sizeof(plain));
+	(void)log_open(LOG_TO_STDERR, LOG_AS_JSON, KURIR_INFO);
+	for (size_t n = 0; n < sizeof(plain); n++) {
+		struct kurir_str p = { plain, n }, b = { big, sizeof(big) };
+
+		KURIR_EMIT(NULL, KURIR_INFO, "rcpt", { "a", b }, { "b", p }, { "c", p },
+		    { "d", b }, { "e", b }, { "f", p });
+		assert_string_equal(got + strlen(got) - 2, "\"}");
+	}
+}
+
 static void limited(void **state)
 {
 	unsigned i;
@@ -147,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text),
 		cmocka_unit_test(fields),
+		cmocka_unit_test(whole_objects),
 		cmocka_unit_test(limited),
 		cmocka_unit_test(stuck_reader),
 		cmocka_unit_test(unpack),
