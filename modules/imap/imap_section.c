@@ -55,13 +55,27 @@ static const struct mime_part *as_message(const struct mime_part *p, size_t dept
 	return p->message ? p->child : NULL;
 }
 
+/* Of the message itself: not all of it has to be looked at. */
+static struct kurir_str top_section(struct imap_bytes *b, const struct imap_item *item)
+{
+	struct kurir_str header, body;
+
+	if (item->text == IMAP_TEXT_ALL)
+		return b->text;
+	mime_split(b->text, &header, &body);
+	if (item->text == IMAP_TEXT_HEADER)
+		return header;
+	return item->text == IMAP_TEXT_TEXT ? body : select_fields(b->arena, header, item);
+}
+
 struct kurir_str imap_section(struct imap_bytes *b, const struct imap_item *item)
 {
-	struct mime_part *p = imap_bytes_root(b);
+	struct mime_part *p;
 	const struct mime_part *m;
 
-	if (item->depth == 0 && item->text == IMAP_TEXT_ALL)
-		return b->text;
+	if (item->depth == 0)
+		return top_section(b, item);
+	p = imap_bytes_root(b);
 	for (size_t i = 0; i < item->depth && p; i++)
 		p = child(p, item->numbers[i], i == 0);
 	if (!p)

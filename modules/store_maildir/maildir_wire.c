@@ -12,10 +12,11 @@
 
 #include "maildir.h"
 
-/* How many LF stand without a CR before them. */
-static uint64_t bare(const char *data, size_t len)
+#define WINDOW ((size_t)1 << 20) /* a multiple of every page size */
+
+/* How many LF stand without a CR before them in a part of what is mapped. */
+static uint64_t bare_part(const char *data, const char *p, const char *end)
 {
-	const char *p = data, *end = data + len;
 	uint64_t n = 0;
 
 	while (p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
@@ -26,8 +27,29 @@ static uint64_t bare(const char *data, size_t len)
 	return n;
 }
 
+/* What was seen of a large file is not kept resident. */
+static void forget(char *data, size_t seen)
+{
+	if (seen >= WINDOW && seen % WINDOW == 0)
+		(void)madvise(data + seen - WINDOW, WINDOW, MADV_DONTNEED);
+}
+
+/* In all of it. */
+static uint64_t bare(char *data, size_t len)
+{
+	uint64_t n = 0;
+
+	for (size_t at = 0; at < len; at += WINDOW) {
+		size_t part = len - at < WINDOW ? len - at : WINDOW;
+
+		n += bare_part(data, data + at, data + at + part);
+		forget(data, at);
+	}
+	return n;
+}
+
 /* Copies data to out with a CR before every bare LF. */
-static int convert(int out, const char *data, size_t len)
+static int convert(int out, char *data, size_t len)
 {
 	char chunk[4000];
 	size_t at = 0;
@@ -35,6 +57,7 @@ static int convert(int out, const char *data, size_t len)
 	int r = 0;
 
 	for (size_t i = 0; i < len && r >= 0; i++) {
+		forget(data, i);
 		if (data[i] == '\n' && before != '\r')
 			chunk[at++] = '\r';
 		chunk[at++] = before = data[i];
@@ -51,7 +74,7 @@ int maildir_open_wire(const char *path, struct kurir_body *ret)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), copy, r;
 	struct stat st;
-	const char *data;
+	char *data;
 	uint64_t more;
 
 	if (fd < 0)
@@ -71,12 +94,12 @@ int maildir_open_wire(const char *path, struct kurir_body *ret)
 	}
 	more = bare(data, (size_t)st.st_size);
 	if (more == 0) {
-		munmap((void *)(uintptr_t)data, (size_t)st.st_size);
+		munmap(data, (size_t)st.st_size);
 		return 0;
 	}
 	copy = memfd_create("message", MFD_CLOEXEC);
 	r = copy < 0 ? -errno : convert(copy, data, (size_t)st.st_size);
-	munmap((void *)(uintptr_t)data, (size_t)st.st_size);
+	munmap(data, (size_t)st.st_size);
 	close(fd);
 	if (r < 0) {
 		if (copy >= 0)
