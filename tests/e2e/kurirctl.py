@@ -8,7 +8,7 @@ import shutil
 import smtplib
 import subprocess
 
-from netlib import KURIRCTL, SRC, Server, check, done, equal, free_port, path, wait_until
+from netlib import KURIRCTL, KURIRD, SRC, Server, check, done, equal, free_port, path, start, wait_until
 
 NEAR, LATE = "hyd@satu.example", "paijo@dua.example"
 
@@ -93,6 +93,22 @@ def cut(file, size):
         f.truncate(size)
 
 
+def orphans(s, conf):
+    """Who is lost is told of, one by one, and the ledger says where they went."""
+    with open(conf, encoding="utf-8") as f:
+        modules = ":".join(json.load(f)["module-path"])
+    child = start([KURIRD, "--single", "-c", conf], "orphans.log", env=dict(os.environ, KURIR_MODULE_PATH=modules))
+    wait_until(lambda: run("-c", conf, "ledger")[0] == 0 or child.poll() is not None, 60, "a server without segments")
+    events = [json.loads(line) for line in run("-c", conf, "--json", "log")[1].splitlines()]
+    found = [e for e in events if e["event"] == "orphan"]
+    equal((len(found), len({e["place"] for e in found})), (12, 12), "an event for each recipient that is lost")
+    status, text, errors = run("-c", conf, "ledger", "verify")
+    check(status == 0 and "delivered 12 + bounced 0 + cancelled 12 + queued 0" in text, "they are cancelled", text, errors)
+    check("queue_journal.orphans 12" in run("-c", conf, "counters")[1], "and counted")
+    child.terminate()
+    equal(child.wait(60), 0, "the server ends well")
+
+
 def damage(s):
     conf, queue = copy(s, "short")
     segment = max(glob.glob(queue + "/*.seg"), key=os.path.getsize)
@@ -102,6 +118,7 @@ def damage(s):
     for segment in glob.glob(queue + "/*.seg"):
         os.unlink(segment)
     bad("all segments are missing", conf)
+    orphans(s, conf)
     conf, queue = copy(s, "rotten")
     with open(queue + "/state.log", "r+b") as f:
         f.seek(os.path.getsize(queue + "/state.log") // 3)
