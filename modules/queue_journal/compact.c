@@ -15,9 +15,9 @@
 #include <string.h>
 
 #define PERIOD	   1000
-#define AT_ONCE	   32	       /* messages that move in one group commit */
-#define WALK_PIECE 4096	       /* buckets between two breaks */
-#define WORTH	   (64u << 10) /* smaller segments are left alone */
+#define AT_ONCE	   32	/* messages that move in one group commit */
+#define WALK_PIECE 4096 /* buckets between two breaks */
+#define WORTH	   4096 /* smaller segments take a block anyway */
 
 /* Transition: segment without living messages -> nothing. */
 static int drop_dead(struct queue *q)
@@ -198,7 +198,9 @@ void compact_run(void *arg)
 		if (kurir_draining())
 			continue;
 		drop_dead(q);
-		r = compact_one(q);
+		do
+			r = compact_one(q);
+		while (r >= 0 && !kurir_draining() && drop_dead(q) > 0);
 		if (r < 0 && r != -ENOENT && r != -ECANCELED)
 			kurir_log(
 			    q->self, KURIR_WARN, r, "cannot rewrite a segment, trying again");

@@ -75,15 +75,15 @@ static void file_fill(struct spool_file *f, uint64_t up_to)
 {
 	struct iovec v[FILL_MAX / sizeof(zeros)];
 	while (f->filled < up_to && f->filled < f->limit) {
-		uint64_t n = f->fill;
+		uint64_t room = f->limit - f->filled, n = f->fill < room ? f->fill : room;
 		int count = 0;
 		for (uint64_t at = 0; at < n; at += sizeof(zeros))
 			v[count++] = (struct iovec){ .iov_base = (void *)(uintptr_t)zeros,
-				.iov_len = sizeof(zeros) };
+				.iov_len = n - at < sizeof(zeros) ? n - at : sizeof(zeros) };
 		if (spool_writev_full(f->fd, v, count, f->filled) != 0)
 			return;
 		f->filled += n;
-		f->fill = n * 4 < FILL_MAX ? n * 4 : FILL_MAX;
+		f->fill = f->fill * 4 < FILL_MAX ? f->fill * 4 : FILL_MAX;
 	}
 }
 
