@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WALK_PIECE 1000	 /* buckets between two yields */
-#define SHOW_MOST  4000	 /* messages that a call looks at */
-#define DO_MOST	   20000 /* it has no list to send */
-#define PAGE_TIME  2000	 /* ms: or until then */
+#define WALK_PIECE 16384 /* buckets between two yields */
+#define PICK_MOST  50000 /* messages that are found at once, for some pages */
+#define PAGE_TIME  2000	 /* ms: a page ends, or when it is full */
+#define READ_PIECE 200	 /* envelopes that are read at once */
 
 enum verb { LIST, SHOW, RETRY, HOLD, RELEASE, CANCEL, EXPIRE, REDIRECT, DESTINATIONS };
 
@@ -81,19 +81,16 @@ static void tell(struct walk *w, const struct kurir_envelope *e, const struct ku
 }
 
 /* False: the page is full. */
-KURIR_PARKS static bool visit(struct walk *w, struct message *m)
+KURIR_PARKS static bool visit(struct walk *w, struct message *m, struct kurir_str packed)
 {
 	struct kurir_mark mark = kurir_mark(kurir_scratch());
+	struct kurir_reader reader = KURIR_READER(packed);
 	struct kurir_envelope e;
-	struct kurir_str packed;
 	uint64_t before = w->at.recipients;
 	bool room = true;
-	m->users++; /* stays while we read */
-	int r = queue_read_record(w->q, m, kurir_scratch(), NULL, &packed);
-	struct kurir_reader reader = KURIR_READER(packed);
-	if (r == 0)
-		r = kurir_get_envelope(&reader, kurir_scratch(), &e);
-	if (r == 0 && predicate_envelope(&w->want, &e)) {
+	m->users++; /* stays while something is done with it */
+	if (kurir_get_envelope(&reader, kurir_scratch(), &e) == 0 &&
+	    predicate_envelope(&w->want, &e)) {
 		uint32_t from = w->at.index;
 		uint64_t hits = 0;
 		for (uint32_t i = 0; i < m->count && i < e.count && !m->dead; i++) {
@@ -133,15 +130,19 @@ static int compare_keys(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-/* The first messages behind the cursor that may match. */
-struct pick {
-	struct command_key *keys;
-	size_t count, most;
-	bool cut; /* there are more */
+/* The first messages behind the cursor that may match: kept from page to page, as to find them
+ * every message has to be looked at. */
+struct command_pick {
+	struct command_key *keys; /* room for twice PICK_MOST */
+	size_t count, done;
+	bool cut;	  /* there are more */
+	uint64_t request; /* whose it is */
+	struct cursor at;
+	uint64_t moves; /* of the queue: places are not those any more */
 };
 
 /* Sorts; what was seen twice is there once, as the table may have grown meanwhile. */
-static void pick_cut(struct pick *p)
+static void pick_cut(struct command_pick *p)
 {
 	size_t n = 0;
 	if (p->count == 0)
@@ -151,12 +152,13 @@ static void pick_cut(struct pick *p)
 		if (compare_keys(&p->keys[n], &p->keys[i]) != 0)
 			p->keys[++n] = p->keys[i];
 	p->count = n + 1;
-	p->cut |= p->count > p->most;
-	if (p->count > p->most)
-		p->count = p->most;
+	p->cut |= p->count > PICK_MOST;
+	if (p->count > PICK_MOST)
+		p->count = PICK_MOST;
 }
 
-static void pick_bucket(const struct walk *w, struct pick *p, uint32_t bucket, int64_t now)
+static void pick_bucket(
+    const struct walk *w, struct command_pick *p, uint32_t bucket, int64_t now)
 {
 	const struct cursor *c = &w->at;
 	for (const struct message *m = w->q->hash[bucket]; m != NULL; m = m->hash_next) {
@@ -164,11 +166,11 @@ static void pick_bucket(const struct walk *w, struct pick *p, uint32_t bucket, i
 		int order = c->begun ? compare_keys(&k, &c->at) : 1;
 		if (order < 0 || (order == 0 && c->index == 0))
 			continue;
-		if (p->cut && compare_keys(&k, &p->keys[p->most - 1]) > 0)
+		if (p->cut && compare_keys(&k, &p->keys[PICK_MOST - 1]) > 0)
 			continue;
 		if (!predicate_message(w->q, &w->want, m, now))
 			continue;
-		if (p->count == 2 * p->most)
+		if (p->count == 2 * (size_t)PICK_MOST)
 			pick_cut(p);
 		p->keys[p->count++] = k;
 	}
@@ -176,7 +178,7 @@ static void pick_bucket(const struct walk *w, struct pick *p, uint32_t bucket, i
 
 /* Looks at every message.  The table may grow meanwhile: then each bucket that was not seen yet
  * becomes two that are not, so that none is missed. */
-KURIR_PARKS static int pick_all(struct walk *w, struct pick *p)
+KURIR_PARKS static int pick_all(struct walk *w, struct command_pick *p)
 {
 	int64_t now = kurir_wallclock();
 	int r = 0;
@@ -189,38 +191,113 @@ KURIR_PARKS static int pick_all(struct walk *w, struct pick *p)
 	return r;
 }
 
+static bool same_place(const struct cursor *a, const struct cursor *b)
+{
+	return a->begun && b->begun && compare_keys(&a->at, &b->at) == 0 && a->index == b->index;
+}
+
+void command_pick_free(struct command_pick *p)
+{
+	if (p == NULL)
+		return;
+	free(p->keys);
+	free(p);
+}
+
+/* Where the page before left off, or new: 0 or -errno.  The caller's until pick_keep(). */
+KURIR_PARKS static int pick_begin(struct walk *w, struct command_pick **ret)
+{
+	struct queue *q = w->q;
+	struct command_pick *p = q->pick;
+	int r = 0;
+	q->pick = NULL;
+	if (p == NULL || p->request != w->want.request || p->moves != q->moves ||
+	    !same_place(&p->at, &w->at)) {
+		command_pick_free(p);
+		p = calloc(1, sizeof(*p));
+		if (p == NULL)
+			abort(); /* what we size cannot fail; the files survive it */
+		p->keys = calloc(2 * (size_t)PICK_MOST, sizeof(*p->keys));
+		if (p->keys == NULL)
+			abort();
+		p->request = w->want.request;
+		p->moves = q->moves;
+		r = pick_all(w, p);
+	}
+	*ret = p;
+	return r;
+}
+
+/* For the next page, when there are some left. */
+static void pick_keep(struct walk *w, struct command_pick *p)
+{
+	command_pick_free(w->q->pick);
+	p->at = w->at;
+	w->q->pick = p->done < p->count ? p : NULL;
+	if (w->q->pick == NULL)
+		command_pick_free(p);
+}
+
+/* Visits some of what was picked; false: the page is full. */
+KURIR_PARKS static bool visit_piece(
+    struct walk *w, struct queue_record *records, struct command_pick *p)
+{
+	const struct command_key *keys = p->keys + p->done;
+	size_t left = p->count - p->done, n = left < READ_PIECE ? left : READ_PIECE;
+	bool room = true;
+	for (size_t i = 0; i < n; i++)
+		records[i] = (struct queue_record){
+			.segment = keys[i].segment, .offset = keys[i].offset, .result = -ECANCELED
+		};
+	queue_read_records(w->q, records, n);
+	for (size_t i = 0; i < n && records[i].result != -EAGAIN; i++) {
+		struct queue *q = w->q;
+		struct cursor before = w->at;
+		if (compare_keys(&keys[i], &w->at.at) != 0)
+			w->at.index = 0;
+		w->at.at = keys[i];
+		w->at.begun = true;
+		struct message *m =
+		    table_find(q, table_segment(q, keys[i].segment, false), keys[i].offset);
+		if (m != NULL && !m->dead && records[i].result == 0)
+			room = visit(w, m, records[i].envelope);
+		if (!room && w->at.index == 0)
+			w->at = before; /* nothing of it was shown */
+		if (!room)
+			break;
+		p->done++;
+	}
+	for (size_t i = 0; i < n; i++)
+		free(records[i].bytes);
+	return room;
+}
+
 /* A page.  No message moves to another place meanwhile; between pages one may, and is then seen
  * a second time at most, as its new place is a later one. */
 KURIR_PARKS static int walk_page(struct walk *w)
 {
 	struct queue *q = w->q;
-	struct pick p = { .most = w->verb <= SHOW ? SHOW_MOST : DO_MOST };
+	struct queue_record *records = calloc(READ_PIECE, sizeof(*records));
+	struct command_pick *p = NULL;
 	bool room = true;
-	size_t i;
-	int r = 0;
-	p.keys = calloc(2 * p.most, sizeof(*p.keys));
-	if (p.keys == NULL)
-		return -ENOMEM;
+	int r = records != NULL ? 0 : -ENOMEM;
 	q->walks++;
 	while (q->moving && r == 0)
 		r = kurir_sleep(kurir_now() + 20);
 	if (r == 0)
-		r = pick_all(w, &p);
+		r = pick_begin(w, &p);
 	kurir_time until = kurir_now() + PAGE_TIME;
-	for (i = 0; i < p.count && r == 0 && room && (i == 0 || kurir_now() < until); i++) {
-		struct cursor before = w->at;
-		if (compare_keys(&p.keys[i], &w->at.at) != 0)
-			w->at.index = 0;
-		w->at.at = p.keys[i];
-		w->at.begun = true;
-		struct message *m =
-		    table_find(q, table_segment(q, p.keys[i].segment, false), p.keys[i].offset);
-		room = m == NULL || m->dead || visit(w, m);
-		if (!room && w->at.index == 0)
-			w->at = before; /* nothing of it was shown */
+	for (bool first = true; r == 0 && room && p->done < p->count; first = false) {
+		if (!first && kurir_now() >= until)
+			break;
+		room = visit_piece(w, records, p);
+		r = kurir_yield();
 	}
-	w->more = p.cut || !room || i < p.count;
-	free(p.keys);
+	if (p != NULL) {
+		w->more = p->cut || p->done < p->count;
+		pick_keep(w, p);
+	}
+	free(records);
 	q->walks--;
 	return r;
 }
@@ -249,6 +326,7 @@ static const char *parse(struct walk *w, const json_t *args)
 		return "unknown command; there are: list show retry hold release cancel expire "
 		       "redirect destinations";
 	w->verb = (enum verb)i;
+	w->want.request = i;
 	if (predicate_parse(args, &w->want) < 0)
 		return "predicates are: all, ID, sender=A, rcpt=A, domain=D, site=NAME, state=S, "
 		       "reason=X.Y.Z, older=T, younger=T, larger=N, smaller=N";

@@ -36,6 +36,7 @@ struct predicate {
 	uint32_t id_hash;
 	uint16_t reason;
 	bool any;
+	uint64_t request; /* of these words: the same for all pages */
 	struct cursor after;
 };
 /* The words of a request behind the first: 0 or -EINVAL. */

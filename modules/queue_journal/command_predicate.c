@@ -116,7 +116,10 @@ int predicate_parse(const json_t *args, struct predicate *p)
 	int r = 0;
 	for (size_t i = 1; r == 0 && i < json_array_size(args); i++) {
 		const char *text = json_string_value(json_array_get(args, i));
-		r = parse_one(kurir_str_of(text != NULL ? text : ""), p);
+		struct kurir_str arg = kurir_str_of(text != NULL ? text : "");
+		if (!kurir_str_starts(arg, KURIR_STR("after=")))
+			p->request = p->request * 31 + kurir_str_hash(arg);
+		r = parse_one(arg, p);
 	}
 	p->id_hash = (uint32_t)kurir_str_hash(p->id);
 	return r;

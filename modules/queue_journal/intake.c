@@ -18,7 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FRESH_MAX (16u << 20) /* bytes of envelopes kept until their first attempt */
+#define FRESH_MAX   (16u << 20) /* bytes of envelopes kept until their first attempt */
+#define RECORDS_MAX (2u << 20)	/* bytes of envelopes that are read at once */
 
 static void intake_tell(struct queue *q, const struct message *m, struct kurir_str envelope)
 {
@@ -404,39 +405,62 @@ void intake_watch(void *arg)
 	}
 }
 
-/* The record of a message, read from its segment. */
+/* Records of messages, read from their segments in a helper thread. */
 struct record_read {
+	struct queue_record *records;
+	size_t count;
 	int dir;
-	char name[SEGMENT_NAME_MAX];
-	uint64_t offset;
-	char head[SEGMENT_HEAD];
-	struct segment_record record;
-	char *envelope; /* malloc */
-	int result;
 };
+
+static int record_read_one(int fd, struct queue_record *x)
+{
+	char head[SEGMENT_HEAD];
+	int r = spool_read_full(fd, head, SEGMENT_HEAD, x->offset);
+	if (r == 0)
+		r = segment_get_record(head, segment_get_le64(head + 8), &x->record);
+	if (r < 0)
+		return r;
+	size_t n = x->record.envelope_length;
+	x->bytes = malloc(n + 1);
+	if (x->bytes == NULL)
+		return -ENOMEM;
+	r = spool_read_full(fd, x->bytes, n, x->offset + SEGMENT_HEAD);
+	if (r == 0 && !segment_record_sound(head, (struct kurir_str){ x->bytes, n }))
+		r = -EBADMSG;
+	size_t skip = x->record.kind == SEGMENT_MOVED ? SEGMENT_MOVED_BYTES : 0;
+	x->envelope = (struct kurir_str){ x->bytes + skip, n - skip };
+	return r;
+}
 
 static int record_run(void *arg)
 {
 	struct record_read *x = arg;
-	int fd = spool_io->open(x->dir, x->name, O_RDONLY, 0);
-	int r = fd < 0 ? fd : spool_read_full(fd, x->head, SEGMENT_HEAD, x->offset);
-	if (r == 0)
-		r = segment_get_record(x->head, segment_get_le64(x->head + 8), &x->record);
-	if (r == 0) {
-		x->envelope = malloc((size_t)x->record.envelope_length + 1);
-		r = x->envelope == NULL ? -ENOMEM : 0;
+	char name[SEGMENT_NAME_MAX];
+	int fd = -ENOENT;
+	for (size_t i = 0, bytes = 0; i < x->count; i++) {
+		struct queue_record *a = &x->records[i];
+		if (bytes >= RECORDS_MAX) {
+			a->result = -EAGAIN;
+			continue;
+		}
+		if (i == 0 || a->segment != a[-1].segment) {
+			if (fd >= 0)
+				spool_io->close(fd);
+			segment_name(name, a->segment, ".seg");
+			fd = spool_io->open(x->dir, name, O_RDONLY, 0);
+		}
+		a->result = fd < 0 ? fd : record_read_one(fd, a);
+		bytes += a->result == 0 ? a->envelope.len : 0;
 	}
-	if (r == 0)
-		r = spool_read_full(
-		    fd, x->envelope, x->record.envelope_length, x->offset + SEGMENT_HEAD);
-	if (r == 0 &&
-	    !segment_record_sound(
-		x->head, (struct kurir_str){ x->envelope, x->record.envelope_length }))
-		r = -EBADMSG;
 	if (fd >= 0)
 		spool_io->close(fd);
-	x->result = r;
 	return 0;
+}
+
+int queue_read_records(struct queue *q, struct queue_record *records, size_t count)
+{
+	struct record_read x = { .records = records, .count = count, .dir = q->dir };
+	return count > 0 ? kurir_offload(record_run, &x, KURIR_FOREVER) : 0;
 }
 
 int queue_read_record(struct queue *q, struct message *m, struct kurir_arena *arena,
@@ -447,21 +471,18 @@ int queue_read_record(struct queue *q, struct message *m, struct kurir_arena *ar
 		    kurir_copy(arena, (struct kurir_str){ m->envelope, m->envelope_length });
 		return 0;
 	}
-	struct record_read x = { .dir = q->dir, .offset = m->offset };
-	segment_name(x.name, m->segment->id, ".seg");
-	m->users++;
 	struct segment *s = m->segment;
+	struct queue_record x = { .segment = s->id, .offset = m->offset };
+	m->users++;
 	s->users++;
-	int r = kurir_offload(record_run, &x, KURIR_FOREVER);
+	int r = queue_read_records(q, &x, 1);
 	s->users--;
 	m->users--;
 	if (x.result == 0) {
-		size_t skip = x.record.kind == SEGMENT_MOVED ? SEGMENT_MOVED_BYTES : 0;
-		*ret_envelope = kurir_copy(arena,
-		    (struct kurir_str){ x.envelope + skip, x.record.envelope_length - skip });
+		*ret_envelope = kurir_copy(arena, x.envelope);
 		if (ret != NULL)
 			*ret = x.record;
 	}
-	free(x.envelope);
+	free(x.bytes);
 	return x.result != 0 ? x.result : r;
 }

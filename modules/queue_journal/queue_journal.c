@@ -238,6 +238,7 @@ void queue_stop(struct kurir_self *self)
 	}
 	while (q->segments != NULL)
 		table_segment_free(q, q->segments);
+	command_pick_free(q->pick);
 	free(q->hash);
 	scheduler_fini(&q->scheduler);
 	kurir_arena_free(q->scratch);

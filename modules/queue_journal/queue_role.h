@@ -67,6 +67,7 @@ struct state_log {
 	bool complete; /* while it is read: the checkpoint at its begin was whole */
 };
 
+struct command_pick;
 struct queue {
 	struct kurir_self *self;
 	const struct queue_conf *conf;
@@ -86,7 +87,9 @@ struct queue {
 	struct kurir_arena *scratch; /* of handlers that have none */
 	struct kurir_group *group;
 	struct kurir_signal *work, *idle;
-	unsigned parts; /* fibers beside those of the messages */
+	unsigned parts;		   /* fibers beside those of the messages */
+	struct command_pick *pick; /* of the last command, or NULL */
+	uint64_t moves;
 	unsigned walks; /* commands that look at all messages: none moves then */
 	bool moving;
 	bool rescan, started, stopping;
@@ -135,6 +138,16 @@ int intake_recover(struct queue *) KURIR_PARKS;
 /* A recipient whose message is lost: cancelled, with an event. */
 void queue_orphan(struct queue *, struct message *, struct entry *, int err);
 void intake_watch(void *queue) KURIR_PARKS; /* fiber: finds what no notice told of */
+/* One of several records that are read together: least costly in the order of their places. */
+struct queue_record {
+	uint64_t segment, offset;
+	int result; /* 0, -errno; -EAGAIN: too many, ask again */
+	struct segment_record record;
+	struct kurir_str envelope;
+	char *bytes; /* free() it */
+};
+/* No message may move meanwhile. */
+int queue_read_records(struct queue *, struct queue_record *, size_t count) KURIR_PARKS;
 int queue_read_record(struct queue *, struct message *, struct kurir_arena *,
     struct segment_record *, struct kurir_str *ret_envelope) KURIR_PARKS;
 
@@ -156,6 +169,7 @@ void queue_forget_envelope(struct queue *, struct message *);
 void compact_run(void *queue) KURIR_PARKS; /* fiber */
 
 /* command.c */
+void command_pick_free(struct command_pick *);
 int command_queue(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
     KURIR_PARKS;
 int command_ledger(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)

@@ -118,6 +118,7 @@ struct message *table_add(
 void table_move(
     struct queue *q, struct message *m, struct segment *s, uint64_t offset, uint32_t bytes)
 {
+	q->moves++;
 	hash_remove(q, m);
 	m->segment->live--;
 	m->segment->live_bytes -= m->bytes;

@@ -1,6 +1,7 @@
 /* bench_queue.c - what a million recipients that wait cost: memory, insertion, start.
  * Not a test: no figure fails.  "make tests/bench/bench_queue", and run it with the number of
- * recipients; the files are in /dev/shm. */
+ * recipients; the files are in /dev/shm.  With a folder behind the number it makes the files of a
+ * queue there in which all were tried once and come again in six hours: for the script "restart". */
 #include "../unit/queue_unit.h"
 
 #include <modules/queue_journal/crc32c.h>
@@ -13,6 +14,7 @@
 #define SMALL 10000
 
 static unsigned total = 1000000;
+static int64_t arrived = EPOCH + HOUR;
 
 static double seconds(clockid_t clock)
 {
@@ -53,7 +55,7 @@ static void write_spool(void)
 			struct kurir_recipient r = { .address = kurir_str_of(to) };
 			struct kurir_envelope e = { .id = kurir_str_of(id),
 				.sender = KURIR_STR("hyd@satu.example"),
-				.arrived = EPOCH + HOUR,
+				.arrived = arrived,
 				.count = 1,
 				.recipients = &r };
 			struct kurir_buf packed = KURIR_BUF(sizeof(envelopes[0]));
@@ -144,6 +146,38 @@ static void insert(void)
 	    (seconds(CLOCK_PROCESS_CPUTIME_ID) - all) / total * 1e6, SMALL, SMALL, last / first);
 }
 
+/* Every recipient was tried, and its time has not come: as a log of a real queue has it. */
+static void script_deferred(void)
+{
+	struct queue *q = the_queue();
+	uint32_t bucket = 0;
+	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;
+	     m = table_walk(q, &bucket, m)) {
+		struct entry *e = &m->entries[0];
+		e->attempts = 1;
+		scheduler_at(&q->scheduler, e, arrived + 7 * HOUR);
+		state_entry(q, m, e);
+	}
+	expect_equal(state_wait(q, kurir_now() + HOUR), 0);
+	printf("%u messages, %u timed\n", q->message_count, q->scheduler.heap_count);
+}
+
+static void make_queue(const char *folder)
+{
+	struct timespec now;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	arrived = (int64_t)now.tv_sec * 1000 - HOUR;
+	rmdir(spool_path("."));
+	rmdir(world.folder);
+	snprintf(world.folder, sizeof(world.folder), ".");
+	if (chdir(folder) < 0 || mkdir("queue", 0700) < 0) {
+		perror(folder);
+		return;
+	}
+	write_spool();
+	live(script_deferred);
+}
+
 int main(int argc, char **argv)
 {
 	void *state = NULL;
@@ -153,6 +187,10 @@ int main(int argc, char **argv)
 	if (set_up(&state) != 0)
 		return 1;
 	world.options.retry = (struct kurir_texts){ 1, &(struct kurir_str){ "1h", 2 } };
+	if (argc > 2) {
+		make_queue(argv[2]);
+		return 0;
+	}
 	insert();
 	write_spool();
 	start("start without a log", script_started);
