@@ -1,6 +1,7 @@
 /* stream.h - the inside of a stream: buffers above a stack of layers.
  *
  *   kurir_stream   buffers, lines, sticky errors          stream.c
+ *   [code]         compresses                             stream_code.c
  *   [tls]          encrypts what it gives to the next     stream_tls.c
  *   socket | pair  moves the bytes                        stream_socket.c, stream_pair.c
  *

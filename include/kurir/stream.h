@@ -79,6 +79,22 @@ KURIR_API struct kurir_str kurir_tls_summary(struct kurir_stream *);
 /* Why the last handshake failed, for people; borrowed from the stream. */
 KURIR_API struct kurir_str kurir_tls_error(struct kurir_stream *);
 
+/* All bytes both ways coded from now on, above what the stream is: compression.  The functions
+ * never park. */
+struct kurir_coding_ops {
+	size_t size;
+	/* Decodes from *in, which moves, to at most room bytes: how many; 0 when it needs more
+	 * of the peer's bytes, and then *in is empty; -EPROTO.  It need not keep *in. */
+	ssize_t (*decode)(void *coding, struct kurir_str *in, char *to, size_t room);
+	/* All of in (at most 32 KiB) so that the peer can read all of it: 0 or -errno. */
+	int (*encode)(void *coding, struct kurir_str in, struct kurir_buf *out);
+	void (*close)(void *coding); /* with the stream */
+};
+/* Takes coding in any case.  Output must have been flushed; -EBADMSG and nothing happened when
+ * input is buffered that came before it. */
+KURIR_API int kurir_stream_code(
+    struct kurir_stream *, const struct kurir_coding_ops *, void *coding);
+
 #ifdef __cplusplus
 }
 #endif
