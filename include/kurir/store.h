@@ -27,7 +27,8 @@ extern "C" {
 
 enum kurir_mailbox_flag {
 	KURIR_MAILBOX_SUBSCRIBED = 1u << 0,
-	KURIR_MAILBOX_NOSELECT = 1u << 1, /* only a level of the hierarchy */
+	/* only a level of the hierarchy; without CHILDREN: a name that is subscribed, no more */
+	KURIR_MAILBOX_NOSELECT = 1u << 1,
 	KURIR_MAILBOX_CHILDREN = 1u << 2,
 	KURIR_MAILBOX_DRAFTS = 1u << 8, /* special use, RFC 6154 */
 	KURIR_MAILBOX_SENT = 1u << 9,

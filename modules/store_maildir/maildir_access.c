@@ -199,32 +199,57 @@ KURIR_PARKS static int change(struct kurir_self *self, struct kurir_str account,
 	return r < 0 ? r : get_changed(text, arena, ret);
 }
 
+KURIR_PARKS static int append_one(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, const struct kurir_append *m, kurir_time until,
+    struct kurir_arena *arena, struct kurir_changed *ret)
+{
+	struct kurir_str text;
+	struct kurir_buf b;
+	int r;
+
+	begin(&b, MAILDIR_OP_APPEND, account, mailbox);
+	kurir_put_u32(&b, m->flags);
+	kurir_put_text(&b, m->keywords);
+	kurir_put_u64(&b, (uint64_t)m->date);
+	kurir_put_u64(&b, m->offset);
+	kurir_put_u64(&b, m->length);
+	r = ask(self, account, &b, m->fd, until, arena, &text);
+	if (r >= 0)
+		r = get_changed(text, arena, ret);
+	return r >= 0 && ret->target.count == 0 ? -EIO : r;
+}
+
+/* All of them or none: those that were taken before one was refused go again. */
 KURIR_PARKS static int append(struct kurir_self *self, struct kurir_str account,
     struct kurir_str mailbox, const struct kurir_append *all, size_t count, kurir_time until,
     struct kurir_arena *arena, struct kurir_changed *ret)
 {
 	struct kurir_uid_range *made = kurir_alloc(arena, (count + 1) * sizeof(*made));
+	struct kurir_changed one;
 	size_t n = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < count && r >= 0; i++) {
-		struct kurir_changed one;
-		struct kurir_str text;
-		struct kurir_buf b;
+		uint32_t uid;
 
-		begin(&b, MAILDIR_OP_APPEND, account, mailbox);
-		kurir_put_u32(&b, all[i].flags);
-		kurir_put_text(&b, all[i].keywords);
-		kurir_put_u64(&b, (uint64_t)all[i].date);
-		kurir_put_u64(&b, all[i].offset);
-		kurir_put_u64(&b, all[i].length);
-		r = ask(self, account, &b, all[i].fd, until, arena, &text);
-		if (r >= 0)
-			r = get_changed(text, arena, &one);
-		if (r < 0 || one.target.count == 0)
+		r = append_one(self, account, mailbox, &all[i], until, arena, &one);
+		if (r < 0)
 			break;
-		made[n++] = one.target.ranges[0];
+		uid = one.target.ranges[0].first;
+		if (n > 0 && made[n - 1].last + 1 == uid)
+			made[n - 1].last = uid;
+		else
+			made[n++] = (struct kurir_uid_range){ uid, uid };
 		ret->target_validity = one.target_validity;
+	}
+	if (r < 0 && n > 0) {
+		struct kurir_change undo = { .kind = KURIR_CHANGE_EXPUNGE,
+			.uids = { n, made },
+			.keywords = KURIR_STR(""),
+			.target = KURIR_STR(""),
+			.force = true };
+
+		(void)change(self, account, mailbox, &undo, until, arena, &one);
 	}
 	ret->uids = (struct kurir_uid_set){ 0, made };
 	ret->target = (struct kurir_uid_set){ n, made };

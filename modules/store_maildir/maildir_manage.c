@@ -140,6 +140,28 @@ static uint32_t flags_of(struct kurir_str name, struct kurir_str subscriptions)
 	return flags;
 }
 
+/* Names that are subscribed and are no mailbox (any more): subscriptions stay when it goes. */
+static void add_subscribed(struct kurir_arena *arena, struct boxes *b, struct kurir_str names)
+{
+	size_t count = b->count;
+
+	while (names.len > 0 && b->count < MAILBOXES_MAX) {
+		ssize_t lf = kurir_str_find(names, '\n');
+		size_t n = lf < 0 ? names.len : (size_t)lf;
+		struct kurir_mailbox m = { .name = kurir_str_part(names, 0, n),
+			.flags = KURIR_MAILBOX_NOSELECT | KURIR_MAILBOX_SUBSCRIBED };
+		struct kurir_mailbox *there =
+		    bsearch(&m, b->all + 1, count - 1, sizeof(m), by_name);
+
+		if (there)
+			there->flags |= KURIR_MAILBOX_SUBSCRIBED;
+		else if (n > 0 && !kurir_str_equal(m.name, KURIR_STR("INBOX")))
+			add(arena, b, m);
+		names = kurir_str_part(names, lf < 0 ? n : n + 1, names.len);
+	}
+	sort(b);
+}
+
 int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str account,
     struct kurir_arena *arena, struct kurir_mailbox **ret, size_t *ret_count)
 {
@@ -170,6 +192,7 @@ int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str acc
 	sort(&b);
 	add_levels(arena, &b);
 	mark_children(b.all, b.count);
+	add_subscribed(arena, &b, subscriptions);
 	*ret = b.all;
 	*ret_count = b.count;
 	return 0;
