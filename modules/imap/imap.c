@@ -1,8 +1,5 @@
-/* imap.c - the listener protocol "imap": IMAP4rev1 (RFC 3501) with LITERAL+ (2088), SASL-IR
- * (4959),
- * ID (2971), IDLE (2177), NAMESPACE (2342), UNSELECT (3691), UIDPLUS (4315), MOVE (6851),
- * SPECIAL-USE (6154),
- * CHILDREN (3348). */
+/* imap.c - the listener protocol "imap": IMAP4rev2 (RFC 9051), IMAP4rev1 (RFC 3501), and the
+ * extensions of imap_capability.c. */
 
 #include "imap.h"
 
@@ -17,6 +14,12 @@ static const struct kurir_option options[] = {
 	    "After so many failed commands the connection is closed."),
 	KURIR_OPT_RANGE("max-append", KURIR_SIZE, uint64_t, struct imap_conf, append_max, "100M",
 	    1024, 1ll << 32, "The largest message that APPEND takes."),
+	KURIR_OPT_RANGE("max-messages", KURIR_INT, int64_t, struct imap_conf, messages_max, "0",
+	    0, INT32_MAX,
+	    "So many messages one command may be about, the newest (RFC 9738); 0: all."),
+	KURIR_OPT_RANGE("progress-interval", KURIR_SPAN, kurir_time, struct imap_conf, progress,
+	    "10s", 0, 3600000,
+	    "How often a client hears that its long search still runs (RFC 9585)."),
 	KURIR_OPT_BOOL("plaintext-login", struct imap_conf, plaintext, "false",
 	    "Accept passwords on connections without TLS."),
 	{ 0 },
@@ -32,6 +35,7 @@ static const char *const counters[] = {
 	[IMAP_APPENDED] = "appended",
 	[IMAP_EXPUNGED] = "expunged",
 	[IMAP_IDLES] = "idles",
+	[IMAP_COMPRESSED] = "compressed",
 	NULL,
 };
 
@@ -49,7 +53,7 @@ static const struct kurir_service services[] = {
 	{ 0 },
 };
 
-KURIR_MODULE(imap, .version = "1.0", .summary = "IMAP4rev1: mailboxes that stay on the server",
+KURIR_MODULE(imap, .version = "1.0", .summary = "IMAP4rev2: mailboxes that stay on the server",
     .caps = KURIR_CAP_SPAWN, .roles = KURIR_ROLE_EDGE | KURIR_ROLE_ACCESS,
     .conf_size = sizeof(struct imap_conf), .options = options, .counters = counters,
     .needs = needs, .services = services);

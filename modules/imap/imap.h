@@ -1,9 +1,9 @@
-/* imap.h - one IMAP session, shared by the files of this module (RFC 3501).
+/* imap.h - one IMAP session, shared by the files of this module (RFC 9051, and RFC 3501).
  *
- * Before the login a session runs in the edge role (imap_auth.c); afterwards in the access
- * role.  A
- * selected mailbox is a snapshot: sequence numbers are its indices, and it changes only where
- * the protocol lets us tell the client (imap_update.c). */
+ * Before the login a session runs in the edge role (imap_login.c); afterwards in the access
+ * role.  A selected mailbox is a snapshot: sequence numbers are its indices, and it changes only
+ * where the protocol lets us tell the client (imap_update.c).  What a client has to ask for
+ * before we may answer in another form is in enabled (imap_enable.c). */
 #ifndef IMAP_H
 #define IMAP_H
 
@@ -17,8 +17,8 @@
 #define IMAP_DEPTH	 32	/* parentheses in a command */
 
 struct imap_conf {
-	kurir_time idle, login;
-	int64_t errors;
+	kurir_time idle, login, progress;
+	int64_t errors, messages_max;
 	uint64_t append_max;
 	bool plaintext;
 };
@@ -33,9 +33,17 @@ enum imap_counter {
 	IMAP_APPENDED,
 	IMAP_EXPUNGED,
 	IMAP_IDLES,
+	IMAP_COMPRESSED,
 };
 
 enum imap_state { IMAP_NOT_AUTHENTICATED = 1, IMAP_AUTHENTICATED = 2, IMAP_SELECTED = 4 };
+
+enum imap_enabled {
+	IMAP_REV2 = 1u << 0,
+	IMAP_UTF8 = 1u << 1, /* UTF8=ACCEPT, RFC 6855 */
+	IMAP_CONDSTORE = 1u << 2,
+	IMAP_UIDONLY = 1u << 3,
+};
 
 struct imap {
 	struct kurir_self *self;
@@ -43,10 +51,12 @@ struct imap {
 	struct kurir_stream *stream;
 	const struct imap_conf *conf;
 	enum imap_state state;
-	bool over, handed;
+	uint32_t enabled; /* enum imap_enabled */
+	bool over, handed, compressed;
 	unsigned bad;
 	struct kurir_str tag; /* of the command being run */
 	bool by_uid;	      /* it came as UID ... */
+	kurir_time told;      /* when its client last heard that it still runs */
 
 	const struct kurir_store_ops *store;
 	struct kurir_self *store_self;
@@ -58,37 +68,66 @@ struct imap {
 	struct kurir_arena *box; /* of the snapshot */
 	struct kurir_mailbox_view view;
 	struct kurir_message *messages; /* view.count of them; ours to change */
+	struct kurir_buf keywords;	/* all that the client was told of, one space between */
+	struct kurir_arena *saved_arena;
+	struct kurir_uid_set saved; /* "$", RFC 5182 */
 };
 
 /* The arguments of a command: what is left to parse. */
 struct imap_args {
 	struct kurir_str rest;
 	unsigned depth;
+	bool utf8; /* names of mailboxes are UTF-8, not modified UTF-7 */
 };
 
+enum imap_command_flag {
+	IMAP_BY_UID = 1u << 0,	/* also as UID ... */
+	IMAP_NUMBERS = 1u << 1, /* has message numbers, unless it came as UID ... */
+	IMAP_BARE = 1u << 2,	/* takes no arguments */
+	IMAP_STREAMS = 1u << 3, /* reads its literals itself: they may be messages */
+};
 struct imap_command {
 	const char *verb;
 	unsigned states; /* where it is allowed */
-	bool uid;	 /* also as UID ... */
+	unsigned flags;	 /* enum imap_command_flag */
 	void (*run)(struct imap *, struct imap_args *) KURIR_PARKS;
 };
 const struct imap_command *imap_command_find(struct kurir_str verb);
+/* tag SP ["UID" SP] verb: what stands in front of the arguments; NULL: no such command. */
+const struct imap_command *imap_command_parse(
+    struct imap_args *, struct kurir_str *ret_tag, bool *ret_by_uid);
 
 /* imap_args.c: 0 or -EBADMSG; texts are in the scratch arena or borrowed from the command. */
 bool imap_space(struct imap_args *);
-bool imap_take(struct imap_args *, char); /* this character, if it is next */
+bool imap_take(struct imap_args *, char);	       /* this character, if it is next */
+bool imap_take_word(struct imap_args *, const char *); /* this word, if it is next */
+bool imap_next_is(const struct imap_args *, char);
 bool imap_end(const struct imap_args *);
 int imap_atom(struct imap_args *, struct kurir_str *ret);
 int imap_astring(struct imap_args *, struct kurir_str *ret);
-int imap_nstring_or_list_mailbox(struct imap_args *, struct kurir_str *ret);
-int imap_number(struct imap_args *, uint64_t *ret);
+int imap_string_arg(struct imap_args *, struct kurir_str *ret);
+int imap_list_mailbox(struct imap_args *, struct kurir_str *ret);
+int imap_number(struct imap_args *, uint64_t *ret);   /* of 32 bits */
+int imap_number64(struct imap_args *, uint64_t *ret); /* of 63 bits */
 int imap_flags(struct imap_args *, uint32_t *ret_flags, struct kurir_str *ret_keywords);
-int imap_mailbox(struct imap_args *, struct kurir_str *ret); /* UTF-8, INBOX in capitals */
+/* UTF-8, INBOX in capitals.  What is not the encoding it should be is IMAP_NO_NAME, which no
+ * mailbox can have: the store refuses it, and no pattern finds it. */
+#define IMAP_NO_NAME KURIR_STR("\0")
+int imap_mailbox(struct imap_args *, struct kurir_str *ret);
+/* 1: the whole rest is the mark of a literal, {n} {n+} or, when it is binary, with "~". */
+int imap_literal_next(
+    const struct imap_args *, uint64_t *ret_size, bool *ret_sync, bool *ret_binary);
+/* A line that ends in {n} or {n+}: 1, 0 when it does not, -EBADMSG. */
+int imap_literal_mark(struct kurir_str line, uint64_t *ret_size, bool *ret_sync);
+/* Whether word is one of the words of list, which have one space between; without case. */
+bool imap_has_word(struct kurir_str list, struct kurir_str word);
+
+/* imap_date.c */
 int imap_date(
     struct kurir_str, int64_t *ret); /* "1-Feb-1994": its day's first millisecond, UTC */
 int imap_date_time(struct kurir_str, int64_t *ret);
-/* A line that ends in {n} or {n+}: 1, 0 when it does not, -EBADMSG. */
-int imap_literal_mark(struct kurir_str line, uint64_t *ret_size, bool *ret_sync);
+/* A Date: field (RFC 5322): when, and the first millisecond of the day it says. */
+int imap_message_date(struct kurir_str, int64_t *ret_when, int64_t *ret_day);
 
 /* imap_set.c: a set as indices of the snapshot; out of range numbers are dropped for UIDs and an
  * error for sequence numbers. */
@@ -98,67 +137,123 @@ struct imap_set {
 };
 int imap_set_parse(
     struct kurir_str, uint32_t largest, struct kurir_arena *, struct imap_set *ret);
+/* sequence-set or "$", up to a space, ")" or the end; strict: all its numbers are there. */
+int imap_set_uids(struct imap *, struct imap_args *, struct kurir_uid_set *ret);
+int imap_set_numbers(struct imap *, struct imap_args *, bool strict, struct kurir_uid_set *ret);
 int imap_set_arg(struct imap *, struct imap_args *, struct kurir_uid_set *ret_uids);
 size_t imap_index_of(const struct imap *, uint32_t uid); /* view.count: not there */
+/* Appends to ranges, which has room; ascending numbers join. */
+void imap_set_add(struct kurir_uid_range *ranges, size_t *count, uint32_t number);
+void imap_saved_clear(struct imap *);
+
+/* imap_limit.c: RFC 9738.  The set without the messages that are too many, the oldest of them;
+ * *ret_lowest: the lowest UID that is left, or 0 when it was not cut. */
+int imap_limit(struct imap *, struct kurir_uid_set *, uint32_t *ret_lowest);
+/* Tagged OK, with the limit where it was one. */
+int imap_limited_ok(struct imap *, uint32_t lowest) KURIR_PARKS;
 
 /* imap_out.c */
 int imap_ok(struct imap *, const char *, ...) KURIR_PARKS KURIR_FMT(2); /* tagged */
 int imap_no(struct imap *, const char *, ...) KURIR_PARKS KURIR_FMT(2);
 int imap_bad(struct imap *, const char *, ...) KURIR_PARKS KURIR_FMT(2);
 void imap_failed(struct imap *, int err) KURIR_PARKS;	       /* tagged NO for a store's error */
+void imap_done(struct imap *, int r) KURIR_PARKS;	       /* tagged OK, or imap_failed() */
 int imap_string(struct imap *, struct kurir_str) KURIR_PARKS;  /* quoted or literal */
 int imap_nstring(struct imap *, struct kurir_str) KURIR_PARKS; /* NIL when ptr is NULL */
 int imap_put_flags(struct imap *, const struct kurir_message *) KURIR_PARKS;
 int imap_put_mailbox(struct imap *, struct kurir_str utf8) KURIR_PARKS;
 int imap_put_uids(struct imap *, const struct kurir_uid_set *) KURIR_PARKS;
 int imap_puts(struct imap *, const char *) KURIR_PARKS;
-void imap_put_capability(struct imap *) KURIR_PARKS; /* the list, no line end */
+/* "* 5 FETCH (" or, once the client wants nothing but UIDs, "* 17 UIDFETCH (". */
+int imap_put_fetch(struct imap *, size_t index, uint32_t uid) KURIR_PARKS;
+/* Says now and then that the command still runs (RFC 9585). */
+int imap_progress(struct imap *, size_t done, size_t total) KURIR_PARKS;
 
-/* imap_update.c: the snapshot brought up to date; expunge: the client may be told of removals. */
+/* imap_enable.c: the client used something of CONDSTORE (RFC 7162 section 3.1). */
+void imap_enable_condstore(struct imap *) KURIR_PARKS;
+
+/* imap_capability.c */
+void imap_put_capability(struct imap *) KURIR_PARKS; /* the list, no line end */
+bool imap_may_log_in(const struct imap *);
+bool imap_may_upgrade(const struct imap *);
+
+/* imap_update.c: the snapshot brought up to date. */
 int imap_view_open(struct imap *, struct kurir_str mailbox, bool read_only) KURIR_PARKS;
 void imap_view_close(struct imap *);
+/* expunge: the client may be told of removals. */
 int imap_update(struct imap *, bool expunge) KURIR_PARKS;
-kurir_time imap_until(const struct imap *); /* deadline of one store call */
+/* And of the flags of all of those, changed or not. */
+int imap_update_telling(struct imap *, bool expunge, const struct kurir_uid_set *) KURIR_PARKS;
+kurir_time imap_until(const struct imap *);	   /* deadline of one store call */
+void imap_put_keywords(struct imap *) KURIR_PARKS; /* FLAGS and PERMANENTFLAGS */
 
 /* imap_session.c */
 void imap_serve(struct kurir_self *, struct kurir_conn *) KURIR_PARKS;
 void imap_resume(struct kurir_self *, struct kurir_conn *, struct kurir_str state) KURIR_PARKS;
-/* imap_append.c: whether what came so far is an APPEND whose message comes next. */
-bool imap_append_expects(struct kurir_str command);
-void imap_append_run(struct imap *, struct kurir_str command, uint64_t size, bool sync)
-    KURIR_PARKS;
 int imap_read_exactly(struct imap *, char *to, size_t len) KURIR_PARKS;
+/* The next line of the command being run, without its line end, in the scratch arena. */
+int imap_next_line(struct imap *, struct imap_args *) KURIR_PARKS;
+/* A client that did not wait for our word has sent the rest of a command that is refused: it is
+ * read, as nothing tells it from commands.  What is too large to be read ends the session. */
+void imap_skip_literals(struct imap *, struct imap_args *) KURIR_PARKS;
+
+/* imap_login.c: checks the password and, when it is right, gives the session away. */
+void imap_log_in(struct imap *, struct kurir_credentials *) KURIR_PARKS;
+
+/* imap_status.c */
+enum imap_status_item {
+	IMAP_STATUS_MESSAGES = 1u << 0,
+	IMAP_STATUS_RECENT = 1u << 1,
+	IMAP_STATUS_UIDNEXT = 1u << 2,
+	IMAP_STATUS_UIDVALIDITY = 1u << 3,
+	IMAP_STATUS_UNSEEN = 1u << 4,
+	IMAP_STATUS_DELETED = 1u << 5,
+	IMAP_STATUS_SIZE = 1u << 6,
+	IMAP_STATUS_HIGHESTMODSEQ = 1u << 7,
+	IMAP_STATUS_APPENDLIMIT = 1u << 8,
+};
+#define IMAP_STATUS_KNOWN 9
+extern const char *const imap_status_names[IMAP_STATUS_KNOWN];
+int imap_status_items(struct imap_args *, uint32_t *ret_items); /* "(" status-att ... ")" */
+int imap_put_counts(struct imap *, const struct kurir_mailbox *, uint32_t items) KURIR_PARKS;
+
+/* imap_list.c: one LIST reply, as SELECT gives it. */
+int imap_put_list_of(struct imap *, struct kurir_str mailbox) KURIR_PARKS;
 
 /* One function a command, in the file of its name. */
 #define IMAP_COMMAND(name) void imap_##name(struct imap *, struct imap_args *) KURIR_PARKS
-IMAP_COMMAND(capability);
-IMAP_COMMAND(noop);
-IMAP_COMMAND(logout);
-IMAP_COMMAND(id);
-IMAP_COMMAND(starttls);
+IMAP_COMMAND(append);
 IMAP_COMMAND(authenticate);
-IMAP_COMMAND(login);
-IMAP_COMMAND(enable);
-IMAP_COMMAND(namespace);
-IMAP_COMMAND(select);
-IMAP_COMMAND(examine);
+IMAP_COMMAND(capability);
+IMAP_COMMAND(close);
+IMAP_COMMAND(compress);
+IMAP_COMMAND(copy);
 IMAP_COMMAND(create);
 IMAP_COMMAND(delete);
-IMAP_COMMAND(rename);
-IMAP_COMMAND(subscribe);
-IMAP_COMMAND(unsubscribe);
-IMAP_COMMAND(list);
-IMAP_COMMAND(lsub);
-IMAP_COMMAND(status);
-IMAP_COMMAND(check);
-IMAP_COMMAND(close);
-IMAP_COMMAND(unselect);
+IMAP_COMMAND(enable);
+IMAP_COMMAND(examine);
 IMAP_COMMAND(expunge);
-IMAP_COMMAND(search);
 IMAP_COMMAND(fetch);
-IMAP_COMMAND(store);
-IMAP_COMMAND(copy);
-IMAP_COMMAND(move);
+IMAP_COMMAND(id);
 IMAP_COMMAND(idle);
+IMAP_COMMAND(list);
+IMAP_COMMAND(login);
+IMAP_COMMAND(logout);
+IMAP_COMMAND(lsub);
+IMAP_COMMAND(move);
+IMAP_COMMAND(namespace);
+IMAP_COMMAND(noop);
+IMAP_COMMAND(rename);
+IMAP_COMMAND(replace);
+IMAP_COMMAND(search);
+IMAP_COMMAND(select);
+IMAP_COMMAND(sort);
+IMAP_COMMAND(starttls);
+IMAP_COMMAND(status);
+IMAP_COMMAND(store);
+IMAP_COMMAND(subscribe);
+IMAP_COMMAND(thread);
+IMAP_COMMAND(unselect);
+IMAP_COMMAND(unsubscribe);
 
 #endif

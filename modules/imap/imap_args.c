@@ -1,6 +1,6 @@
 /* imap_args.c - the arguments of a command, token by token.  No I/O.
  *
- *   astring     = 1*ASTRING-CHAR / string                    ; RFC 3501 section 9
+ *   astring     = 1*ASTRING-CHAR / string                    ; RFC 9051 section 9
  *   string      = quoted / literal
  *   quoted      = DQUOTE *QUOTED-CHAR DQUOTE
  *   literal     = "{" number ["+"] "}" CRLF *CHAR8
@@ -26,6 +26,22 @@ bool imap_take(struct imap_args *a, char c)
 	if (a->rest.len == 0 || a->rest.ptr[0] != c)
 		return false;
 	skip(a, 1);
+	return true;
+}
+
+bool imap_next_is(const struct imap_args *a, char c)
+{
+	return a->rest.len > 0 && a->rest.ptr[0] == c;
+}
+
+bool imap_take_word(struct imap_args *a, const char *word)
+{
+	struct imap_args b = *a;
+	struct kurir_str found;
+
+	if (imap_atom(&b, &found) < 0 || !kurir_str_equal_nocase(found, kurir_str_of(word)))
+		return false;
+	*a = b;
 	return true;
 }
 
@@ -110,12 +126,17 @@ static int literal(struct imap_args *a, struct kurir_str *ret)
 	return memchr(ret->ptr, '\0', ret->len) ? -EBADMSG : 0;
 }
 
+int imap_string_arg(struct imap_args *a, struct kurir_str *ret)
+{
+	if (imap_next_is(a, '"'))
+		return quoted(a, ret);
+	return imap_next_is(a, '{') ? literal(a, ret) : -EBADMSG;
+}
+
 static int string_or(struct imap_args *a, bool (*ok)(char), struct kurir_str *ret)
 {
-	if (a->rest.len > 0 && a->rest.ptr[0] == '"')
-		return quoted(a, ret);
-	if (a->rest.len > 0 && a->rest.ptr[0] == '{')
-		return literal(a, ret);
+	if (imap_next_is(a, '"') || imap_next_is(a, '{'))
+		return imap_string_arg(a, ret);
 	return run(a, ok, ret);
 }
 
@@ -125,7 +146,7 @@ int imap_astring(struct imap_args *a, struct kurir_str *ret)
 }
 
 /* list-mailbox = 1*list-char / string */
-int imap_nstring_or_list_mailbox(struct imap_args *a, struct kurir_str *ret)
+int imap_list_mailbox(struct imap_args *a, struct kurir_str *ret)
 {
 	return string_or(a, list_char, ret);
 }
@@ -135,12 +156,22 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-int imap_number(struct imap_args *a, uint64_t *ret)
+static int number(struct imap_args *a, uint64_t max, uint64_t *ret)
 {
 	struct kurir_str digits;
 	int r = run(a, is_digit, &digits);
 
-	return r < 0 || kurir_str_number(digits, UINT32_MAX, ret) < 0 ? -EBADMSG : 0;
+	return r < 0 || kurir_str_number(digits, max, ret) < 0 ? -EBADMSG : 0;
+}
+
+int imap_number(struct imap_args *a, uint64_t *ret)
+{
+	return number(a, UINT32_MAX, ret);
+}
+
+int imap_number64(struct imap_args *a, uint64_t *ret)
+{
+	return number(a, INT64_MAX, ret);
 }
 
 static const struct {
@@ -200,9 +231,10 @@ int imap_flags(struct imap_args *a, uint32_t *ret_flags, struct kurir_str *ret_k
 	return r;
 }
 
+/* mailbox = "INBOX" / astring ; modified UTF-7, or UTF-8 once the client has enabled that */
 int imap_mailbox(struct imap_args *a, struct kurir_str *ret)
 {
-	struct kurir_buf name = KURIR_BUF(1024);
+	struct kurir_buf name = KURIR_BUF(2048);
 	struct kurir_str text;
 	int r = imap_astring(a, &text);
 
@@ -212,10 +244,38 @@ int imap_mailbox(struct imap_args *a, struct kurir_str *ret)
 		*ret = KURIR_STR("INBOX");
 		return 0;
 	}
-	r = kurir_utf7_decode(&name, text);
-	*ret = kurir_copy(kurir_scratch(), kurir_buf_str(&name));
+	/* Encoding finds out whether it is UTF-8. */
+	r = a->utf8 ? kurir_utf7_encode(&name, text, "") : kurir_utf7_decode(&name, text);
+	*ret = r < 0 ? IMAP_NO_NAME
+		     : kurir_copy(kurir_scratch(), a->utf8 ? text : kurir_buf_str(&name));
 	kurir_buf_free(&name);
-	return r < 0 ? -EBADMSG : 0;
+	return 0;
+}
+
+bool imap_has_word(struct kurir_str list, struct kurir_str word)
+{
+	while (list.len > 0) {
+		ssize_t space = kurir_str_find(list, ' ');
+		size_t n = space < 0 ? list.len : (size_t)space;
+
+		if (kurir_str_equal_nocase(kurir_str_part(list, 0, n), word))
+			return true;
+		list = kurir_str_part(list, space < 0 ? n : n + 1, list.len);
+	}
+	return false;
+}
+
+int imap_literal_next(
+    const struct imap_args *a, uint64_t *ret_size, bool *ret_sync, bool *ret_binary)
+{
+	struct kurir_str rest = a->rest;
+
+	*ret_binary = rest.len > 0 && rest.ptr[0] == '~';
+	if (*ret_binary)
+		rest = kurir_str_part(rest, 1, rest.len);
+	if (rest.len == 0 || rest.ptr[0] != '{' || kurir_str_find_last(rest, '{') != 0)
+		return -EBADMSG;
+	return imap_literal_mark(rest, ret_size, ret_sync) == 1 ? 1 : -EBADMSG;
 }
 
 int imap_literal_mark(struct kurir_str line, uint64_t *ret_size, bool *ret_sync)

@@ -14,6 +14,8 @@ struct imap_bytes {
 };
 int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *ret)
     KURIR_PARKS;
+int imap_bytes_open_in(struct imap *, struct kurir_str mailbox, const struct kurir_message *,
+    struct imap_bytes *ret) KURIR_PARKS;
 void imap_bytes_close(struct imap_bytes *);
 struct mime_part *imap_bytes_root(struct imap_bytes *);
 
@@ -22,10 +24,15 @@ enum imap_item_kind {
 	IMAP_ITEM_UID,
 	IMAP_ITEM_DATE,
 	IMAP_ITEM_SIZE,
+	IMAP_ITEM_MODSEQ,
+	/* These need the message's bytes. */
 	IMAP_ITEM_ENVELOPE,
 	IMAP_ITEM_BODY, /* structure without extensions */
 	IMAP_ITEM_BODYSTRUCTURE,
 	IMAP_ITEM_SECTION,
+	IMAP_ITEM_BINARY,
+	IMAP_ITEM_BINARY_SIZE,
+	IMAP_ITEM_PREVIEW,
 };
 enum imap_section_text {
 	IMAP_TEXT_ALL,
@@ -47,11 +54,19 @@ struct imap_item {
 	struct kurir_str spelled; /* what stands between the brackets, as the client wrote it */
 	struct kurir_texts fields;
 };
-/* imap_fetch_parse.c: fetch-att list of RFC 3501 section 6.4.5; at most max items. */
+/* imap_fetch_parse.c: fetch-att list of RFC 9051 section 6.4.5; at most max items. */
 int imap_items_parse(struct imap_args *, struct imap_item *items, size_t max, size_t *ret_count);
+/* What stands between the brackets, as the section of a URL is written, too. */
+int imap_section_parse(struct imap_args *, struct imap_item *);
 /* imap_section.c: the bytes of a section, borrowed from the message or in arena; ptr NULL:
  * there is no such part. */
 struct kurir_str imap_section(struct imap_bytes *, const struct imap_item *);
+/* As imap_section(), decoded (RFC 3516); -EOPNOTSUPP for an encoding we do not know. */
+int imap_binary(struct imap_bytes *, const struct imap_item *, struct kurir_str *ret);
+
+/* imap_preview.c: RFC 8970. */
+#define IMAP_PREVIEW_MAX 200 /* characters */
+struct kurir_str imap_preview(struct imap_bytes *);
 
 /* imap_envelope.c, imap_structure.c */
 void imap_put_envelope(struct imap *, struct kurir_arena *, struct kurir_str header) KURIR_PARKS;

@@ -6,13 +6,13 @@
 
 #include "imap_body.h"
 
-KURIR_PARKS int imap_bytes_open(
-    struct imap *s, const struct kurir_message *m, struct imap_bytes *ret)
+KURIR_PARKS int imap_bytes_open_in(struct imap *s, struct kurir_str mailbox,
+    const struct kurir_message *m, struct imap_bytes *ret)
 {
 	struct imap_bytes b = { .body = { .fd = -1 } };
 	uint64_t page;
 	char *map;
-	int r = s->store->open(s->store_self, s->account, s->mailbox, m, imap_until(s), &b.body);
+	int r = s->store->open(s->store_self, s->account, mailbox, m, imap_until(s), &b.body);
 
 	if (r < 0)
 		return r;
@@ -31,6 +31,12 @@ KURIR_PARKS int imap_bytes_open(
 	b.arena = kurir_arena_new("imap message");
 	*ret = b;
 	return 0;
+}
+
+KURIR_PARKS int imap_bytes_open(
+    struct imap *s, const struct kurir_message *m, struct imap_bytes *ret)
+{
+	return imap_bytes_open_in(s, s->mailbox, m, ret);
 }
 
 void imap_bytes_close(struct imap_bytes *b)

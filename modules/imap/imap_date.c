@@ -1,7 +1,10 @@
 /* imap_date.c - dates in commands and replies.
  *
- *   date      = date-day "-" date-month "-" date-year               ; RFC 3501 section 9
- *   date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE */
+ *   date      = date-day "-" date-month "-" date-year               ; RFC 9051 section 9
+ *   date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE
+ *
+ *   date-time = [day-name ","] day month year hour ":" minute [":" second] zone  ; RFC 5322
+ *               section 3.3, with comments and spaces anywhere, and obs-zone */
 
 #include <errno.h>
 #include <string.h>
@@ -44,6 +47,20 @@ static bool take(struct kurir_str *s, char c)
 	return true;
 }
 
+/* "Jan" and so on, from 0. */
+static int take_month(struct kurir_str *s, int64_t *ret)
+{
+	int64_t m = 0;
+
+	while (m < 12 &&
+	    !kurir_str_equal_nocase(
+		kurir_str_part(*s, 0, 3), (struct kurir_str){ months + m * 3, 3 }))
+		m++;
+	*s = kurir_str_part(*s, 3, s->len);
+	*ret = m;
+	return m == 12 ? -EBADMSG : 0;
+}
+
 static int take_date(struct kurir_str *s, int64_t *ret_days)
 {
 	int64_t d, y, m = 0;
@@ -51,12 +68,8 @@ static int take_date(struct kurir_str *s, int64_t *ret_days)
 	take(s, ' ');
 	if (take_number(s, 1, 2, &d) < 0 || !take(s, '-') || s->len < 4)
 		return -EBADMSG;
-	while (m < 12 &&
-	    !kurir_str_equal_nocase(
-		kurir_str_part(*s, 0, 3), (struct kurir_str){ months + m * 3, 3 }))
-		m++;
-	*s = kurir_str_part(*s, 3, s->len);
-	if (m == 12 || !take(s, '-') || take_number(s, 4, 4, &y) < 0 || d < 1 || d > 31)
+	if (take_month(s, &m) < 0 || !take(s, '-') || take_number(s, 4, 4, &y) < 0 || d < 1 ||
+	    d > 31)
 		return -EBADMSG;
 	*ret_days = days(y, m + 1, d);
 	return 0;
@@ -89,4 +102,86 @@ int imap_date_time(struct kurir_str s, int64_t *ret)
 	zone = (zone / 100 * 60 + zone % 100) * (west ? -1 : 1);
 	*ret = (d * 86400 + h * 3600 + m * 60 + sec - zone * 60) * 1000;
 	return *ret < 0 ? -EBADMSG : 0;
+}
+
+/* White space and comments between the words of a header field. */
+static void skip(struct kurir_str *s)
+{
+	size_t i = 0, depth = 0;
+
+	for (; i < s->len; i++) {
+		char c = s->ptr[i];
+
+		if (c == '(')
+			depth++;
+		else if (depth > 0 && c == ')')
+			depth--;
+		else if (depth > 0 && c == '\\')
+			i++;
+		else if (depth == 0 && c != ' ' && c != '\t' && c != '\r' && c != '\n')
+			break;
+	}
+	*s = kurir_str_part(*s, i, s->len);
+}
+
+/* Minutes east of Greenwich; what is not known is taken for UTC, as RFC 5322 section 4.3 says. */
+static int64_t zone_of(struct kurir_str s)
+{
+	static const struct {
+		const char *name;
+		int hours;
+	} old[] = { { "EST", -5 }, { "EDT", -4 }, { "CST", -6 }, { "CDT", -5 }, { "MST", -7 },
+		{ "MDT", -6 }, { "PST", -8 }, { "PDT", -7 } };
+	bool west = take(&s, '-');
+	int64_t zone;
+
+	if ((west || take(&s, '+')) && take_number(&s, 4, 4, &zone) >= 0)
+		return (zone / 100 * 60 + zone % 100) * (west ? -1 : 1);
+	for (size_t i = 0; i < sizeof(old) / sizeof(*old); i++)
+		if (kurir_str_starts_nocase(s, kurir_str_of(old[i].name)))
+			return old[i].hours * 60;
+	return 0;
+}
+
+/* day month year; two and three digits mean what RFC 5322 section 4.3 says. */
+static int take_day(struct kurir_str *s, int64_t *ret_days)
+{
+	int64_t d, m, y;
+	size_t len;
+
+	skip(s);
+	if (take_number(s, 1, 2, &d) < 0)
+		return -EBADMSG;
+	skip(s);
+	take(s, '-');
+	if (take_month(s, &m) < 0)
+		return -EBADMSG;
+	skip(s);
+	take(s, '-');
+	len = s->len;
+	if (take_number(s, 2, 4, &y) < 0 || d < 1 || d > 31)
+		return -EBADMSG;
+	len -= s->len;
+	if (len < 4)
+		y += len == 2 && y < 50 ? 2000 : 1900;
+	*ret_days = days(y, m + 1, d);
+	return 0;
+}
+
+int imap_message_date(struct kurir_str s, int64_t *ret_when, int64_t *ret_day)
+{
+	int64_t d, h = 0, m = 0, sec = 0;
+	ssize_t comma = kurir_str_find(s, ',');
+
+	s = kurir_str_part(s, (size_t)(comma + 1), s.len);
+	if (take_day(&s, &d) < 0)
+		return -EBADMSG;
+	*ret_day = d * 86400000;
+	skip(&s);
+	if (take_number(&s, 1, 2, &h) >= 0 && take(&s, ':') && take_number(&s, 1, 2, &m) >= 0 &&
+	    take(&s, ':'))
+		take_number(&s, 1, 2, &sec);
+	skip(&s);
+	*ret_when = *ret_day + (h * 3600 + m * 60 + sec - zone_of(s) * 60) * 1000;
+	return 0;
 }

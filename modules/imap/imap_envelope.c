@@ -1,4 +1,4 @@
-/* imap_envelope.c - ENVELOPE (RFC 3501 section 7.4.2).
+/* imap_envelope.c - ENVELOPE (RFC 9051 section 7.5.2).
  *
  *   envelope = "(" date SP subject SP from SP sender SP reply-to SP to SP cc SP bcc SP
  *              in-reply-to SP message-id ")" */

@@ -1,13 +1,20 @@
-/* imap_fetch.c - FETCH and UID FETCH (RFC 3501 section 6.4.5).
+/* imap_fetch.c - FETCH and UID FETCH (RFC 9051 section 6.4.5; CONDSTORE, RFC 7162; PARTIAL, RFC
+ * 9394).
+ *
+ *   fetch          = "FETCH" SP sequence-set SP fetch-items
+ *                    [SP "(" fetch-modifier *(SP fetch-modifier) ")"]
+ *   fetch-modifier = "CHANGEDSINCE" SP mod-sequence-value / "PARTIAL" SP partial-range
  *
  * Messages go out one after the other as the stream takes them; \Seen is set for all of
  * them in one change, before the first byte. */
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "imap_body.h"
+#include "imap_search.h"
 
 #define ITEMS_MAX 64
 #define FILE_MIN  65536 /* whole messages from this size on go out by sendfile */
@@ -16,23 +23,98 @@ struct fetch {
 	struct imap_item items[ITEMS_MAX];
 	size_t count;
 	struct kurir_uid_set uids;
+	uint64_t changed_since; /* only what changed after it; 0: all */
+	bool partial_given;
+	struct imap_partial partial;
+	uint32_t lowest; /* RFC 9738 */
 	bool sets_seen, needs_bytes;
 	int missing; /* why one could not be read: -ENOENT, or worse */
+	bool unknown_encoding;
+	bool condstore; /* mod-sequences are wanted */
 };
 
+static int modifiers(struct imap *s, struct imap_args *a, struct fetch *f)
+{
+	if (!imap_take(a, '('))
+		return -EBADMSG;
+	do {
+		if (imap_take_word(a, "CHANGEDSINCE")) {
+			if (!imap_space(a) || imap_number64(a, &f->changed_since) < 0)
+				return -EBADMSG;
+			if (f->count < ITEMS_MAX)
+				f->items[f->count++] =
+				    (struct imap_item){ .kind = IMAP_ITEM_MODSEQ };
+		} else if (imap_take_word(a, "PARTIAL")) {
+			f->partial_given = true;
+			if (!s->by_uid || !imap_space(a) ||
+			    imap_partial_parse(a, &f->partial) < 0)
+				return -EBADMSG;
+		} else {
+			return -EBADMSG;
+		}
+	} while (imap_space(a));
+	return imap_take(a, ')') ? 0 : -EBADMSG;
+}
+
+static int parse(struct imap *s, struct imap_args *a, struct fetch *f)
+{
+	if (imap_set_arg(s, a, &f->uids) < 0 || !imap_space(a) ||
+	    imap_items_parse(a, f->items, ITEMS_MAX - 2, &f->count) < 0)
+		return -EBADMSG;
+	if (imap_space(a) && modifiers(s, a, f) < 0)
+		return -EBADMSG;
+	return imap_end(a) ? 0 : -EBADMSG;
+}
+
+/* Each item once, and the UID where it has to be. */
 static void plan(struct imap *s, struct fetch *f)
 {
-	bool uid = false;
+	bool uid = false, modseq = false;
+	size_t n = 0;
 
 	for (size_t i = 0; i < f->count; i++) {
 		const struct imap_item *item = &f->items[i];
 
+		if ((item->kind == IMAP_ITEM_UID && uid) ||
+		    (item->kind == IMAP_ITEM_MODSEQ && modseq))
+			continue;
 		uid |= item->kind == IMAP_ITEM_UID;
+		modseq |= item->kind == IMAP_ITEM_MODSEQ;
 		f->needs_bytes |= item->kind >= IMAP_ITEM_ENVELOPE;
-		f->sets_seen |= item->kind == IMAP_ITEM_SECTION && !item->peek && !s->read_only;
+		f->sets_seen |=
+		    (item->kind == IMAP_ITEM_SECTION || item->kind == IMAP_ITEM_BINARY) &&
+		    !item->peek && !s->read_only;
+		f->items[n++] = *item;
 	}
-	if (s->by_uid && !uid && f->count < ITEMS_MAX)
+	f->count = n;
+	f->condstore = modseq;
+	if (s->by_uid && !uid && !(s->enabled & IMAP_UIDONLY))
 		f->items[f->count++] = (struct imap_item){ .kind = IMAP_ITEM_UID };
+}
+
+/* The messages that are left when those that did not change, and other pages, are left out. */
+static void narrow(struct imap *s, struct fetch *f)
+{
+	struct kurir_uid_range *ranges =
+	    kurir_alloc(kurir_scratch(), (s->view.count + 1) * sizeof(*ranges));
+	size_t count = 0, total = 0, begin = 0, end = s->view.count;
+
+	if (f->partial_given) {
+		for (size_t i = 0; i < s->view.count; i++)
+			total += kurir_uid_set_has(&f->uids, s->messages[i].uid);
+		imap_partial_of(&f->partial, total, &begin, &end);
+	}
+	total = 0;
+	for (size_t i = 0; i < s->view.count; i++) {
+		const struct kurir_message *m = &s->messages[i];
+
+		if (!kurir_uid_set_has(&f->uids, m->uid))
+			continue;
+		if (total >= begin && total < end && m->modseq > f->changed_since)
+			imap_set_add(ranges, &count, m->uid);
+		total++;
+	}
+	f->uids = (struct kurir_uid_set){ count, ranges };
 }
 
 /* Marks all that will be sent as seen; the client is told with each message. */
@@ -87,7 +169,10 @@ KURIR_PARKS static void put_label(struct imap *s, const struct imap_item *item)
 		imap_puts(s, item->label);
 		return;
 	}
-	imap_puts(s, "BODY[");
+	imap_puts(s,
+	    item->kind == IMAP_ITEM_SECTION	 ? "BODY["
+		: item->kind == IMAP_ITEM_BINARY ? "BINARY["
+						 : "BINARY.SIZE[");
 	if (kurir_str_find(item->spelled, '{') < 0)
 		kurir_write(s->stream, item->spelled);
 	else
@@ -117,7 +202,29 @@ KURIR_PARKS static int put_section(
 	    kurir_now() + s->conf->idle);
 }
 
-KURIR_PARKS static int put_item(struct imap *s, const struct imap_item *item,
+/* RFC 3516: decoded, in a literal8 when a literal cannot have it. */
+KURIR_PARKS static int put_binary(
+    struct imap *s, struct fetch *f, struct imap_bytes *b, const struct imap_item *item)
+{
+	struct kurir_str text;
+
+	if (imap_binary(b, item, &text) < 0) {
+		f->unknown_encoding = true;
+		text = (struct kurir_str){ NULL, 0 };
+	}
+	put_label(s, item);
+	if (item->kind == IMAP_ITEM_BINARY_SIZE)
+		return kurir_printf(s->stream, " %zu", text.len);
+	if (!text.ptr)
+		return imap_puts(s, " NIL");
+	if (item->partial)
+		text = kurir_str_part(text, item->start, item->octets);
+	kurir_printf(
+	    s->stream, memchr(text.ptr, '\0', text.len) ? " ~{%zu}\r\n" : " {%zu}\r\n", text.len);
+	return kurir_write(s->stream, text);
+}
+
+KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct imap_item *item,
     const struct kurir_message *m, struct imap_bytes *b)
 {
 	switch (item->kind) {
@@ -130,6 +237,8 @@ KURIR_PARKS static int put_item(struct imap *s, const struct imap_item *item,
 		return 0;
 	case IMAP_ITEM_SIZE:
 		return kurir_printf(s->stream, "RFC822.SIZE %llu", (unsigned long long)m->size);
+	case IMAP_ITEM_MODSEQ:
+		return kurir_printf(s->stream, "MODSEQ (%llu)", (unsigned long long)m->modseq);
 	case IMAP_ITEM_ENVELOPE:
 		imap_puts(s, "ENVELOPE ");
 		imap_put_envelope(s, b->arena, imap_bytes_root(b)->header);
@@ -142,6 +251,12 @@ KURIR_PARKS static int put_item(struct imap *s, const struct imap_item *item,
 		return 0;
 	case IMAP_ITEM_SECTION:
 		return put_section(s, b, item);
+	case IMAP_ITEM_BINARY:
+	case IMAP_ITEM_BINARY_SIZE:
+		return put_binary(s, f, b, item);
+	case IMAP_ITEM_PREVIEW:
+		imap_puts(s, "PREVIEW ");
+		return imap_string(s, imap_preview(b));
 	}
 	return 0;
 }
@@ -176,11 +291,11 @@ KURIR_PARKS static int put_message(struct imap *s, struct fetch *f, size_t index
 		m->flags |= KURIR_MESSAGE_SEEN;
 		told = true;
 	}
-	r = kurir_printf(s->stream, "* %zu FETCH (", index + 1);
+	r = imap_put_fetch(s, index, m->uid);
 	for (size_t i = 0; i < f->count && r >= 0; i++) {
 		if (i > 0)
 			imap_puts(s, " ");
-		r = put_item(s, &f->items[i], m, &b);
+		r = put_item(s, f, &f->items[i], m, &b);
 		told = told && f->items[i].kind != IMAP_ITEM_FLAGS;
 	}
 	if (told && r >= 0) {
@@ -194,17 +309,35 @@ KURIR_PARKS static int put_message(struct imap *s, struct fetch *f, size_t index
 	return r < 0 ? r : imap_puts(s, ")\r\n");
 }
 
+KURIR_PARKS static void finish(struct imap *s, const struct fetch *f, int r)
+{
+	if (r < 0)
+		s->over = true; /* in the middle of a reply: nothing sensible can follow */
+	else if (f->missing == -ENOENT)
+		imap_no(s, "[EXPUNGEISSUED] Some messages are there no more");
+	else if (f->missing < 0)
+		imap_no(s, "[UNAVAILABLE] Some messages cannot be read now");
+	else if (f->unknown_encoding)
+		imap_no(s, "[UNKNOWN-CTE] Some parts cannot be decoded");
+	else
+		imap_limited_ok(s, f->lowest);
+}
+
 KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
 {
 	struct fetch *f = kurir_alloc(kurir_scratch(), sizeof(*f));
-	int r = 0;
+	int r = parse(s, a, f);
 
-	if (imap_set_arg(s, a, &f->uids) < 0 || !imap_space(a) ||
-	    imap_items_parse(a, f->items, ITEMS_MAX - 1, &f->count) < 0) {
+	if (r < 0) {
 		imap_bad(s, "FETCH takes a set and a list of items");
 		return;
 	}
 	plan(s, f);
+	if (f->condstore)
+		imap_enable_condstore(s);
+	if (f->changed_since || f->partial_given)
+		narrow(s, f);
+	imap_limit(s, &f->uids, &f->lowest);
 	if (f->sets_seen)
 		r = set_seen(s, f);
 	if (r < 0) {
@@ -219,12 +352,5 @@ KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
 		r = put_message(s, f, i);
 		kurir_rewind(kurir_scratch(), mark);
 	}
-	if (r < 0)
-		s->over = true; /* in the middle of a reply: nothing sensible can follow */
-	else if (f->missing == -ENOENT)
-		imap_no(s, "[EXPUNGEISSUED] Some messages are there no more");
-	else if (f->missing < 0)
-		imap_no(s, "[UNAVAILABLE] Some messages cannot be read now");
-	else
-		imap_ok(s, "Done");
+	finish(s, f, r);
 }

@@ -1,8 +1,12 @@
 /* imap_fetch_parse.c - what FETCH is asked for.
  *
- *   fetch    = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att /
- *              "(" fetch-att *(SP fetch-att) ")")                ; RFC 3501 section 9
- *   section  = "[" [section-spec] "]" ["<" number "." nz-number ">"] */
+ *   fetch     = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att /
+ *               "(" fetch-att *(SP fetch-att) ")")               ; RFC 9051 section 9
+ *   fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
+ *               "BODY" ["STRUCTURE"] / "UID" / "BODY" [".PEEK"] section [partial] /
+ *               "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary /
+ *               "MODSEQ" / "PREVIEW" [SP "(" "LAZY" ")"]         ; RFC 7162, 8970
+ *   section   = "[" [section-spec] "]"       partial = "<" number "." nz-number ">" */
 
 #include <errno.h>
 #include <string.h>
@@ -17,6 +21,8 @@ static const struct {
 	{ "UID", { .kind = IMAP_ITEM_UID } },
 	{ "INTERNALDATE", { .kind = IMAP_ITEM_DATE } },
 	{ "RFC822.SIZE", { .kind = IMAP_ITEM_SIZE } },
+	{ "MODSEQ", { .kind = IMAP_ITEM_MODSEQ } },
+	{ "PREVIEW", { .kind = IMAP_ITEM_PREVIEW } },
 	{ "ENVELOPE", { .kind = IMAP_ITEM_ENVELOPE } },
 	{ "BODYSTRUCTURE", { .kind = IMAP_ITEM_BODYSTRUCTURE } },
 	{ "BODY", { .kind = IMAP_ITEM_BODY } },
@@ -70,10 +76,10 @@ static int field_list(struct imap_args *a, struct kurir_texts *ret)
 	return imap_take(a, ')') ? 0 : -EBADMSG;
 }
 
-/* section-spec = section-msgtext / (section-part ["." section-text]) */
-static int section_spec(struct imap_args *a, struct imap_item *item)
+/* section-part = nz-number *("." nz-number); the rest of the word is left in *w. */
+static int section_part(struct kurir_str *rest, struct imap_item *item)
 {
-	struct kurir_str w = word(a);
+	struct kurir_str w = *rest;
 	uint64_t n;
 
 	while (w.len > 0 && w.ptr[0] >= '0' && w.ptr[0] <= '9') {
@@ -88,6 +94,17 @@ static int section_spec(struct imap_args *a, struct imap_item *item)
 		if (dot >= 0 && w.len == 0)
 			return -EBADMSG;
 	}
+	*rest = w;
+	return 0;
+}
+
+/* section-spec = section-msgtext / (section-part ["." section-text]) */
+int imap_section_parse(struct imap_args *a, struct imap_item *item)
+{
+	struct kurir_str w = word(a);
+
+	if (section_part(&w, item) < 0)
+		return -EBADMSG;
 	if (w.len == 0)
 		return 0;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
@@ -115,24 +132,72 @@ static int partial(struct imap_args *a, struct imap_item *item)
 	return 0;
 }
 
+/* "[" section "]" with what the client wrote between them, and what part of it it wants. */
+static int section(struct imap_args *a, struct imap_item *item)
+{
+	struct kurir_str before = a->rest, w;
+	int r;
+
+	if (item->kind == IMAP_ITEM_SECTION) {
+		r = imap_section_parse(a, item);
+	} else {
+		w = word(a);
+		r = section_part(&w, item) < 0 || w.len > 0 ? -EBADMSG : 0;
+	}
+	item->spelled = kurir_str_part(before, 0, before.len - a->rest.len);
+	if (r < 0 || !imap_take(a, ']'))
+		return -EBADMSG;
+	return item->kind == IMAP_ITEM_BINARY_SIZE ? 0 : partial(a, item);
+}
+
+/* An item of which a section follows its name. */
+static int sectioned(struct imap_args *a, struct kurir_str name, struct imap_item *item)
+{
+	static const struct {
+		const char *name;
+		enum imap_item_kind kind;
+		bool peek;
+	} known[] = { { "BODY", IMAP_ITEM_SECTION, false },
+		{ "BODY.PEEK", IMAP_ITEM_SECTION, true }, { "BINARY", IMAP_ITEM_BINARY, false },
+		{ "BINARY.PEEK", IMAP_ITEM_BINARY, true },
+		{ "BINARY.SIZE", IMAP_ITEM_BINARY_SIZE, true } };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (kurir_str_equal_nocase(name, kurir_str_of(known[i].name)) &&
+		    imap_take(a, '[')) {
+			item->kind = known[i].kind;
+			item->peek = known[i].peek;
+			return section(a, item);
+		}
+	return -ENOENT;
+}
+
+/* [SP "(" "LAZY" ")"]; it is computed either way. */
+static int modifiers(struct imap_args *a)
+{
+	struct imap_args b = *a;
+
+	if (!imap_space(&b) || !imap_take(&b, '('))
+		return 0;
+	if (!imap_take_word(&b, "LAZY") || !imap_take(&b, ')'))
+		return -EBADMSG;
+	*a = b;
+	return 0;
+}
+
 static int one_item(struct imap_args *a, struct imap_item *item)
 {
-	struct kurir_str name = word(a), before;
+	struct kurir_str name = word(a);
+	int r;
 
 	*item = (struct imap_item){ .kind = IMAP_ITEM_SECTION };
-	item->peek = kurir_str_equal_nocase(name, KURIR_STR("BODY.PEEK"));
-	if ((item->peek || kurir_str_equal_nocase(name, KURIR_STR("BODY"))) &&
-	    imap_take(a, '[')) {
-		before = a->rest;
-		if (section_spec(a, item) < 0)
-			return -EBADMSG;
-		item->spelled = kurir_str_part(before, 0, before.len - a->rest.len);
-		return imap_take(a, ']') ? partial(a, item) : -EBADMSG;
-	}
+	r = sectioned(a, name, item);
+	if (r != -ENOENT)
+		return r;
 	for (size_t i = 0; i < sizeof(simple) / sizeof(*simple); i++)
 		if (kurir_str_equal_nocase(name, kurir_str_of(simple[i].name))) {
 			*item = simple[i].item;
-			return 0;
+			return item->kind == IMAP_ITEM_PREVIEW ? modifiers(a) : 0;
 		}
 	return -EBADMSG;
 }
@@ -144,11 +209,11 @@ static size_t macro(struct imap_args *a, struct imap_item *items)
 		IMAP_ITEM_SIZE, IMAP_ITEM_ENVELOPE, IMAP_ITEM_BODY };
 	size_t n = 0;
 
-	if (kurir_str_equal_nocase(a->rest, KURIR_STR("FAST")))
+	if (imap_take_word(a, "FAST"))
 		n = 3;
-	else if (kurir_str_equal_nocase(a->rest, KURIR_STR("ALL")))
+	else if (imap_take_word(a, "ALL"))
 		n = 4;
-	else if (kurir_str_equal_nocase(a->rest, KURIR_STR("FULL")))
+	else if (imap_take_word(a, "FULL"))
 		n = 5;
 	for (size_t i = 0; i < n; i++)
 		items[i] = (struct imap_item){ .kind = kinds[i] };
@@ -167,7 +232,7 @@ int imap_items_parse(struct imap_args *a, struct imap_item *items, size_t max, s
 		if (n == max || one_item(a, &items[n++]) < 0)
 			return -EBADMSG;
 	while (list && imap_space(a));
-	if ((list && !imap_take(a, ')')) || !imap_end(a))
+	if (list && !imap_take(a, ')'))
 		return -EBADMSG;
 	*ret_count = n;
 	return 0;

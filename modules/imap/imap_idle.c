@@ -1,5 +1,9 @@
-/* imap_idle.c - IDLE (RFC 2177): a fiber waits for the mailbox while the session's own waits for
- * the client's DONE.  All writing happens in the fiber of the mailbox until it has ended. */
+/* imap_idle.c - IDLE (RFC 9051 section 6.3.13, RFC 2177).
+ *
+ *   idle = "IDLE" CRLF "DONE"
+ *
+ * A fiber waits for the mailbox while the session's own waits for the client's DONE.  All
+ * writing happens in the fiber of the mailbox until it has ended. */
 
 #include <errno.h>
 
@@ -27,10 +31,7 @@ KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
 	struct kurir_str line;
 	int r;
 
-	if (!imap_end(a)) {
-		imap_bad(s, "IDLE takes nothing");
-		return;
-	}
+	(void)a;
 	kurir_count(s->self, IMAP_IDLES, 1);
 	imap_puts(s, "+ Waiting\r\n");
 	r = kurir_flush(s->stream, imap_until(s));

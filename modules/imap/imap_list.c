@@ -1,69 +1,21 @@
-/* imap_list.c - LIST, LSUB and NAMESPACE (RFC 3501 sections 6.3.8, 6.3.9; RFC 2342; RFC 6154).
+/* imap_list.c - LIST (RFC 9051 section 6.3.9, its replies in section 7.3.1; CHILDREN, RFC 3348;
+ * SPECIAL-USE, RFC 6154; LIST-STATUS, RFC 5819).
  *
- *   list = "LIST" SP mailbox SP list-mailbox ; "*" matches all, "%" all but the separator */
+ *   mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
+ *                  [SP mbox-list-extended]
+ *   childinfo-extended-item = "CHILDINFO" SP "(" "SUBSCRIBED" / "SPECIAL-USE" ")" */
 
 #include <errno.h>
 
-#include "imap.h"
-
-#define NAME_MAX_LEN 1024
-
-/* The places of the name that the pattern so far can have come to, one bool each: the time is
- * that of both lengths multiplied, whatever the wildcards. */
-static bool matches(struct kurir_str pattern, struct kurir_str name)
-{
-	bool at[NAME_MAX_LEN + 1] = { true };
-
-	if (name.len > NAME_MAX_LEN)
-		return false;
-	for (size_t i = 0; i < pattern.len; i++) {
-		char c = pattern.ptr[i];
-
-		if (c == '*' || c == '%') {
-			for (size_t j = 0; j < name.len; j++)
-				if (at[j] && (c == '*' || name.ptr[j] != '/'))
-					at[j + 1] = true;
-			continue;
-		}
-		for (size_t j = name.len; j > 0; j--)
-			at[j] = at[j - 1] && name.ptr[j - 1] == c;
-		at[0] = false;
-	}
-	return at[name.len];
-}
-
-/* reference and pattern joined, runs of wildcards made one; -EBADMSG when it has too many. */
-static int join(struct imap_args *a, struct kurir_str *ret)
-{
-	struct kurir_buf raw = KURIR_BUF(1024), utf8 = KURIR_BUF(1024);
-	struct kurir_str reference, pattern;
-	unsigned wild = 0;
-	int r;
-
-	if (imap_mailbox(a, &reference) < 0 || !imap_space(a) ||
-	    imap_nstring_or_list_mailbox(a, &pattern) < 0 || !imap_end(a))
-		return -EBADMSG;
-	for (size_t i = 0; i < pattern.len; i++) {
-		bool star = pattern.ptr[i] == '*' || pattern.ptr[i] == '%';
-
-		if (star && i > 0 && pattern.ptr[i] == pattern.ptr[i - 1])
-			continue;
-		wild += star;
-		kurir_buf_add(&raw, kurir_str_part(pattern, i, 1));
-	}
-	r = kurir_buf_add(&utf8, reference);
-	if (r >= 0)
-		r = kurir_utf7_decode(&utf8, kurir_buf_str(&raw));
-	*ret = kurir_copy(kurir_scratch(), kurir_buf_str(&utf8));
-	kurir_buf_free(&raw);
-	kurir_buf_free(&utf8);
-	return r < 0 || wild > 8 ? -EBADMSG : 0;
-}
+#include "imap_list.h"
 
 static const struct {
 	uint32_t flag;
 	const char *name;
 } special[] = {
+	{ KURIR_MAILBOX_ALL, " \\All" },
+	{ KURIR_MAILBOX_FLAGGED, " \\Flagged" },
+	{ KURIR_MAILBOX_IMPORTANT, " \\Important" },
 	{ KURIR_MAILBOX_DRAFTS, " \\Drafts" },
 	{ KURIR_MAILBOX_SENT, " \\Sent" },
 	{ KURIR_MAILBOX_TRASH, " \\Trash" },
@@ -71,66 +23,116 @@ static const struct {
 	{ KURIR_MAILBOX_ARCHIVE, " \\Archive" },
 };
 
-KURIR_PARKS static void put(struct imap *s, const struct kurir_mailbox *m, const char *verb)
+KURIR_PARKS int imap_put_list(struct imap *s, const char *verb, const struct kurir_mailbox *m,
+    uint32_t options, bool child_info)
 {
+	bool modern = (options & IMAP_LIST_EXTENDED) || (s->enabled & IMAP_REV2);
+
 	kurir_printf(s->stream, "* %s (%s", verb,
 	    m->flags & KURIR_MAILBOX_CHILDREN ? "\\HasChildren" : "\\HasNoChildren");
 	if (m->flags & KURIR_MAILBOX_NOSELECT)
-		imap_puts(s, " \\Noselect");
+		imap_puts(s, modern ? " \\NonExistent" : " \\Noselect");
+	if ((options & IMAP_LIST_SAY_SUBSCRIBED) && (m->flags & KURIR_MAILBOX_SUBSCRIBED))
+		imap_puts(s, " \\Subscribed");
 	for (size_t i = 0; i < sizeof(special) / sizeof(*special); i++)
 		if (m->flags & special[i].flag)
 			imap_puts(s, special[i].name);
 	imap_puts(s, ") \"/\" ");
 	imap_put_mailbox(s, m->name);
-	imap_puts(s, "\r\n");
+	if (child_info)
+		imap_puts(s,
+		    options & IMAP_LIST_SUBSCRIBED ? " (\"CHILDINFO\" (\"SUBSCRIBED\"))"
+						   : " (\"CHILDINFO\" (\"SPECIAL-USE\"))");
+	return imap_puts(s, "\r\n");
 }
 
-KURIR_PARKS static void list(struct imap *s, struct imap_args *a, bool subscribed)
+bool imap_is_below(struct kurir_str name, struct kurir_str parent)
 {
-	const char *verb = subscribed ? "LSUB" : "LIST";
-	struct kurir_mailbox *all;
-	struct kurir_str pattern;
-	size_t count;
-	int r;
+	return name.len > parent.len && name.ptr[parent.len] == '/' &&
+	    kurir_str_starts(name, parent);
+}
 
-	if (join(a, &pattern) < 0) {
-		imap_bad(s, "%s takes a reference and a pattern", verb);
-		return;
-	}
-	if (pattern.len == 0) {
-		kurir_printf(s->stream, "* %s (\\Noselect) \"/\" \"\"\r\n", verb);
-		imap_ok(s, "Done");
-		return;
-	}
-	r = s->store->list(
-	    s->store_self, s->account, 0, imap_until(s), kurir_scratch(), &all, &count);
-	if (r < 0) {
-		imap_failed(s, r);
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (subscribed && !(all[i].flags & KURIR_MAILBOX_SUBSCRIBED))
+/* A name that is subscribed and is no mailbox is shown to who asks for subscriptions. */
+static bool hidden(const struct imap_list *l, const struct kurir_mailbox *m)
+{
+	return (m->flags & KURIR_MAILBOX_NOSELECT) && !(m->flags & KURIR_MAILBOX_CHILDREN) &&
+	    !(l->options & IMAP_LIST_SUBSCRIBED);
+}
+
+/* Whether a mailbox is one of those that were asked for. */
+static bool chosen(const struct imap_list *l, const struct kurir_mailbox *m)
+{
+	if ((l->options & IMAP_LIST_SUBSCRIBED) && !(m->flags & KURIR_MAILBOX_SUBSCRIBED))
+		return false;
+	return !(l->options & IMAP_LIST_SPECIAL) || (m->flags & KURIR_MAILBOX_USES);
+}
+
+/* Such a mailbox below it, that the client does not hear of because of the patterns. */
+static bool chosen_below(const struct imap_list *l, const struct kurir_mailbox *all, size_t count,
+    const struct kurir_mailbox *m)
+{
+	for (size_t i = 0; i < count; i++)
+		if (imap_is_below(all[i].name, m->name) && chosen(l, &all[i]) &&
+		    !imap_list_matches(l, all[i].name))
+			return true;
+	return false;
+}
+
+KURIR_PARKS static int put_matching(
+    struct imap *s, const struct imap_list *l, const struct kurir_mailbox *all, size_t count)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < count && r >= 0; i++) {
+		bool below = false;
+
+		if (!imap_list_matches(l, all[i].name) || hidden(l, &all[i]))
 			continue;
-		if (matches(pattern, all[i].name) ||
-		    (i == 0 && kurir_str_equal_nocase(pattern, KURIR_STR("INBOX"))))
-			put(s, &all[i], verb);
+		if (l->options & IMAP_LIST_RECURSIVE)
+			below = chosen_below(l, all, count, &all[i]);
+		if (!below && !chosen(l, &all[i]))
+			continue;
+		r = imap_put_list(s, "LIST", &all[i], l->options, below);
+		if ((l->options & IMAP_LIST_SAY_STATUS) &&
+		    !(all[i].flags & KURIR_MAILBOX_NOSELECT))
+			r = imap_put_counts(s, &all[i], l->status);
 	}
-	imap_ok(s, "Done");
+	return r;
 }
 
 KURIR_PARKS void imap_list(struct imap *s, struct imap_args *a)
 {
-	list(s, a, false);
+	struct imap_list *l = kurir_alloc(kurir_scratch(), sizeof(*l));
+	struct kurir_mailbox *all;
+	size_t count;
+	int r;
+
+	if (imap_list_parse(a, l) < 0) {
+		imap_bad(s, "LIST takes a reference and patterns");
+		return;
+	}
+	if (l->count == 1 && l->patterns[0].len == 0 && !(l->options & IMAP_LIST_EXTENDED)) {
+		imap_puts(s, "* LIST (\\Noselect) \"/\" \"\"\r\n");
+		imap_ok(s, "Done");
+		return;
+	}
+	r = s->store->list(s->store_self, s->account,
+	    l->options & IMAP_LIST_SAY_STATUS ? KURIR_LIST_COUNTS : 0, imap_until(s),
+	    kurir_scratch(), &all, &count);
+	if (r >= 0)
+		r = put_matching(s, l, all, count);
+	imap_done(s, r);
 }
 
-KURIR_PARKS void imap_lsub(struct imap *s, struct imap_args *a)
+KURIR_PARKS int imap_put_list_of(struct imap *s, struct kurir_str mailbox)
 {
-	list(s, a, true);
-}
+	struct kurir_mailbox *all;
+	size_t count;
+	int r = s->store->list(
+	    s->store_self, s->account, 0, imap_until(s), kurir_scratch(), &all, &count);
 
-KURIR_PARKS void imap_namespace(struct imap *s, struct imap_args *a)
-{
-	(void)a;
-	imap_puts(s, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
-	imap_ok(s, "Done");
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		if (kurir_str_equal(all[i].name, mailbox))
+			r = imap_put_list(s, "LIST", &all[i], IMAP_LIST_EXTENDED, false);
+	return r;
 }

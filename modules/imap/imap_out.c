@@ -86,20 +86,41 @@ KURIR_PARKS void imap_failed(struct imap *s, int err)
 	imap_no(s, "[UNAVAILABLE] The mailbox cannot be reached now");
 }
 
-/* Fits between quotes: printable US-ASCII, not too long. */
-static bool quotable(struct kurir_str t)
+KURIR_PARKS void imap_done(struct imap *s, int r)
 {
+	if (r < 0)
+		imap_failed(s, r);
+	else
+		imap_ok(s, "Done");
+}
+
+static bool is_utf8(struct kurir_str t)
+{
+	struct kurir_buf b = KURIR_BUF(4096);
+	int r = kurir_utf7_encode(&b, t, "");
+
+	kurir_buf_free(&b);
+	return r >= 0;
+}
+
+/* Fits between quotes: printable US-ASCII (or UTF-8 for who asked for it), not too long. */
+static bool quotable(const struct imap *s, struct kurir_str t)
+{
+	bool ascii = true;
+
 	if (t.len > 1000)
 		return false;
-	for (size_t i = 0; i < t.len; i++)
-		if ((unsigned char)t.ptr[i] < 32 || (unsigned char)t.ptr[i] > 126)
+	for (size_t i = 0; i < t.len; i++) {
+		if ((unsigned char)t.ptr[i] < 32 || t.ptr[i] == 127)
 			return false;
-	return true;
+		ascii = ascii && (unsigned char)t.ptr[i] < 127;
+	}
+	return ascii || ((s->enabled & (IMAP_REV2 | IMAP_UTF8)) && is_utf8(t));
 }
 
 KURIR_PARKS int imap_string(struct imap *s, struct kurir_str t)
 {
-	if (!quotable(t)) {
+	if (!quotable(s, t)) {
 		kurir_printf(s->stream, "{%zu}\r\n", t.len);
 		return kurir_write(s->stream, t);
 	}
@@ -138,10 +159,12 @@ static const struct {
 
 KURIR_PARKS int imap_put_flags(struct imap *s, const struct kurir_message *m)
 {
+	/* IMAP4rev2 has no \\Recent. */
+	uint32_t shown = s->enabled & IMAP_REV2 ? ~(uint32_t)KURIR_MESSAGE_RECENT : ~0u;
 	const char *before = "FLAGS (";
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (m->flags & names[i].flag) {
+		if (m->flags & names[i].flag & shown) {
 			kurir_printf(s->stream, "%s%s", before, names[i].name);
 			before = " ";
 		}
@@ -153,8 +176,11 @@ KURIR_PARKS int imap_put_flags(struct imap *s, const struct kurir_message *m)
 KURIR_PARKS int imap_put_mailbox(struct imap *s, struct kurir_str utf8)
 {
 	struct kurir_buf b = KURIR_BUF(4096);
-	int r = kurir_utf7_encode(&b, utf8, "");
+	int r;
 
+	if (s->enabled & (IMAP_REV2 | IMAP_UTF8))
+		return imap_string(s, utf8);
+	r = kurir_utf7_encode(&b, utf8, "");
 	if (r >= 0)
 		r = imap_string(s, kurir_buf_str(&b));
 	kurir_buf_free(&b);
@@ -171,4 +197,24 @@ KURIR_PARKS int imap_put_uids(struct imap *s, const struct kurir_uid_set *set)
 			r = kurir_printf(s->stream, ":%u", set->ranges[i].last);
 	}
 	return r;
+}
+
+KURIR_PARKS int imap_put_fetch(struct imap *s, size_t index, uint32_t uid)
+{
+	if (s->enabled & IMAP_UIDONLY)
+		return kurir_printf(s->stream, "* %u UIDFETCH (", uid);
+	return kurir_printf(s->stream, "* %zu FETCH (", index + 1);
+}
+
+/* RFC 9585: inprogress = "INPROGRESS" SP "(" quoted-tag SP (number / nil) SP (number / nil) ")" */
+KURIR_PARKS int imap_progress(struct imap *s, size_t done, size_t total)
+{
+	kurir_time now = kurir_now();
+
+	if (now - s->told < s->conf->progress)
+		return 0;
+	s->told = now;
+	kurir_printf(s->stream, "* OK [INPROGRESS (\"%.*s\" %zu %zu)] Still at it\r\n",
+	    KURIR_ARG(s->tag), done, total);
+	return kurir_flush(s->stream, imap_until(s));
 }

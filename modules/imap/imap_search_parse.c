@@ -1,8 +1,15 @@
-/* imap_search_parse.c - the keys of a SEARCH.
+/* imap_search_parse.c - what a SEARCH is asked for.
  *
- *   search     = "SEARCH" [SP "CHARSET" SP astring] 1*(SP search-key)       ; RFC 3501 section 9
+ *   search        = "SEARCH" [search-return-opts] SP ["CHARSET" SP astring SP] search-key
+ *                   *(SP search-key)                           ; RFC 9051 section 9
+ *   search-return-opts = SP "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")"
+ *   search-return-opt  = "MIN" / "MAX" / "ALL" / "COUNT" / "SAVE" /
+ *                        "PARTIAL" SP partial-range            ; RFC 9394
+ *   partial-range = nz-number ":" nz-number / "-" nz-number ":" "-" nz-number
  *   search-key = "ALL" / ... / "OR" SP search-key SP search-key / "NOT" SP search-key /
- *                sequence-set / "(" search-key *(SP search-key) ")" */
+ *                sequence-set / "(" search-key *(SP search-key) ")" /
+ *                "OLDER" SP nz-number / "YOUNGER" SP nz-number             ; RFC 5032
+ *                "MODSEQ" [SP entry-name SP entry-type] SP mod-sequence    ; RFC 7162 */
 
 #include <errno.h>
 
@@ -16,6 +23,8 @@ enum argument {
 	ARG_FIELD,
 	ARG_DATE,
 	ARG_NUMBER,
+	ARG_SPAN,
+	ARG_MODSEQ,
 	ARG_KEYWORD,
 	ARG_UIDS,
 	ARG_KEY,
@@ -49,6 +58,9 @@ static const struct {
 	{ "UID", IMAP_KEY_UIDS, ARG_UIDS, 0, false, NULL },
 	{ "LARGER", IMAP_KEY_LARGER, ARG_NUMBER, 0, false, NULL },
 	{ "SMALLER", IMAP_KEY_SMALLER, ARG_NUMBER, 0, false, NULL },
+	{ "OLDER", IMAP_KEY_OLDER, ARG_SPAN, 0, false, NULL },
+	{ "YOUNGER", IMAP_KEY_YOUNGER, ARG_SPAN, 0, false, NULL },
+	{ "MODSEQ", IMAP_KEY_MODSEQ, ARG_MODSEQ, 0, false, NULL },
 	{ "BEFORE", IMAP_KEY_BEFORE, ARG_DATE, 0, false, NULL },
 	{ "ON", IMAP_KEY_ON, ARG_DATE, 0, false, NULL },
 	{ "SINCE", IMAP_KEY_SINCE, ARG_DATE, 0, false, NULL },
@@ -77,21 +89,16 @@ static struct imap_key *new_key(enum imap_key_kind kind)
 	return k;
 }
 
-static int uid_set(struct imap *s, struct imap_args *a, bool by_uid, struct kurir_uid_set *ret)
+/* The metadata item of a flag, or none, and from which mod-sequence on: all flags have one. */
+static int modseq(struct imap_args *a, struct imap_key *k)
 {
-	bool was = s->by_uid;
-	struct imap_args part = *a;
-	size_t n = 0;
-	int r;
+	struct kurir_str name;
 
-	while (n < a->rest.len && a->rest.ptr[n] != ' ' && a->rest.ptr[n] != ')')
-		n++;
-	part.rest = kurir_str_part(a->rest, 0, n);
-	s->by_uid = by_uid;
-	r = imap_set_arg(s, &part, ret);
-	s->by_uid = was;
-	a->rest = kurir_str_part(a->rest, n, a->rest.len);
-	return r;
+	if (imap_next_is(a, '"') &&
+	    (imap_string_arg(a, &name) < 0 || !imap_space(a) || imap_atom(a, &name) < 0 ||
+		!imap_space(a)))
+		return -EBADMSG;
+	return imap_number64(a, &k->number);
 }
 
 static int argument(struct imap *s, struct imap_args *a, enum argument kind, struct imap_key *k)
@@ -112,11 +119,15 @@ static int argument(struct imap *s, struct imap_args *a, enum argument kind, str
 	case ARG_DATE:
 		return imap_astring(a, &text) < 0 ? -EBADMSG : imap_date(text, &k->date);
 	case ARG_NUMBER:
-		return imap_number(a, &k->number);
+		return imap_number64(a, &k->number);
+	case ARG_SPAN:
+		return imap_number(a, &k->number) < 0 || k->number == 0 ? -EBADMSG : 0;
+	case ARG_MODSEQ:
+		return modseq(a, k);
 	case ARG_KEYWORD:
 		return imap_atom(a, &k->text);
 	case ARG_UIDS:
-		return uid_set(s, a, true, &k->uids);
+		return imap_set_uids(s, a, &k->uids);
 	case ARG_KEY:
 		return one_key(s, a, &k->first);
 	case ARG_KEYS:
@@ -129,7 +140,7 @@ static int argument(struct imap *s, struct imap_args *a, enum argument kind, str
 	return -EBADMSG;
 }
 
-/* search-key *(SP search-key), up to what must follow them */
+/* search-key *(SP search-key), up to what must follow them. */
 static int list(struct imap *s, struct imap_args *a, struct imap_key **ret)
 {
 	struct imap_key *and = new_key(IMAP_KEY_AND), **tail = &and->first;
@@ -182,9 +193,12 @@ static int one_key(struct imap *s, struct imap_args *a, struct imap_key **ret)
 		r = list(s, a, ret);
 		if (r >= 0 && !imap_take(a, ')'))
 			r = -EBADMSG;
-	} else if ((c >= '0' && c <= '9') || c == '*') {
+	} else if ((c >= '0' && c <= '9') || c == '*' || c == '$') {
+		/* Who wanted UIDs only has no other numbers. */
+		if (c != '$' && (s->enabled & IMAP_UIDONLY))
+			return -EBADMSG;
 		*ret = new_key(IMAP_KEY_UIDS);
-		r = uid_set(s, a, false, &(*ret)->uids);
+		r = imap_set_numbers(s, a, false, &(*ret)->uids);
 	} else {
 		r = named_key(s, a, ret);
 	}
@@ -192,19 +206,111 @@ static int one_key(struct imap *s, struct imap_args *a, struct imap_key **ret)
 	return r;
 }
 
-int imap_search_parse(struct imap *s, struct imap_args *a, struct imap_key **ret)
+int imap_partial_parse(struct imap_args *a, struct imap_partial *ret)
+{
+	struct kurir_str before = a->rest;
+	struct imap_partial p = { .backward = imap_take(a, '-') };
+	uint64_t first, last;
+
+	if (imap_number(a, &first) < 0 || first == 0 || !imap_take(a, ':') ||
+	    imap_take(a, '-') != p.backward || imap_number(a, &last) < 0 || last == 0)
+		return -EBADMSG;
+	p.first = (uint32_t)(first < last ? first : last);
+	p.last = (uint32_t)(first < last ? last : first);
+	p.spelled = kurir_str_part(before, 0, before.len - a->rest.len);
+	*ret = p;
+	return 0;
+}
+
+void imap_partial_of(
+    const struct imap_partial *p, size_t count, size_t *ret_begin, size_t *ret_end)
+{
+	size_t first = p->first - 1, last = p->last;
+
+	if (last > count)
+		last = count;
+	if (first > last)
+		first = last;
+	*ret_begin = p->backward ? count - last : first;
+	*ret_end = p->backward ? count - first : last;
+}
+
+int imap_returns_parse(struct imap_args *a, struct imap_search *ret)
+{
+	static const struct {
+		const char *name;
+		enum imap_return option;
+	} known[] = { { "MIN", IMAP_RETURN_MIN }, { "MAX", IMAP_RETURN_MAX },
+		{ "ALL", IMAP_RETURN_ALL }, { "COUNT", IMAP_RETURN_COUNT },
+		{ "SAVE", IMAP_RETURN_SAVE }, { "PARTIAL", IMAP_RETURN_PARTIAL } };
+
+	if (!imap_take_word(a, "RETURN"))
+		return 0;
+	ret->extended = true;
+	if (!imap_space(a) || !imap_take(a, '('))
+		return -EBADMSG;
+	while (!imap_take(a, ')')) {
+		size_t i = 0;
+
+		while (i < 6 && !imap_take_word(a, known[i].name))
+			i++;
+		if (i == 6 || (ret->returns & known[i].option & IMAP_RETURN_PARTIAL))
+			return -EBADMSG;
+		ret->returns |= known[i].option;
+		if (known[i].option == IMAP_RETURN_PARTIAL &&
+		    (!imap_space(a) || imap_partial_parse(a, &ret->partial) < 0))
+			return -EBADMSG;
+		if (!imap_space(a) && !imap_next_is(a, ')'))
+			return -EBADMSG;
+	}
+	if ((ret->returns & IMAP_RETURN_PARTIAL) && (ret->returns & IMAP_RETURN_ALL))
+		return -EBADMSG;
+	if (ret->returns == 0)
+		ret->returns = IMAP_RETURN_ALL;
+	return imap_space(a) ? 0 : -EBADMSG;
+}
+
+int imap_charset_parse(struct imap_args *a)
 {
 	struct kurir_str charset;
+
+	if (imap_astring(a, &charset) < 0 || !imap_space(a))
+		return -EBADMSG;
+	return kurir_str_equal_nocase(charset, KURIR_STR("UTF-8")) ||
+		kurir_str_equal_nocase(charset, KURIR_STR("US-ASCII"))
+	    ? 0
+	    : -EINVAL;
+}
+
+static bool asks_modseq(const struct imap_key *k)
+{
+	for (; k; k = k->next)
+		if (k->kind == IMAP_KEY_MODSEQ || asks_modseq(k->first) || asks_modseq(k->second))
+			return true;
+	return false;
+}
+
+int imap_keys_parse(struct imap *s, struct imap_args *a, struct imap_search *ret)
+{
+	int r = list(s, a, &ret->key);
+
+	if (r < 0 || !imap_end(a))
+		return -EBADMSG;
+	ret->modseq = asks_modseq(ret->key);
+	return 0;
+}
+
+int imap_search_parse(struct imap *s, struct imap_args *a, struct imap_search *ret)
+{
 	int r;
 
-	if (kurir_str_starts_nocase(a->rest, KURIR_STR("CHARSET "))) {
-		a->rest = kurir_str_part(a->rest, 8, a->rest.len);
-		if (imap_astring(a, &charset) < 0 || !imap_space(a))
+	*ret = (struct imap_search){ .key = NULL };
+	r = imap_returns_parse(a, ret);
+	if (r >= 0 && imap_take_word(a, "CHARSET")) {
+		/* RFC 6855: UTF8=ACCEPT has no other charset to name. */
+		if (!imap_space(a) || (s->enabled & IMAP_UTF8))
 			return -EBADMSG;
-		if (!kurir_str_equal_nocase(charset, KURIR_STR("UTF-8")) &&
-		    !kurir_str_equal_nocase(charset, KURIR_STR("US-ASCII")))
-			return -EINVAL;
+		r = imap_charset_parse(a);
 	}
-	r = list(s, a, ret);
-	return r >= 0 && !imap_end(a) ? -EBADMSG : r;
+	return r < 0 ? r : imap_keys_parse(s, a, ret);
 }

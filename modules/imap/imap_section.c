@@ -1,5 +1,6 @@
-/* imap_section.c - the bytes that BODY[...] names (RFC 3501 section 6.4.5). */
+/* imap_section.c - the bytes that BODY[...] names (RFC 9051 section 6.4.5, RFC 3516). */
 
+#include <errno.h>
 #include <string.h>
 
 #include "imap_body.h"
@@ -68,16 +69,22 @@ static struct kurir_str top_section(struct imap_bytes *b, const struct imap_item
 	return item->text == IMAP_TEXT_TEXT ? body : select_fields(b->arena, header, item);
 }
 
+static struct mime_part *part_of(struct imap_bytes *b, const struct imap_item *item)
+{
+	struct mime_part *p = imap_bytes_root(b);
+
+	for (size_t i = 0; i < item->depth && p; i++)
+		p = child(p, item->numbers[i], i == 0);
+	return p;
+}
+
 struct kurir_str imap_section(struct imap_bytes *b, const struct imap_item *item)
 {
-	struct mime_part *p;
-	const struct mime_part *m;
+	const struct mime_part *p, *m;
 
 	if (item->depth == 0)
 		return top_section(b, item);
-	p = imap_bytes_root(b);
-	for (size_t i = 0; i < item->depth && p; i++)
-		p = child(p, item->numbers[i], i == 0);
+	p = part_of(b, item);
 	if (!p)
 		return none;
 	if (item->text == IMAP_TEXT_ALL)
@@ -92,4 +99,21 @@ struct kurir_str imap_section(struct imap_bytes *b, const struct imap_item *item
 	if (item->text == IMAP_TEXT_TEXT)
 		return m->body;
 	return select_fields(b->arena, m->header, item);
+}
+
+int imap_binary(struct imap_bytes *b, const struct imap_item *item, struct kurir_str *ret)
+{
+	const struct mime_part *p;
+
+	*ret = item->depth == 0 ? b->text : none;
+	if (item->depth == 0)
+		return 0;
+	p = part_of(b, item);
+	if (!p)
+		return 0;
+	/* Encodings of what has parts are not allowed, and not undone. */
+	*ret = p->body;
+	if (p->multipart || p->message)
+		return 0;
+	return mime_decode_transfer(b->arena, p, ret) ? 0 : -EOPNOTSUPP;
 }

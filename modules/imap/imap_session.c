@@ -5,6 +5,8 @@
 
 #include "imap.h"
 
+#define CHUNK 16384
+
 KURIR_PARKS int imap_read_exactly(struct imap *s, char *to, size_t len)
 {
 	kurir_time until = kurir_now() + s->conf->login;
@@ -43,6 +45,15 @@ KURIR_PARKS static int read_literal(
 	return r;
 }
 
+/* Whether a whole line has come: else the client may wait for what was said before. */
+KURIR_PARKS static bool line_waits(struct imap *s)
+{
+	struct kurir_str there;
+
+	return kurir_pending(s->stream) > 0 &&
+	    kurir_peek(s->stream, 0, &there, kurir_now()) > 0 && kurir_str_find(there, '\n') >= 0;
+}
+
 /* One line, behind what command has, without its line end.  1, 0 at the end of the stream,
  * -errno. */
 KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
@@ -52,7 +63,7 @@ KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
 	struct kurir_str line;
 	int r = 0;
 
-	if (kurir_pending(s->stream) == 0)
+	if (!line_waits(s))
 		r = kurir_flush(s->stream, until);
 	if (r >= 0)
 		r = kurir_readline(s->stream, IMAP_LINE_MAX, &line, until);
@@ -66,8 +77,19 @@ KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
 	return r < 0 ? r : 1;
 }
 
-/* A whole command into command.  1: run it; 0: it was an APPEND and is done, or nothing is
- * left; -errno. */
+/* Whether the command that begins so reads its literals itself. */
+static bool streams(const struct imap *s, struct kurir_str command)
+{
+	struct imap_args a = { .rest = command };
+	const struct imap_command *c;
+	struct kurir_str tag;
+	bool by_uid;
+
+	c = imap_command_parse(&a, &tag, &by_uid);
+	return c && (c->flags & IMAP_STREAMS) && (c->states & s->state);
+}
+
+/* A whole command into command.  1: run it; 0: nothing is left; -errno. */
 KURIR_PARKS static int read_command(struct imap *s, struct kurir_buf *command)
 {
 	int r;
@@ -86,13 +108,8 @@ KURIR_PARKS static int read_command(struct imap *s, struct kurir_buf *command)
 		/* What a literal holds is not looked at: it may look like the mark of another. */
 		line = kurir_str_part(kurir_buf_str(command), begin, command->len);
 		r = imap_literal_mark(line, &size, &sync);
-		if (r <= 0)
+		if (r <= 0 || (begin == 0 && streams(s, line)))
 			return r < 0 ? r : 1;
-		if (s->state != IMAP_NOT_AUTHENTICATED &&
-		    imap_append_expects(kurir_buf_str(command))) {
-			imap_append_run(s, kurir_buf_str(command), size, sync);
-			return 0;
-		}
 		r = s->state == IMAP_NOT_AUTHENTICATED && size > 4096
 		    ? -EMSGSIZE
 		    : read_literal(s, command, size, sync);
@@ -100,48 +117,73 @@ KURIR_PARKS static int read_command(struct imap *s, struct kurir_buf *command)
 	return r;
 }
 
-static bool tag_ok(struct kurir_str tag)
+KURIR_PARKS int imap_next_line(struct imap *s, struct imap_args *a)
 {
-	if (tag.len == 0 || tag.len > 100)
-		return false;
-	for (size_t i = 0; i < tag.len; i++)
-		if ((unsigned char)tag.ptr[i] <= 32 || (unsigned char)tag.ptr[i] >= 127 ||
-		    memchr("(){%*\"\\+", tag.ptr[i], 9))
-			return false;
-	return true;
+	struct kurir_buf line = KURIR_BUF(IMAP_LINE_MAX);
+	int r = read_line(s, &line);
+
+	if (r == 0) {
+		s->over = true;
+		r = -ECONNRESET;
+	}
+	if (r > 0)
+		a->rest = kurir_copy(kurir_scratch(), kurir_buf_str(&line));
+	kurir_buf_free(&line);
+	return r < 0 ? r : 0;
 }
 
-/* tag SP ["UID" SP] verb [SP arguments] */
+KURIR_PARKS void imap_skip_literals(struct imap *s, struct imap_args *a)
+{
+	char *chunk = kurir_alloc(kurir_scratch(), CHUNK);
+	uint64_t size, total = 0;
+	bool sync;
+
+	while (!s->over && imap_literal_mark(a->rest, &size, &sync) == 1 && !sync) {
+		total += size;
+		s->over = size > s->conf->append_max || total > s->conf->append_max;
+		while (size > 0 && !s->over) {
+			size_t want = size < CHUNK ? (size_t)size : CHUNK;
+
+			s->over = imap_read_exactly(s, chunk, want) < 0;
+			size -= want;
+		}
+		if (!s->over && imap_next_line(s, a) < 0)
+			s->over = true;
+	}
+}
+
+/* Why a command that is known is not run; NULL: it is. */
+static const char *objection(
+    const struct imap *s, const struct imap_command *c, struct imap_args *a)
+{
+	if (!(c->states & s->state))
+		return "Not in this state";
+	if ((c->flags & IMAP_NUMBERS) && (s->enabled & IMAP_UIDONLY) && !s->by_uid)
+		return "[UIDREQUIRED] You wanted UIDs only";
+	if ((c->flags & IMAP_BARE) && !imap_end(a))
+		return "This takes nothing";
+	return imap_end(a) || imap_space(a) ? NULL : "A space is missing";
+}
+
 KURIR_PARKS static void run_command(struct imap *s, struct kurir_str line)
 {
-	struct imap_args a = { .rest = line };
-	const struct imap_command *c = NULL;
-	struct kurir_str verb = KURIR_STR("");
-	ssize_t space = kurir_str_find(line, ' ');
+	struct imap_args a = { .rest = line,
+		.utf8 = (s->enabled & (IMAP_REV2 | IMAP_UTF8)) != 0 };
+	const struct imap_command *c = imap_command_parse(&a, &s->tag, &s->by_uid);
+	const char *why = c ? objection(s, c, &a) : "Unknown command";
 
 	kurir_count(s->self, IMAP_COMMANDS, 1);
-	s->tag = kurir_str_part(line, 0, space < 0 ? line.len : (size_t)space);
-	if (!tag_ok(s->tag) || space < 0) {
+	s->told = kurir_now();
+	if (s->tag.len == 0) {
 		s->tag = KURIR_STR("*");
 		imap_bad(s, "A command begins with a tag");
-		return;
-	}
-	a.rest = kurir_str_part(line, (size_t)space + 1, line.len);
-	s->by_uid = false;
-	if (imap_atom(&a, &verb) >= 0 && kurir_str_equal_nocase(verb, KURIR_STR("UID")) &&
-	    imap_space(&a)) {
-		s->by_uid = true;
-		imap_atom(&a, &verb);
-	}
-	c = imap_command_find(verb);
-	if (!c || (s->by_uid && !c->uid))
-		imap_bad(s, "Unknown command");
-	else if (!(c->states & s->state))
-		imap_bad(s, "Not in this state");
-	else if (!imap_end(&a) && !imap_space(&a))
-		imap_bad(s, "A space is missing");
-	else
+	} else if (why) {
+		if (c && (c->flags & IMAP_STREAMS))
+			imap_skip_literals(s, &a);
+		imap_bad(s, "%s", why);
+	} else {
 		c->run(s, &a);
+	}
 }
 
 /* What ends the session from our side, said to the client. */
@@ -180,6 +222,7 @@ KURIR_PARKS static void loop(struct imap *s)
 	}
 	kurir_buf_free(&command);
 	imap_view_close(s);
+	imap_saved_clear(s);
 }
 
 static struct imap session(struct kurir_self *self, struct kurir_conn *conn)

@@ -1,8 +1,9 @@
 /* imap_set.c - sequence sets.
  *
- *   sequence-set = (seq-number / seq-range) *("," sequence-set)     ; RFC 3501 section 9
+ *   sequence-set = (seq-number / seq-range) *("," sequence-set)     ; RFC 9051 section 9
  *   seq-range    = seq-number ":" seq-number
- *   seq-number   = nz-number / "*" */
+ *   seq-number   = nz-number / "*"
+ *   sequence-set =/ seq-last-command                                ; "$", RFC 9051 */
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 
 #define RANGES_MAX 10000
 
-static int number(struct kurir_str *s, uint32_t largest, uint32_t *ret)
+static int number(struct kurir_str *s, uint32_t largest, uint32_t *ret, bool *star)
 {
 	uint64_t v = 0;
 	size_t n = 0;
@@ -19,6 +20,7 @@ static int number(struct kurir_str *s, uint32_t largest, uint32_t *ret)
 	if (s->len > 0 && s->ptr[0] == '*') {
 		*s = kurir_str_part(*s, 1, s->len);
 		*ret = largest;
+		*star = true;
 		return 0;
 	}
 	while (n < s->len && n < 11 && s->ptr[n] >= '0' && s->ptr[n] <= '9')
@@ -67,13 +69,14 @@ int imap_set_parse(
 	ranges = kurir_alloc(arena, room * sizeof(*ranges));
 	do {
 		struct kurir_uid_range *r = &ranges[count++];
+		bool star = false;
 
-		if (number(&s, largest, &r->first) < 0)
+		if (number(&s, largest, &r->first, &star) < 0)
 			return -EBADMSG;
 		r->last = r->first;
 		if (s.len > 0 && s.ptr[0] == ':') {
 			s = kurir_str_part(s, 1, s.len);
-			if (number(&s, largest, &r->last) < 0)
+			if (number(&s, largest, &r->last, &star) < 0)
 				return -EBADMSG;
 		}
 		if (r->first > r->last) {
@@ -82,6 +85,8 @@ int imap_set_parse(
 			r->first = r->last;
 			r->last = first;
 		}
+		if (star && largest == 0) /* the last of none */
+			count--;
 		if (s.len == 0)
 			break;
 		if (s.ptr[0] != ',')
@@ -109,46 +114,86 @@ size_t imap_index_of(const struct imap *s, uint32_t uid)
 	return s->view.count;
 }
 
-/* Sequence numbers become the UIDs they stand for; neighbours in the snapshot join. */
-static int to_uids(const struct imap *s, const struct imap_set *set, struct kurir_uid_set *ret)
+void imap_set_add(struct kurir_uid_range *ranges, size_t *count, uint32_t number)
 {
-	size_t n = 0, total = 0, count = 0;
+	if (*count > 0 && ranges[*count - 1].last + 1 == number)
+		ranges[*count - 1].last = number;
+	else
+		ranges[(*count)++] = (struct kurir_uid_range){ number, number };
+}
+
+/* Sequence numbers become the UIDs they stand for; neighbours in the snapshot join. */
+static int to_uids(
+    const struct imap *s, const struct imap_set *set, bool strict, struct kurir_uid_set *ret)
+{
+	size_t total = 0, count = 0;
 	struct kurir_uid_range *uids;
 
 	for (size_t i = 0; i < set->count; i++) {
-		if (set->ranges[i].first == 0 || set->ranges[i].last > s->view.count)
+		if (strict && set->ranges[i].last > s->view.count)
 			return -EBADMSG;
-		total += set->ranges[i].last - set->ranges[i].first + 1;
+		if (set->ranges[i].first <= s->view.count)
+			total += s->view.count - set->ranges[i].first + 1;
 	}
+	if (total > s->view.count)
+		total = s->view.count;
 	uids = kurir_alloc(kurir_scratch(), (total + 1) * sizeof(*uids));
 	for (size_t i = 0; i < set->count; i++)
-		for (n = set->ranges[i].first; n <= set->ranges[i].last; n++) {
-			uint32_t uid = s->messages[n - 1].uid;
-
-			if (count > 0 && uids[count - 1].last + 1 == uid)
-				uids[count - 1].last = uid;
-			else
-				uids[count++] = (struct kurir_uid_range){ uid, uid };
-		}
+		for (size_t n = set->ranges[i].first;
+		     n <= set->ranges[i].last && n <= s->view.count; n++)
+			imap_set_add(uids, &count, s->messages[n - 1].uid);
 	*ret = (struct kurir_uid_set){ count, uids };
 	return 0;
 }
 
-int imap_set_arg(struct imap *s, struct imap_args *a, struct kurir_uid_set *ret)
+static int take(struct imap_args *a, uint32_t largest, struct imap_set *ret)
 {
-	uint32_t largest = (uint32_t)s->view.count;
-	struct imap_set set;
 	size_t n = 0;
+	int r;
 
-	while (n < a->rest.len && a->rest.ptr[n] != ' ')
+	while (n < a->rest.len && a->rest.ptr[n] != ' ' && a->rest.ptr[n] != ')')
 		n++;
-	if (s->by_uid)
-		largest = s->view.count ? s->messages[s->view.count - 1].uid : 0;
-	if (imap_set_parse(kurir_str_part(a->rest, 0, n), largest, kurir_scratch(), &set) < 0)
-		return -EBADMSG;
+	r = imap_set_parse(kurir_str_part(a->rest, 0, n), largest, kurir_scratch(), ret);
 	a->rest = kurir_str_part(a->rest, n, a->rest.len);
-	if (!s->by_uid)
-		return to_uids(s, &set, ret);
+	return r;
+}
+
+int imap_set_uids(struct imap *s, struct imap_args *a, struct kurir_uid_set *ret)
+{
+	uint32_t largest = s->view.count ? s->messages[s->view.count - 1].uid : 0;
+	struct imap_set set;
+
+	if (imap_take(a, '$')) {
+		*ret = s->saved;
+		return 0;
+	}
+	if (take(a, largest, &set) < 0)
+		return -EBADMSG;
 	*ret = (struct kurir_uid_set){ set.count, set.ranges };
 	return 0;
+}
+
+int imap_set_numbers(struct imap *s, struct imap_args *a, bool strict, struct kurir_uid_set *ret)
+{
+	struct imap_set set;
+
+	if (imap_take(a, '$')) {
+		*ret = s->saved;
+		return 0;
+	}
+	if (take(a, (uint32_t)s->view.count, &set) < 0)
+		return -EBADMSG;
+	return to_uids(s, &set, strict, ret);
+}
+
+int imap_set_arg(struct imap *s, struct imap_args *a, struct kurir_uid_set *ret)
+{
+	return s->by_uid ? imap_set_uids(s, a, ret) : imap_set_numbers(s, a, true, ret);
+}
+
+void imap_saved_clear(struct imap *s)
+{
+	kurir_arena_free(s->saved_arena);
+	s->saved_arena = NULL;
+	s->saved = (struct kurir_uid_set){ 0, NULL };
 }

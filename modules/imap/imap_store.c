@@ -1,39 +1,91 @@
-/* imap_store.c - STORE, COPY and MOVE with their UID forms (RFC 3501 sections 6.4.6, 6.4.7; RFC
- * 6851;
- * UIDPLUS, RFC 4315). */
+/* imap_store.c - STORE and UID STORE (RFC 9051 section 6.4.6; CONDSTORE, RFC 7162 section 3.1.3).
+ *
+ *   store           = "STORE" SP sequence-set [SP "(" "UNCHANGEDSINCE" SP mod-sequence ")"]
+ *                     SP store-att-flags
+ *   store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP
+ *                     (flag-list / (flag *(SP flag))) */
 
 #include <errno.h>
 
 #include "imap.h"
 
-/* store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP flag-list */
-static int parse_store(struct imap *s, struct imap_args *a, struct kurir_change *c, bool *silent)
-{
-	struct kurir_str name;
+struct store {
+	struct kurir_change change;
+	bool silent, conditional;
+	uint32_t lowest; /* RFC 9738 */
+};
 
-	if (imap_set_arg(s, a, &c->uids) < 0 || !imap_space(a))
-		return -EBADMSG;
-	c->kind = KURIR_CHANGE_FLAGS_SET;
-	if (imap_take(a, '+'))
-		c->kind = KURIR_CHANGE_FLAGS_ADD;
-	else if (imap_take(a, '-'))
-		c->kind = KURIR_CHANGE_FLAGS_REMOVE;
-	if (imap_atom(a, &name) < 0 || !imap_space(a))
-		return -EBADMSG;
-	*silent = kurir_str_equal_nocase(name, KURIR_STR("FLAGS.SILENT"));
-	if (!*silent && !kurir_str_equal_nocase(name, KURIR_STR("FLAGS")))
-		return -EBADMSG;
-	if (imap_flags(a, &c->flags, &c->keywords) < 0 || !imap_end(a))
+static int condition(struct imap_args *a, struct store *q)
+{
+	if (!imap_take(a, '('))
+		return 0;
+	q->conditional = true;
+	if (!imap_take_word(a, "UNCHANGEDSINCE") || !imap_space(a) ||
+	    imap_number64(a, &q->change.unchanged_since) < 0 || !imap_take(a, ')') ||
+	    !imap_space(a))
 		return -EBADMSG;
 	return 0;
 }
 
-static void set_locally(struct imap *s, const struct kurir_change *c)
+static int parse(struct imap *s, struct imap_args *a, struct store *q)
+{
+	if (imap_set_arg(s, a, &q->change.uids) < 0 || !imap_space(a) || condition(a, q) < 0)
+		return -EBADMSG;
+	q->change.kind = KURIR_CHANGE_FLAGS_SET;
+	if (imap_take(a, '+'))
+		q->change.kind = KURIR_CHANGE_FLAGS_ADD;
+	else if (imap_take(a, '-'))
+		q->change.kind = KURIR_CHANGE_FLAGS_REMOVE;
+	q->silent = imap_take_word(a, "FLAGS.SILENT");
+	if ((!q->silent && !imap_take_word(a, "FLAGS")) || !imap_space(a) ||
+	    imap_flags(a, &q->change.flags, &q->change.keywords) < 0)
+		return -EBADMSG;
+	return imap_end(a) ? 0 : -EBADMSG;
+}
+
+/* The words of a that are not in b. */
+static struct kurir_str without(struct kurir_arena *arena, struct kurir_str a, struct kurir_str b)
+{
+	struct kurir_buf out = KURIR_BUF(a.len + 1);
+	struct kurir_str rest = a;
+
+	while (rest.len > 0) {
+		ssize_t space = kurir_str_find(rest, ' ');
+		size_t n = space < 0 ? rest.len : (size_t)space;
+		struct kurir_str word = kurir_str_part(rest, 0, n);
+
+		if (!imap_has_word(b, word))
+			kurir_buf_printf(&out, "%s%.*s", out.len ? " " : "", KURIR_ARG(word));
+		rest = kurir_str_part(rest, space < 0 ? n : n + 1, rest.len);
+	}
+	a = kurir_copy(arena, kurir_buf_str(&out));
+	kurir_buf_free(&out);
+	return a;
+}
+
+static struct kurir_str new_words(
+    struct kurir_arena *arena, const struct kurir_change *c, struct kurir_str old)
+{
+	struct kurir_str more;
+
+	if (c->kind == KURIR_CHANGE_FLAGS_SET)
+		return kurir_copy(arena, c->keywords);
+	if (c->keywords.len == 0)
+		return old;
+	if (c->kind == KURIR_CHANGE_FLAGS_REMOVE)
+		return without(arena, old, c->keywords);
+	more = without(arena, c->keywords, old);
+	return kurir_format(
+	    arena, "%.*s%s%.*s", KURIR_ARG(old), old.len && more.len ? " " : "", KURIR_ARG(more));
+}
+
+/* Silent: the client knows its own change, so that only those of others are told. */
+static void set_locally(struct imap *s, const struct kurir_change *c, struct kurir_uid_set done)
 {
 	for (size_t i = 0; i < s->view.count; i++) {
 		struct kurir_message *m = &s->messages[i];
 
-		if (!kurir_uid_set_has(&c->uids, m->uid))
+		if (!kurir_uid_set_has(&done, m->uid))
 			continue;
 		if (c->kind == KURIR_CHANGE_FLAGS_ADD)
 			m->flags |= c->flags;
@@ -41,19 +93,47 @@ static void set_locally(struct imap *s, const struct kurir_change *c)
 			m->flags &= ~c->flags;
 		else
 			m->flags = (m->flags & KURIR_MESSAGE_RECENT) | c->flags;
-		if (c->kind == KURIR_CHANGE_FLAGS_SET)
-			m->keywords = kurir_copy(s->box, c->keywords);
+		m->keywords = new_words(s->box, c, m->keywords);
 	}
+}
+
+/* What the condition kept from being changed; as the client wrote the set. */
+static struct kurir_uid_set modified(
+    struct imap *s, const struct store *q, struct kurir_uid_set done)
+{
+	struct kurir_uid_range *ranges =
+	    kurir_alloc(kurir_scratch(), (s->view.count + 1) * sizeof(*ranges));
+	size_t count = 0;
+
+	for (size_t i = 0; i < s->view.count; i++) {
+		uint32_t uid = s->messages[i].uid;
+
+		if (kurir_uid_set_has(&q->change.uids, uid) && !kurir_uid_set_has(&done, uid))
+			imap_set_add(ranges, &count, s->by_uid ? uid : (uint32_t)i + 1);
+	}
+	return (struct kurir_uid_set){ count, ranges };
+}
+
+KURIR_PARKS static void finish(
+    struct imap *s, const struct store *q, const struct kurir_uid_set *left)
+{
+	if (left->count == 0) {
+		imap_limited_ok(s, q->lowest);
+		return;
+	}
+	kurir_printf(s->stream, "%.*s OK [MODIFIED ", KURIR_ARG(s->tag));
+	imap_put_uids(s, left);
+	imap_puts(s, "] Done, but for these\r\n");
 }
 
 KURIR_PARKS void imap_store(struct imap *s, struct imap_args *a)
 {
-	struct kurir_change change = { .target = KURIR_STR("") };
-	struct kurir_changed changed;
-	bool silent = false;
-	int r;
+	struct store q = { .change.target = KURIR_STR("") };
+	struct kurir_changed changed = { .uids = { 0, NULL } };
+	struct kurir_uid_set left = { 0, NULL };
+	int r = 0;
 
-	if (parse_store(s, a, &change, &silent) < 0) {
+	if (parse(s, a, &q) < 0) {
 		imap_bad(s, "STORE takes a set, FLAGS, and a list of flags");
 		return;
 	}
@@ -61,72 +141,21 @@ KURIR_PARKS void imap_store(struct imap *s, struct imap_args *a)
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 		return;
 	}
-	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
-	    kurir_scratch(), &changed);
-	/* Silent: the client knows its own change, so that only those of others are told. */
-	if (r >= 0 && silent)
-		set_locally(s, &change);
+	if (q.conditional)
+		imap_enable_condstore(s);
+	imap_limit(s, &q.change.uids, &q.lowest);
+	/* Nothing is as old as 0, which the store takes for no condition. */
+	if (!q.conditional || q.change.unchanged_since > 0)
+		r = s->store->change(s->store_self, s->account, s->mailbox, &q.change,
+		    imap_until(s), kurir_scratch(), &changed);
+	if (r >= 0 && q.silent)
+		set_locally(s, &q.change, changed.uids);
+	if (r >= 0 && q.conditional)
+		left = modified(s, &q, changed.uids);
 	if (r >= 0)
-		r = imap_update(s, false);
-	if (r < 0) {
+		r = imap_update_telling(s, false, q.silent ? NULL : &changed.uids);
+	if (r < 0)
 		imap_failed(s, r);
-		return;
-	}
-	imap_ok(s, "Done");
-}
-
-KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_change_kind kind)
-{
-	struct kurir_change change = { .kind = kind, .keywords = KURIR_STR("") };
-	struct kurir_changed changed;
-	int r;
-
-	if (imap_set_arg(s, a, &change.uids) < 0 || !imap_space(a) ||
-	    imap_mailbox(a, &change.target) < 0 || !imap_end(a)) {
-		imap_bad(s, "This takes a set and a mailbox");
-		return;
-	}
-	if (kind == KURIR_CHANGE_MOVE && s->read_only) {
-		imap_no(s, "[READ-ONLY] Nothing can be changed");
-		return;
-	}
-	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
-	    kurir_scratch(), &changed);
-	if (r == -ENOENT) {
-		imap_no(s, "[TRYCREATE] No such mailbox");
-		return;
-	}
-	if (r >= 0 && kind == KURIR_CHANGE_MOVE && changed.uids.count > 0) {
-		kurir_printf(s->stream, "* OK [COPYUID %u ", changed.target_validity);
-		imap_put_uids(s, &changed.uids);
-		imap_puts(s, " ");
-		imap_put_uids(s, &changed.target);
-		imap_puts(s, "] Moved\r\n");
-	}
-	if (r >= 0)
-		r = imap_update(s, kind == KURIR_CHANGE_MOVE);
-	if (r < 0) {
-		imap_failed(s, r);
-		return;
-	}
-	if (kind == KURIR_CHANGE_MOVE || changed.uids.count == 0) {
-		imap_ok(s, "Done");
-		return;
-	}
-	kurir_printf(
-	    s->stream, "%.*s OK [COPYUID %u ", KURIR_ARG(s->tag), changed.target_validity);
-	imap_put_uids(s, &changed.uids);
-	imap_puts(s, " ");
-	imap_put_uids(s, &changed.target);
-	imap_puts(s, "] Done\r\n");
-}
-
-KURIR_PARKS void imap_copy(struct imap *s, struct imap_args *a)
-{
-	copy(s, a, KURIR_CHANGE_COPY);
-}
-
-KURIR_PARKS void imap_move(struct imap *s, struct imap_args *a)
-{
-	copy(s, a, KURIR_CHANGE_MOVE);
+	else
+		finish(s, &q, &left);
 }

@@ -1,4 +1,4 @@
-/* imap_structure.c - BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2).
+/* imap_structure.c - BODY and BODYSTRUCTURE (RFC 9051 section 7.5.2).
  *
  *   body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]
  *   body-type-1part = media-type SP media-subtype SP body-fields [...] [SP body-ext-1part] */

@@ -60,6 +60,8 @@ size_t mime_addresses(
 
 /* mime_decode.c: transfer encodings and encoded words, to UTF-8 where the charset is one we
  * know. */
+/* Without its Content-Transfer-Encoding; false: an unknown one, and the body as it is. */
+bool mime_decode_transfer(struct kurir_arena *, const struct mime_part *, struct kurir_str *ret);
 struct kurir_str mime_decode_body(struct kurir_arena *, const struct mime_part *);
 struct kurir_str mime_decode_words(struct kurir_arena *, struct kurir_str);
 

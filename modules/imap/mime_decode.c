@@ -15,6 +15,18 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* White space and a line end: how long they are, or 0 when something else follows. */
+static size_t line_rest(struct kurir_str s, size_t at)
+{
+	size_t i = at;
+
+	while (i < s.len && (s.ptr[i] == ' ' || s.ptr[i] == '\t'))
+		i++;
+	if (i < s.len && s.ptr[i] == '\r')
+		i++;
+	return i == s.len || s.ptr[i] == '\n' ? i - at + (i < s.len) : 0;
+}
+
 /* word: as in encoded words, "_" is a space. */
 static struct kurir_str decode_q(struct kurir_arena *arena, struct kurir_str in, bool word)
 {
@@ -22,20 +34,24 @@ static struct kurir_str decode_q(struct kurir_arena *arena, struct kurir_str in,
 	size_t n = 0;
 
 	for (size_t i = 0; i < in.len; i++) {
-		if (word && in.ptr[i] == '_') {
+		char c = in.ptr[i];
+		size_t blank = word || (c != '=' && c != ' ' && c != '\t')
+		    ? 0
+		    : line_rest(in, i + (c == '='));
+
+		if (word && c == '_') {
 			out[n++] = ' ';
-		} else if (in.ptr[i] != '=') {
-			out[n++] = in.ptr[i];
-		} else if (i + 2 < in.len && hex(in.ptr[i + 1]) >= 0 && hex(in.ptr[i + 2]) >= 0) {
+		} else if (c == '=' && blank > 0) {
+			i += blank;
+		} else if (blank > 0) { /* added on the way */
+			while (i + 1 < in.len && (in.ptr[i + 1] == ' ' || in.ptr[i + 1] == '\t'))
+				i++;
+		} else if (c == '=' && i + 2 < in.len && hex(in.ptr[i + 1]) >= 0 &&
+		    hex(in.ptr[i + 2]) >= 0) {
 			out[n++] = (char)(hex(in.ptr[i + 1]) << 4 | hex(in.ptr[i + 2]));
 			i += 2;
-		} else if (i + 1 < in.len && (in.ptr[i + 1] == '\r' || in.ptr[i + 1] == '\n')) {
-			i += in.ptr[i + 1] == '\r' && i + 2 < in.len && in.ptr[i + 2] == '\n' ? 2
-											      : 1;
-		} else if (i + 1 < in.len) {
-			out[n++] = '='; /* not an encoding: it stays as it is */
 		} else {
-			out[n++] = '=';
+			out[n++] = c; /* also "=" that is no encoding */
 		}
 	}
 	return (struct kurir_str){ out, n };
@@ -102,18 +118,30 @@ static struct kurir_str to_utf8(
 	return in;
 }
 
+bool mime_decode_transfer(
+    struct kurir_arena *arena, const struct mime_part *p, struct kurir_str *ret)
+{
+	struct kurir_str encoding = p->encoding.ptr ? p->encoding : KURIR_STR("7bit");
+
+	if (kurir_str_equal_nocase(encoding, KURIR_STR("quoted-printable")))
+		*ret = decode_q(arena, p->body, false);
+	else if (kurir_str_equal_nocase(encoding, KURIR_STR("base64")))
+		*ret = decode_b(arena, p->body);
+	else
+		*ret = p->body;
+	return ret->ptr != p->body.ptr || kurir_str_equal_nocase(encoding, KURIR_STR("7bit")) ||
+	    kurir_str_equal_nocase(encoding, KURIR_STR("8bit")) ||
+	    kurir_str_equal_nocase(encoding, KURIR_STR("binary"));
+}
+
 struct kurir_str mime_decode_body(struct kurir_arena *arena, const struct mime_part *p)
 {
-	struct kurir_str body = p->body, charset = KURIR_STR("");
-	struct kurir_str encoding = p->encoding.ptr ? p->encoding : KURIR_STR("7bit");
+	struct kurir_str body, charset = KURIR_STR("");
 
 	for (size_t i = 0; i < p->content_type.count; i++)
 		if (kurir_str_equal_nocase(p->content_type.params[i].name, KURIR_STR("charset")))
 			charset = p->content_type.params[i].value;
-	if (kurir_str_equal_nocase(encoding, KURIR_STR("quoted-printable")))
-		body = decode_q(arena, body, false);
-	else if (kurir_str_equal_nocase(encoding, KURIR_STR("base64")))
-		body = decode_b(arena, body);
+	mime_decode_transfer(arena, p, &body);
 	return to_utf8(arena, body, charset);
 }
 

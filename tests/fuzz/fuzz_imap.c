@@ -1,8 +1,35 @@
-/* fuzz_imap.c - what a client's command says: tokens, sets, items, search keys, dates. */
-#include <modules/imap/imap_body.h>
+/* fuzz_imap.c - what a client's command says: tokens, sets, items, search keys, dates, lists,
+ * URLs; and what threads are made of. */
+#include <modules/imap/imap_incoming.h>
+#include <modules/imap/imap_list.h>
 #include <modules/imap/imap_search.h>
+#include <modules/imap/imap_sort.h>
+#include <modules/imap/imap_thread.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Each line is a message: its length is its date, all of it its id and its references. */
+static void threads(struct kurir_str text)
+{
+	struct imap_forest f[2];
+
+	for (int i = 0; i < 2; i++)
+		imap_forest_init(&f[i], kurir_scratch(), text.len + 1);
+	for (uint32_t n = 1; text.len > 0; n++) {
+		ssize_t lf = kurir_str_find(text, '\n');
+		struct kurir_str line = kurir_str_part(text, 0, lf < 0 ? text.len : (size_t)lf);
+		struct imap_thread_message m = {
+			.number = n, .date = (int64_t)line.len, .id = line, .references = line
+		};
+
+		m.subject = imap_base_subject(kurir_scratch(), line, &m.reply);
+		imap_forest_add(&f[0], &m);
+		imap_forest_add_single(&f[1], &m);
+		text = kurir_str_part(text, line.len + 1, text.len);
+	}
+	imap_forest_by_references(&f[0]);
+	imap_forest_by_subject(&f[1]);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -11,13 +38,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kurir_str text = { size > 0 ? (const char *)data : "", size }, word;
 	struct imap_item items[8];
 	struct kurir_uid_set uids;
-	struct imap_key *key;
+	struct imap_search key;
+	struct imap_list list;
+	struct imap_url url;
 	struct imap_args a = { .rest = text };
 	uint32_t flags;
 	uint64_t n;
 	int64_t when;
 	size_t count;
-	bool sync;
+	bool sync, binary;
 
 	while (imap_astring(&a, &word) >= 0 && imap_space(&a))
 		imap_date_time(word, &when);
@@ -35,6 +64,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (s.by_uid)
 			break;
 	}
+	for (int utf8 = 0; utf8 < 2; utf8++) {
+		a = (struct imap_args){ .rest = text, .utf8 = utf8 };
+		if (imap_list_parse(&a, &list) >= 0)
+			imap_list_matches(&list, KURIR_STR("a/b"));
+	}
+	imap_url_parse(text, &url);
+	imap_message_date(text, &when, &when);
+	threads(text);
+	a = (struct imap_args){ .rest = text };
+	imap_literal_next(&a, &n, &sync, &binary);
 	imap_literal_mark(text, &n, &sync);
 	imap_date(text, &when);
 	kurir_arena_clear(kurir_scratch());

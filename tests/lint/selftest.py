@@ -44,6 +44,10 @@ SAMPLES = [
      "char f(int a);\nchar f(int a)\n{\n\treturn a;\n}\n", "conversion"),
     ("format", "spaces for tabs", "core/x.c", "int f(void)\n{\n    return 0;\n}\n", "core/x.c"),
     ("format", "a // comment", "core/x.c", "int x; // no\n", "// no"),
+    ("capabilities", "a capability that nothing proves", "modules/imap/imap_capability.c",
+     "} capabilities[] = {\n\t{ \"X\", ANY, NULL, NULL },\n};\n", "X names no scenario"),
+    ("capabilities", "a capability that the manual lacks", "modules/imap/imap_capability.c",
+     "} capabilities[] = {\n\t{ \"X\", ANY, NULL, NULL }, /* y */\n};\n", "imap.5: X is missing"),
     ("manuals", "a module without a page", "modules/a/a.c", "\n", "kurir-a.5 is missing"),
     ("manuals", "a page without a heading", "modules/a/kurir-a.5", ".Dt A\n.Nd a\n.Sh EXAMPLE\n",
      "kurir-a.5"),
@@ -66,6 +70,7 @@ def prove(law, path, text, words):
         else:
             if path.startswith("modules/a/") and not path.endswith("a.c"):
                 open(os.path.join(root, "modules/a/a.c"), "w", encoding="utf-8").close()
+            os.makedirs(os.path.join(root, os.path.dirname(path)), exist_ok=True)
             with open(os.path.join(root, path), "w", encoding="utf-8") as f:
                 f.write(text)
         done = subprocess.run([sys.executable, os.path.join(HERE, law + ".py")], text=True,

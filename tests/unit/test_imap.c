@@ -1,8 +1,11 @@
 /* test_imap.c - the parsers of IMAP: tokens, sets, dates, what FETCH and SEARCH are asked for. */
 #include "conf_unit.h"
 
-#include <modules/imap/imap_body.h>
+#include <modules/imap/imap_incoming.h>
+#include <modules/imap/imap_list.h>
 #include <modules/imap/imap_search.h>
+#include <modules/imap/imap_sort.h>
+#include <modules/imap/imap_thread.h>
 
 #include <errno.h>
 
@@ -156,8 +159,8 @@ static void items(void **state)
 {
 	static const char *const bad[] = {
 		"", "()", "BODY[", "BODY[0]", "BODY[1.]", "BODY[MIME]", "BODY[]<0.0>",
-		"BODY[]<1>", "FOO", "(FLAGS", "FLAGS UID", "BODY[HEADER.FIELDS]",
-		"BODY[HEADER.FIELDS ()]",
+		"BODY[]<1>", "FOO", "BINARY[HEADER]", "BINARY.SIZE", "PREVIEW (X)", "(FLAGS",
+		"BODY[HEADER.FIELDS]", "BODY[HEADER.FIELDS ()]",
 		"BODY[1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18.19.20.21.22.23.24.25.26.27.28.29.30.31.32.33]"
 	};
 	struct imap_item i[8];
@@ -190,11 +193,15 @@ static void keys(void **state)
 {
 	static const char *const good[] = { "ALL", "UNSEEN FROM hyd", "OR SEEN NOT DELETED",
 		"(1:3 LARGER 5)", "CHARSET UTF-8 TEXT {2}\r\nab", "HEADER X-A \"\"", "UID 3:*",
-		"SENTSINCE 1-Jan-2020", "KEYWORD work", "NOT (OR ANSWERED FLAGGED)" };
+		"SENTSINCE 1-Jan-2020", "KEYWORD work", "NOT (OR ANSWERED FLAGGED)",
+		"RETURN () ALL", "RETURN (MIN PARTIAL -1:-5 SAVE) $", "OLDER 5 YOUNGER 7",
+		"MODSEQ \"/flags/\\\\seen\" all 7", "MODSEQ 7" };
 	static const char *const bad[] = { "", "FROM", "OR SEEN", "NOT", "(SEEN", "SEEN)",
-		"LARGER x", "BEFORE yesterday", "ALL ", "NONSENSE", "9" };
+		"LARGER x", "BEFORE yesterday", "ALL ", "NONSENSE",
+		"RETURN (ALL PARTIAL 1:2) ALL", "RETURN ALL", "RETURN (", "OLDER 0", "MODSEQ x",
+		"MODSEQ \"x\" 7", "$,1" };
 	char deep[200];
-	struct imap_key *k;
+	struct imap_search k;
 	struct imap_args a;
 
 	(void)state;
@@ -217,6 +224,164 @@ static void keys(void **state)
 	assert_int_equal(imap_search_parse(&session, &a, &k), -EBADMSG);
 }
 
+static void partials(void **state)
+{
+	static const struct {
+		const char *range;
+		size_t count, begin, end;
+	} cases[] = { { "1:2", 5, 0, 2 }, { "2:1", 5, 0, 2 }, { "4:9", 5, 3, 5 },
+		{ "6:9", 5, 5, 5 }, { "-1:-2", 5, 3, 5 }, { "-4:-9", 5, 0, 2 },
+		{ "-6:-9", 5, 0, 0 }, { "1:4294967295", 0, 0, 0 }, { "-1:-1", 0, 0, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct imap_args a = args(cases[i].range);
+		struct imap_partial p;
+		size_t begin, end;
+
+		assert_int_equal(imap_partial_parse(&a, &p), 0);
+		assert_str(p.spelled, cases[i].range);
+		imap_partial_of(&p, cases[i].count, &begin, &end);
+		assert_int_equal(begin, cases[i].begin);
+		assert_int_equal(end, cases[i].end);
+	}
+}
+
+static void lists(void **state)
+{
+	static const struct {
+		const char *pattern, *name;
+		bool matches;
+	} cases[] = { { "\"\" *", "a/b", true }, { "\"\" %", "a/b", false },
+		{ "\"\" %/%", "a/b", true }, { "a/ %", "a/b", true },
+		{ "\"\" inbox", "INBOX", true }, { "\"\" (x a/b)", "a/b", true },
+		{ "\"\" \"&AOk-\"", "\xc3\xa9", true } };
+	static const char *const bad[] = { "", "\"\"", "\"\" ()", "(FOO) \"\" *", "() \"\"",
+		"\"\" * RETURN", "\"\" * RETURN (STATUS)", "\"\" * RETURN (STATUS ())",
+		"(RECURSIVEMATCH) \"\" *", "\"\" * x" };
+	struct imap_list l;
+	struct imap_args a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		a = args(cases[i].pattern);
+		assert_int_equal(imap_list_parse(&a, &l), 0);
+		assert_int_equal(
+		    imap_list_matches(&l, kurir_str_of(cases[i].name)), cases[i].matches);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		a = args(bad[i]);
+		if (imap_list_parse(&a, &l) >= 0)
+			fail_msg("taken: %s", bad[i]);
+	}
+	a = args("(SUBSCRIBED RECURSIVEMATCH) \"\" (a b) RETURN (STATUS (SIZE DELETED))");
+	assert_int_equal(imap_list_parse(&a, &l), 0);
+	assert_int_equal(l.count, 2);
+	assert_int_equal(l.status, IMAP_STATUS_SIZE | IMAP_STATUS_DELETED);
+}
+
+static void urls(void **state)
+{
+	static const char *const bad[] = { "", "/", "/INBOX", "/INBOX;UID=1", ";UID=0", ";UID=x",
+		"/INBOX;UIDVALIDITY=0/;UID=1", "/%00/;UID=1", "/%4/;UID=1", "/%ff/;UID=1",
+		";UID=1/;SECTION=1.", ";UID=1/;PARTIAL=1.0", ";UID=1x", "//;UID=1",
+		"imap://a/b/;UID=1" };
+	struct imap_url u;
+
+	(void)state;
+	assert_int_equal(
+	    imap_url_parse(
+		KURIR_STR("/a%2fb/c;UIDVALIDITY=5/;UID=7/;SECTION=1.2.MIME/;PARTIAL=3.4"), &u),
+	    0);
+	assert_str(u.mailbox, "a/b/c");
+	assert_int_equal(u.validity, 5);
+	assert_int_equal(u.uid, 7);
+	assert_int_equal(u.item.depth, 2);
+	assert_int_equal(u.item.text, IMAP_TEXT_MIME);
+	assert_int_equal(u.item.start, 3);
+	assert_int_equal(u.item.octets, 4);
+	assert_int_equal(imap_url_parse(KURIR_STR(";UID=7"), &u), 0);
+	assert_str(u.mailbox, "");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (imap_url_parse(kurir_str_of(bad[i]), &u) >= 0)
+			fail_msg("taken: %s", bad[i]);
+}
+
+/* The cases of RFC 5256 section 2.1, and some more. */
+static void subjects(void **state)
+{
+	static const struct {
+		const char *subject, *base;
+		bool reply;
+	} cases[] = { { "Re: hello", "hello", true }, { "hello", "hello", false },
+		{ "re: [list] Re[2]: hello (fwd)", "hello", true },
+		{ "[fwd: Re: hello]", "hello", true }, { "Fwd : hello", "hello", true },
+		{ "[list] hello", "hello", false }, { "[list]", "[list]", false },
+		{ "  a \t b  ", "a b", false }, { "Fw: ", "", true },
+		{ "research", "research", false }, { "[a][b]c", "c", false },
+		{ "(fwd)", "", true }, { "[fwd:]", "", true }, { "", "", false },
+		{ "[unclosed", "[unclosed", false } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		bool reply;
+
+		assert_str(imap_base_subject(arena, kurir_str_of(cases[i].subject), &reply),
+		    cases[i].base);
+		assert_int_equal(reply, cases[i].reply);
+	}
+}
+
+static void message_dates(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+	} good[] = { { "Mon, 5 Jan 2026 10:00:00 +0000", 1767607200 },
+		{ "5 Jan 2026 11:30 +0130 (comment)", 1767607200 },
+		{ "Mon (x), 5 Jan 26 10:00:00 GMT", 1767607200 },
+		{ "Mon, 05-Jan-2026 05:00:00 EST", 1767607200 },
+		{ "5 Jan 126 10:00:00 Z", 1767607200 } };
+	static const char *const bad[] = { "", "Mon", "Mon, Jan 5", "0 Jan 2026", "5 Foo 2026",
+		"5 Jan", "32 Jan 2026 1:1:1" };
+	int64_t when, day;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_int_equal(imap_message_date(kurir_str_of(good[i].text), &when, &day), 0);
+		assert_int_equal(when / 1000, good[i].seconds);
+		assert_int_equal(day / 1000, 1767571200);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(imap_message_date(kurir_str_of(bad[i]), &when, &day), -EBADMSG);
+}
+
+/* A chain longer than any is, and one that bites its tail: what matters is that it ends. */
+static void long_threads(void **state)
+{
+	struct imap_forest f;
+	uint32_t roots = 0, seen = 0;
+
+	(void)state;
+	imap_forest_init(&f, arena, 5000);
+	for (uint32_t i = 1; i <= 5000; i++) {
+		struct imap_thread_message m = { .number = i,
+			.date = i,
+			.subject = KURIR_STR(""),
+			.id = kurir_format(arena, "<%u@x>", i),
+			.references = kurir_format(arena, "<%u@x>", i == 1 ? 5000 : i - 1) };
+
+		imap_forest_add(&f, &m);
+	}
+	imap_forest_by_references(&f);
+	for (uint32_t i = f.first; i != IMAP_NO_NODE; i = f.nodes[i].next)
+		roots++;
+	for (uint32_t i = 0; i < f.count; i++)
+		seen += f.nodes[i].number != 0;
+	assert_int_equal(seen, 5000);
+	assert_true(roots >= 3 && roots < 20);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -236,7 +401,9 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(strings),
 		cmocka_unit_test(nul_in_literal), cmocka_unit_test(marks),
 		cmocka_unit_test(flags), cmocka_unit_test(sets), cmocka_unit_test(dates),
-		cmocka_unit_test(items), cmocka_unit_test(keys) };
+		cmocka_unit_test(items), cmocka_unit_test(keys), cmocka_unit_test(partials),
+		cmocka_unit_test(lists), cmocka_unit_test(urls), cmocka_unit_test(subjects),
+		cmocka_unit_test(message_dates), cmocka_unit_test(long_threads) };
 
 	return cmocka_run_group_tests(tests, begin, end);
 }

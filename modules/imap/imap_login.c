@@ -1,0 +1,61 @@
+/* imap_login.c - LOGIN (RFC 9051 section 6.2.3), and what every login comes to: it runs in the
+ * edge role and ends with the connection handed over.
+ *
+ *   login = "LOGIN" SP userid SP password */
+
+#include <errno.h>
+
+#include "imap.h"
+
+KURIR_PARKS static void refuse(struct imap *s, int r, struct kurir_str user)
+{
+	kurir_count(s->self, IMAP_LOGIN_FAILURES, 1);
+	KURIR_EMIT(s->self, KURIR_NOTICE, "auth", { "verdict", KURIR_STR("reject") },
+	    { "user", user }, { "peer", kurir_conn_peer(s->conn) });
+	s->bad++;
+	if (r == -EACCES)
+		imap_no(s, "[AUTHENTICATIONFAILED] Wrong user or password");
+	else
+		imap_no(s, "[UNAVAILABLE] The password cannot be checked now, try again later");
+}
+
+KURIR_PARKS void imap_log_in(struct imap *s, struct kurir_credentials *c)
+{
+	kurir_time until = kurir_now() + s->conf->login;
+	struct kurir_identity who;
+	int r;
+
+	c->protocol = kurir_conn_protocol(s->conn);
+	c->peer = kurir_conn_peer(s->conn);
+	c->encrypted = kurir_conn_encrypted(s->conn);
+	r = kurir_authenticate(s->self, c, until, kurir_conn_arena(s->conn), &who);
+	if (r < 0) {
+		refuse(s, r, c->user);
+		return;
+	}
+	kurir_count(s->self, IMAP_LOGINS, 1);
+	kurir_conn_set_account(s->conn, who.account);
+	KURIR_EMIT(s->self, KURIR_INFO, "auth", { "verdict", KURIR_STR("accept") },
+	    { "account", who.account }, { "peer", kurir_conn_peer(s->conn) });
+	r = kurir_conn_handover(s->conn, who.ticket, s->tag, until);
+	s->over = true;
+	if (r >= 0) {
+		s->handed = true;
+		return;
+	}
+	kurir_log(s->self, KURIR_WARN, r, "cannot reach the access role, closing the session");
+	imap_no(s, "[UNAVAILABLE] The mailbox cannot be opened now, try again later");
+}
+
+KURIR_PARKS void imap_login(struct imap *s, struct imap_args *a)
+{
+	struct kurir_credentials c = { .authzid = KURIR_STR("") };
+
+	if (!imap_may_log_in(s))
+		imap_no(s, "[PRIVACYREQUIRED] Begin TLS first");
+	else if (imap_astring(a, &c.user) < 0 || !imap_space(a) ||
+	    imap_astring(a, &c.password) < 0 || !imap_end(a) || c.user.len == 0)
+		imap_bad(s, "LOGIN takes a user and a password");
+	else
+		imap_log_in(s, &c);
+}

@@ -1,0 +1,255 @@
+/* imap_match.c - which messages the keys of a SEARCH mean (RFC 9051 section 6.4.4).
+ *
+ * What the snapshot can answer is asked first; a message is opened only for keys that need its
+ * bytes.  Texts are compared without case (ASCII), decoded from transfer encodings and encoded
+ * words. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "imap_body.h"
+#include "imap_search.h"
+
+#define ADDRESSES 100 /* of one field */
+
+struct search {
+	struct imap *s;
+	size_t index;
+	int64_t now;
+	struct imap_bytes bytes;
+	bool open;
+	int error;
+};
+
+/* Opens the message when a key needs its bytes for the first time. */
+KURIR_PARKS static bool need_bytes(struct search *q)
+{
+	int r;
+
+	if (q->open)
+		return true;
+	r = imap_bytes_open(q->s, &q->s->messages[q->index], &q->bytes);
+	if (r == -ECANCELED)
+		q->error = r;
+	q->open = r >= 0;
+	return q->open;
+}
+
+static unsigned char lower(char c)
+{
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+}
+
+static bool contains(struct kurir_str hay, struct kurir_str needle)
+{
+	if (needle.len == 0)
+		return true;
+	for (size_t i = 0; i + needle.len <= hay.len; i++) {
+		size_t j = 0;
+
+		while (j < needle.len && lower(hay.ptr[i + j]) == lower(needle.ptr[j]))
+			j++;
+		if (j == needle.len)
+			return true;
+	}
+	return false;
+}
+
+/* Whether it is one of those that have addresses: they are also looked at without comments and
+ * what else a header may have between the parts of one. */
+static bool has_addresses(struct kurir_str field)
+{
+	static const char *const names[] = { "From", "To", "Cc", "Bcc", "Sender", "Reply-To" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (kurir_str_equal_nocase(field, kurir_str_of(names[i])))
+			return true;
+	return false;
+}
+
+static bool address_has(struct kurir_arena *arena, struct kurir_str value, struct kurir_str text)
+{
+	struct mime_address *list = kurir_alloc(arena, ADDRESSES * sizeof(*list));
+	size_t n = mime_addresses(arena, value, list, ADDRESSES);
+
+	for (size_t i = 0; i < n; i++)
+		if (list[i].mailbox.ptr && list[i].host.ptr &&
+		    contains(kurir_format(arena, "%.*s@%.*s", KURIR_ARG(list[i].mailbox),
+				 KURIR_ARG(list[i].host)),
+			text))
+			return true;
+	return false;
+}
+
+/* Any field of that name (all of them when it is empty) that contains text. */
+static bool header_has(struct kurir_arena *arena, struct kurir_str header, struct kurir_str field,
+    struct kurir_str text)
+{
+	struct kurir_str name, all, rest = kurir_str_part(header, 0, MIME_HEADER_MAX);
+
+	while (mime_header_next(&rest, &name, &all)) {
+		struct kurir_mark mark = kurir_mark(arena);
+		struct kurir_str value = all;
+		bool found;
+
+		if (field.len > 0 && !kurir_str_equal_nocase(name, field))
+			continue;
+		if (field.len > 0)
+			value = kurir_str_part(all, name.len + 1, all.len);
+		value = mime_unfold(arena, value);
+		found = contains(mime_decode_words(arena, value), text) ||
+		    (has_addresses(field) && address_has(arena, value, text));
+		kurir_rewind(arena, mark);
+		if (found)
+			return true;
+	}
+	return false;
+}
+
+static bool part_has(
+    struct kurir_arena *arena, const struct mime_part *p, struct kurir_str text, bool headers)
+{
+	for (; p; p = p->next) {
+		struct kurir_mark mark = kurir_mark(arena);
+		bool found = headers && header_has(arena, p->header, KURIR_STR(""), text);
+
+		if (!found && !p->child &&
+		    (kurir_str_equal_nocase(p->type, KURIR_STR("text")) ||
+			kurir_str_equal_nocase(p->type, KURIR_STR("multipart"))))
+			found = contains(mime_decode_body(arena, p), text);
+		kurir_rewind(arena, mark);
+		if (found || (p->child && part_has(arena, p->child, text, headers || p->message)))
+			return true;
+	}
+	return false;
+}
+
+/* The day of the Date: field, as imap_date() counts; 0 when there is none that can be read. */
+static int64_t sent_day(struct search *q)
+{
+	struct kurir_str value = mime_header_get(
+	    q->bytes.arena, imap_bytes_root(&q->bytes)->header, KURIR_STR("Date"));
+	int64_t when, day;
+
+	return value.ptr && imap_message_date(value, &when, &day) >= 0 ? day : 0;
+}
+
+static bool compare_day(enum imap_key_kind kind, int64_t ms, int64_t day)
+{
+	int64_t that = ms - ms % 86400000;
+
+	switch (kind) {
+	case IMAP_KEY_BEFORE:
+	case IMAP_KEY_SENT_BEFORE:
+		return that < day;
+	case IMAP_KEY_ON:
+	case IMAP_KEY_SENT_ON:
+		return that == day;
+	default:
+		return that >= day;
+	}
+}
+
+/* Keys that the message's bytes answer. */
+KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
+{
+	struct mime_part *root;
+
+	if (!need_bytes(q))
+		return false;
+	root = imap_bytes_root(&q->bytes);
+	switch (k->kind) {
+	case IMAP_KEY_HEADER:
+		return header_has(q->bytes.arena, root->header, k->name, k->text);
+	case IMAP_KEY_BODY:
+		return part_has(q->bytes.arena, root, k->text, false);
+	case IMAP_KEY_TEXT:
+		return part_has(q->bytes.arena, root, k->text, true);
+	default:
+		return compare_day(k->kind, sent_day(q), k->date);
+	}
+}
+
+/* Depth is bounded by the parser. */
+KURIR_PARKS static bool match(struct search *q, const struct imap_key *k)
+{
+	const struct kurir_message *m = &q->s->messages[q->index];
+
+	switch (k->kind) {
+	case IMAP_KEY_ALL:
+		return true;
+	case IMAP_KEY_AND:
+		for (const struct imap_key *i = k->first; i; i = i->next)
+			if (!match(q, i))
+				return false;
+		return true;
+	case IMAP_KEY_OR:
+		return match(q, k->first) || match(q, k->second);
+	case IMAP_KEY_NOT:
+		return !match(q, k->first);
+	case IMAP_KEY_FLAGS:
+		return (m->flags & k->flags) == k->flags;
+	case IMAP_KEY_NEW:
+		return (m->flags & (KURIR_MESSAGE_RECENT | KURIR_MESSAGE_SEEN)) ==
+		    KURIR_MESSAGE_RECENT;
+	case IMAP_KEY_KEYWORD:
+		return imap_has_word(m->keywords, k->text);
+	case IMAP_KEY_UIDS:
+		return kurir_uid_set_has(&k->uids, m->uid);
+	case IMAP_KEY_LARGER:
+		return m->size > k->number;
+	case IMAP_KEY_SMALLER:
+		return m->size < k->number;
+	case IMAP_KEY_MODSEQ:
+		return m->modseq >= k->number;
+	case IMAP_KEY_OLDER:
+	case IMAP_KEY_YOUNGER:
+		return ((q->now - m->date) / 1000 >= (int64_t)k->number) ==
+		    (k->kind == IMAP_KEY_OLDER);
+	case IMAP_KEY_BEFORE:
+	case IMAP_KEY_ON:
+	case IMAP_KEY_SINCE:
+		return compare_day(k->kind, m->date, k->date);
+	default:
+		return match_bytes(q, k);
+	}
+}
+
+/* How many of the newest messages may be looked at (RFC 9738). */
+static size_t begin_of(const struct imap *s, struct imap_hits *hits)
+{
+	size_t max = (size_t)s->conf->messages_max;
+
+	if (max == 0 || s->view.count <= max)
+		return 0;
+	hits->lowest = s->messages[s->view.count - max].uid;
+	return s->view.count - max;
+}
+
+KURIR_PARKS int imap_find(
+    struct imap *s, const struct imap_key *key, struct kurir_arena *arena, struct imap_hits *ret)
+{
+	struct imap_hits hits = { .at = kurir_alloc(
+				      arena, (s->view.count + 1) * sizeof(*hits.at)) };
+
+	for (size_t i = begin_of(s, &hits); i < s->view.count; i++) {
+		struct search q = { .s = s, .index = i, .now = kurir_wallclock() };
+
+		if (match(&q, key))
+			hits.at[hits.count++] = (uint32_t)i;
+		if (q.open)
+			imap_bytes_close(&q.bytes);
+		if (q.open || i % 64 == 63) {
+			if (q.error >= 0)
+				q.error = kurir_yield();
+			if (q.error >= 0)
+				q.error = imap_progress(s, i + 1, s->view.count);
+		}
+		if (q.error < 0) {
+			s->over = true;
+			return q.error;
+		}
+	}
+	*ret = hits;
+	return 0;
+}

@@ -1,0 +1,85 @@
+/* imap_select.c - SELECT and EXAMINE (RFC 9051 sections 6.3.2 and 6.3.3; CONDSTORE, RFC 7162).
+ *
+ *   select        = "SELECT" SP mailbox [SP "(" select-param *(SP select-param) ")"]
+ *   select-param  = "CONDSTORE" */
+
+#include <errno.h>
+
+#include "imap.h"
+
+static int parse(struct imap *s, struct imap_args *a, struct kurir_str *ret)
+{
+	if (imap_mailbox(a, ret) < 0)
+		return -EBADMSG;
+	if (imap_end(a))
+		return 0;
+	if (!imap_space(a) || !imap_take(a, '('))
+		return -EBADMSG;
+	do
+		if (!imap_take_word(a, "CONDSTORE"))
+			return -EBADMSG;
+	while (imap_space(a));
+	if (!imap_take(a, ')') || !imap_end(a))
+		return -EBADMSG;
+	s->enabled |= IMAP_CONDSTORE;
+	return 0;
+}
+
+/* IMAP4rev1 only: how many are recent, and which is the first unseen. */
+KURIR_PARKS static void put_counts(struct imap *s)
+{
+	size_t recent = 0, unseen = 0;
+
+	for (size_t i = s->view.count; i > 0; i--) {
+		recent += (s->messages[i - 1].flags & KURIR_MESSAGE_RECENT) != 0;
+		if (!(s->messages[i - 1].flags & KURIR_MESSAGE_SEEN))
+			unseen = i;
+	}
+	kurir_printf(s->stream, "* %zu RECENT\r\n", recent);
+	if (unseen > 0 && !(s->enabled & IMAP_UIDONLY))
+		kurir_printf(s->stream, "* OK [UNSEEN %zu] The first unseen\r\n", unseen);
+}
+
+KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool read_only)
+{
+	bool selected = s->state == IMAP_SELECTED;
+	struct kurir_str name;
+	int r = parse(s, a, &name);
+
+	if (r < 0)
+		imap_view_close(s);
+	else
+		r = imap_view_open(s, name, read_only);
+	if (selected && (s->enabled & (IMAP_REV2 | IMAP_CONDSTORE)))
+		imap_puts(s, "* OK [CLOSED] The other mailbox is closed\r\n");
+	if (r == -EBADMSG) {
+		imap_bad(s, "This takes the name of a mailbox");
+		return;
+	}
+	if (r < 0) {
+		imap_failed(s, r);
+		return;
+	}
+	imap_put_keywords(s);
+	kurir_printf(s->stream, "* %zu EXISTS\r\n", s->view.count);
+	if (!(s->enabled & IMAP_REV2))
+		put_counts(s);
+	kurir_printf(s->stream,
+	    "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] The next\r\n",
+	    s->view.uid_validity, s->view.uid_next);
+	kurir_printf(s->stream, "* OK [HIGHESTMODSEQ %llu] The last change\r\n",
+	    (unsigned long long)s->view.modseq);
+	if (s->enabled & IMAP_REV2)
+		imap_put_list_of(s, s->mailbox);
+	imap_ok(s, read_only ? "[READ-ONLY] Done" : "[READ-WRITE] Done");
+}
+
+KURIR_PARKS void imap_select(struct imap *s, struct imap_args *a)
+{
+	open_mailbox(s, a, false);
+}
+
+KURIR_PARKS void imap_examine(struct imap *s, struct imap_args *a)
+{
+	open_mailbox(s, a, true);
+}
