@@ -227,8 +227,10 @@ static int list_files(struct queue *q, const char *suffix, uint64_t **ret, size_
 			close(fd);
 		return err;
 	}
-	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-		uint64_t id = segment_name_id(e->d_name, suffix);
+	const char *name;
+	int r;
+	while ((r = spool_io->next(d, &name)) > 0) {
+		uint64_t id = segment_name_id(name, suffix);
 		if (id == 0)
 			continue;
 		if (count == room) {
@@ -241,6 +243,10 @@ static int list_files(struct queue *q, const char *suffix, uint64_t **ret, size_
 		ids[count++] = id;
 	}
 	closedir(d);
+	if (r < 0) { /* some are missing: they are not gone */
+		free(ids);
+		return r;
+	}
 	if (count > 0)
 		qsort(ids, count, sizeof(*ids), compare_ids);
 	*ret = ids;

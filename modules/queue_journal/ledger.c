@@ -85,10 +85,11 @@ static int ledger_segments(struct queue *q, struct ledger *l)
 			close(fd);
 		return r;
 	}
-	for (struct dirent *e = readdir(d); e != NULL && r == 0; e = readdir(d)) {
-		uint64_t id = segment_name_id(e->d_name, ".seg");
+	const char *name;
+	while (r >= 0 && (r = spool_io->next(d, &name)) > 0) {
+		uint64_t id = segment_name_id(name, ".seg");
 		if (id != 0)
-			r = ledger_segment(q, l, e->d_name, id);
+			r = ledger_segment(q, l, name, id);
 	}
 	closedir(d);
 	return r;

@@ -177,6 +177,24 @@ static void schedule_all(struct queue *q)
 		}
 }
 
+static void queue_free(struct queue *q)
+{
+	uint32_t bucket = 0;
+	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;) {
+		uint32_t next_bucket = bucket;
+		struct message *next = table_walk(q, &next_bucket, m);
+		table_remove(q, m);
+		m = next;
+		bucket = next_bucket;
+	}
+	while (q->segments != NULL)
+		table_segment_free(q, q->segments);
+	command_pick_free(q->pick);
+	free(q->hash);
+	scheduler_fini(&q->scheduler);
+	kurir_arena_free(q->scratch);
+}
+
 int queue_start(struct kurir_self *self)
 {
 	struct queue_self *qs = queue_self(self);
@@ -201,8 +219,13 @@ int queue_start(struct kurir_self *self)
 	q->scratch = kurir_arena_new("queue-intake");
 	kurir_time began = kurir_now();
 	int r = intake_recover(q);
-	if (r < 0)
+	if (r < 0) {
+		if (q->log.fd >= 0)
+			spool_io->close(q->log.fd);
+		kurir_buf_free(&q->log.pending);
+		queue_free(q);
 		return kurir_log(self, KURIR_ERROR, r, "cannot read the spool");
+	}
 	qs->queue = q;
 	q->started = true;
 	schedule_all(q);
@@ -228,20 +251,7 @@ void queue_stop(struct kurir_self *self)
 	q->stopping = true;
 	state_close(q);
 	qs->queue = NULL;
-	uint32_t bucket = 0;
-	for (struct message *m = table_walk(q, &bucket, NULL); m != NULL;) {
-		uint32_t next_bucket = bucket;
-		struct message *next = table_walk(q, &next_bucket, m);
-		table_remove(q, m);
-		m = next;
-		bucket = next_bucket;
-	}
-	while (q->segments != NULL)
-		table_segment_free(q, q->segments);
-	command_pick_free(q->pick);
-	free(q->hash);
-	scheduler_fini(&q->scheduler);
-	kurir_arena_free(q->scratch);
+	queue_free(q);
 }
 
 KURIR_PARKS static int journal_start(struct kurir_self *self)

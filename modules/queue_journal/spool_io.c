@@ -77,6 +77,16 @@ static int io_rename(int dir, const char *from, const char *to)
 	return renameat(dir, from, dir, to) == 0 ? 0 : -errno;
 }
 
+static int io_next(DIR *d, const char **ret_name)
+{
+	errno = 0;
+	struct dirent *e = readdir(d);
+	if (e == NULL)
+		return -errno;
+	*ret_name = e->d_name;
+	return 1;
+}
+
 const struct spool_io spool_io_real = {
 	.open = io_open,
 	.close = io_close,
@@ -87,6 +97,7 @@ const struct spool_io spool_io_real = {
 	.truncate = io_truncate,
 	.unlink = io_unlink,
 	.rename = io_rename,
+	.next = io_next,
 };
 const struct spool_io *spool_io = &spool_io_real;
 

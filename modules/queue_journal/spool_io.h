@@ -4,6 +4,7 @@
 #ifndef SPOOL_IO_H
 #define SPOOL_IO_H
 
+#include <dirent.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -18,6 +19,7 @@ struct spool_io {
 	int (*truncate)(int fd, uint64_t length);
 	int (*unlink)(int dir, const char *name);
 	int (*rename)(int dir, const char *from, const char *to);
+	int (*next)(DIR *, const char **ret_name); /* 1; 0 after the last */
 };
 extern const struct spool_io *spool_io;
 extern const struct spool_io spool_io_real;

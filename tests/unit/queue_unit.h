@@ -51,8 +51,8 @@ struct world {
 	kurir_time slow, hang; /* routes of slow*.example, jobs of hang*.example */
 	unsigned jobs;
 	void (*script)(void);
-	bool failed;
-	void (*armed)(void); /* after the start, before the script */
+	bool failed, may_fail; /* to start */
+	void (*armed)(void);   /* after the start, before the script */
 };
 extern struct world world;
 extern struct kurir_self *queue_instance;

@@ -59,6 +59,41 @@ static void test_unreadable(void **state)
 	}
 }
 
+/* A folder whose names cannot all be read: what was not read is not gone. */
+static int names_read;
+static int broken_next(DIR *d, const char **ret_name)
+{
+	int n = __atomic_add_fetch(&names_read, 1, __ATOMIC_SEQ_CST);
+	return n >= from && n < until ? -EIO : spool_io_real.next(d, ret_name);
+}
+
+static void script_asked_again(void)
+{
+	wait_for(10000);
+	check_ledger(4, 0, 0, 4);
+	expect_equal(count_files(".body"), 1);
+}
+
+static void test_names_unread(void **state)
+{
+	for (int i = 1; i < 6; i++) {
+		tear_down(state);
+		set_up(state);
+		live(script_fill);
+		broken = spool_io_real;
+		broken.next = broken_next;
+		spool_io = &broken;
+		names_read = 0;
+		from = i;
+		until = i + 1;
+		world.may_fail = true; /* who cannot see what is there does not begin */
+		live(script_asked_again);
+		spool_io = &spool_io_real;
+		world.may_fail = false;
+		live(script_asked_again);
+	}
+}
+
 static void damage(const char *suffix, off_t at, unsigned char mask)
 {
 	char name[128], folder[128];
@@ -314,6 +349,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_names_unread, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_head, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stranger, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hole_in_log, set_up, tear_down),
