@@ -43,11 +43,14 @@ static void intake_take(
 	if (f->record.kind == SEGMENT_MOVED) {
 		struct segment *old = table_segment(q, f->moved_segment, false);
 		struct message *m = table_find(q, old, f->moved_offset);
-		if (m == NULL)
-			return; /* was over by then */
-		table_move(q, m, s, f->offset, (uint32_t)bytes);
-		state_moved(q, f->moved_segment, f->moved_offset, m);
-		return;
+		if (m != NULL) {
+			table_move(q, m, s, f->offset, (uint32_t)bytes);
+			state_moved(q, f->moved_segment, f->moved_offset, m);
+			return;
+		}
+		/* It was over by then; unless this is the only record there is of it. */
+		if (!q->forgetful || (old != NULL && old->seen))
+			return;
 	}
 	struct message *m = table_add(q, s, f->offset, &f->record);
 	state_message(q, m);

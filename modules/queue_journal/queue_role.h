@@ -93,7 +93,8 @@ struct queue {
 	unsigned walks; /* commands that look at all messages: none moves then */
 	bool moving;
 	bool rescan, started, stopping;
-	bool litter; /* not swept yet: a segment could not be read */
+	bool forgetful; /* the log lost what it knew: records it does not name may be owed */
+	bool litter;	/* not swept yet: a segment could not be read */
 };
 
 /* table.c */

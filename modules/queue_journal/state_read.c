@@ -237,6 +237,7 @@ static int read_log(struct queue *q, int fd)
 	} else if (l.good < l.at) /* after a power cut: what it said is found again */
 		kurir_log(q->self, KURIR_WARN, 0, "the state log ends at byte %llu of %llu",
 		    (unsigned long long)l.good, (unsigned long long)l.at);
+	q->forgetful = l.headless || l.holes;
 	q->log.size = l.good;
 	/* Transition: torn log -> log.  What was read may be in no more than memory yet.  When
 	 * either fails, or there are holes, a new log with everything takes its place. */
@@ -254,6 +255,7 @@ int state_open(struct queue *q)
 		q->log.fd = -1;
 		/* None yet: the first thing written is a checkpoint. */
 		q->log.broken = true;
+		q->forgetful = true;
 		return 0;
 	}
 	if (q->log.fd < 0)

@@ -186,6 +186,51 @@ static void test_hole_in_log(void **state)
 	live(script_few_again);
 }
 
+/* Messages that were moved, and their first segments gone: the log's loss is not theirs. */
+static void script_move_all(void)
+{
+	static char body[50000];
+	const char *late = "late@dua.example", *ok = "ok@dua.example";
+	memset(body, 'x', sizeof(body));
+	for (int i = 0; i < 200; i++)
+		expect_equal(send_body("hyd@satu.example", i % 20 == 0 ? &late : &ok, 1,
+				 (struct kurir_str){ body, sizeof(body) }, 0),
+		    0);
+	wait_for(40000);
+	check_ledger(200, 190, 0, 10);
+	expect_true(count_files(".seg") <= 3);
+}
+
+static void script_all_owed(void)
+{
+	wait_for(5000);
+	world.fate = KURIR_FATE_DELIVERED;
+	expect_true(the_queue()->entry_count >= 10);
+	expect_equal(the_queue()->totals.cancelled, 0);
+	world.deliveries = 0;
+	wait_for(3LL * 3600000);
+	expect_true(world.deliveries >= 10);
+	expect_equal(world.last_length, 50000);
+}
+
+static void test_moved_and_forgotten(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		tear_down(state);
+		set_up(state);
+		world.options.segment_size = 1 << 20;
+		live(script_move_all);
+		if (i == 0)
+			assert_int_equal(unlink(spool_path("state.log")), 0);
+		else if (i == 1)
+			damage("state.log", 3, 1); /* its head */
+		else
+			for (off_t at = SEGMENT_HEAD; at < 60000; at += 24)
+				damage("state.log", at, 16);
+		live(script_all_owed);
+	}
+}
+
 /* A segment that went away: its recipients are named, once, and the ledger says where they are. */
 static void script_orphans(void)
 {
@@ -353,6 +398,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bad_head, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stranger, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hole_in_log, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_moved_and_forgotten, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_checkpoints, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_meanwhile, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_invented, set_up, tear_down),
