@@ -150,14 +150,18 @@ static int look_run(void *arg)
 	l->sealed = flock(l->scan.fd, LOCK_SH | LOCK_NB) == 0;
 	l->scan.until = UINT64_MAX;
 	if (!l->sealed) {
-		int m = spool_io->open(l->dir, l->mark, O_RDONLY, 0);
+		int m = spool_io->open(l->dir, l->mark, O_RDONLY, 0), r = m;
 		l->scan.trusted = true;
-		l->scan.until = 0; /* no mark: nothing durable yet, or sealed just now */
+		l->scan.until = 0;
 		if (m >= 0) {
-			if (spool_read_full(m, end, sizeof(end), 0) == 0)
+			r = spool_read_full(m, end, sizeof(end), 0);
+			if (r == 0)
 				l->scan.until = segment_get_le64(end);
 			spool_io->close(m);
 		}
+		/* An empty mark: nothing is durable yet.  None: its writer is about to go. */
+		if (r < 0 && r != -ENODATA)
+			l->result = r == -ENOENT ? -EAGAIN : r;
 	}
 	if (l->sealed) /* what a killed writer left may be in no more than memory */
 		l->result = spool_io->datasync(l->scan.fd);
@@ -184,7 +188,7 @@ KURIR_PARKS static int intake_look(struct queue *q, uint64_t id)
 	}
 	if (l.result == -ENOENT)
 		s->seen = false;
-	else if (l.result < 0)
+	else if (l.result < 0 && l.result != -EAGAIN)
 		kurir_log(q->self, KURIR_ERROR, l.result, "cannot read %s, trying again", l.name);
 	if (l.result < 0)
 		return l.result;

@@ -161,12 +161,13 @@ int spool_file_finish(void *arg)
 }
 
 /* How far readers may trust the segment while its writer lives.  Not synced: after a power
- * cut nobody asks for it. */
+ * cut nobody asks for it.  What readers cannot be told of, they find when its writer is gone. */
 static void file_mark(struct spool_file *f)
 {
 	char end[8];
 	segment_put_le64(end, f->end);
-	spool_write_full(f->mark, end, sizeof(end), 0);
+	if (spool_write_full(f->mark, end, sizeof(end), 0) != 0)
+		spool_file_finish(f);
 }
 
 static int batch_vectors(struct spool_batch *b, struct iovec *v, uint64_t *ret_bytes)

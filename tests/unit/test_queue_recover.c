@@ -2,6 +2,8 @@
  * missing: nothing acknowledged is given up for a trouble that passes. */
 #include "queue_unit.h"
 
+#include <sys/file.h>
+
 /* Some messages that wait, one of them with a body of its own. */
 static void script_fill(void)
 {
@@ -92,6 +94,111 @@ static void test_names_unread(void **state)
 		world.may_fail = false;
 		live(script_asked_again);
 	}
+}
+
+/* The end mark of a segment whose writer lives cannot be opened: what lies before it may have a
+ * body, which is no litter. */
+static int unmarked_open(int dir, const char *name, int flags, mode_t mode)
+{
+	if (segment_name_id(name, ".end") != 0 && (flags & O_ACCMODE) == O_RDONLY) {
+		int n = __atomic_add_fetch(&opened, 1, __ATOMIC_SEQ_CST);
+		if (n >= from && n < until)
+			return fault;
+	}
+	return spool_io_real.open(dir, name, flags, mode);
+}
+
+/* As a writer of another process would have them. */
+static int keep_segment(void)
+{
+	char name[SEGMENT_NAME_MAX], end[8];
+	int segment = -1;
+	DIR *d = opendir(spool_path("."));
+	assert_non_null(d);
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+		uint64_t id = segment_name_id(e->d_name, ".seg");
+		if (id == 0)
+			continue;
+		segment = open(spool_path(e->d_name), O_RDWR | O_CLOEXEC);
+		assert_true(segment >= 0 && flock(segment, LOCK_EX) == 0);
+		segment_put_le64(end, (uint64_t)lseek(segment, 0, SEEK_END));
+		segment_name(name, id, ".end");
+		int mark = open(spool_path(name), O_WRONLY | O_CREAT, 0600);
+		assert_int_equal(write(mark, end, sizeof(end)), sizeof(end));
+		close(mark);
+	}
+	closedir(d);
+	return segment;
+}
+
+static void test_unmarked(void **state)
+{
+	static const int faults[] = { -EMFILE, -EIO, -ENOENT };
+	for (unsigned i = 0; i < 6; i++) {
+		tear_down(state);
+		set_up(state);
+		live(script_fill);
+		assert_int_equal(unlink(spool_path("state.log")), 0);
+		int segment = keep_segment();
+		broken = spool_io_real;
+		broken.open = unmarked_open;
+		spool_io = &broken;
+		fault = faults[i % 3];
+		opened = 0;
+		from = 1;
+		until = 2 + (int)i / 3;
+		live(script_all_there);
+		close(segment);
+	}
+}
+
+/* Its mark cannot be written: then it is given up, so that all of it is read. */
+static int mark_fd;
+static int marked_open(int dir, const char *name, int flags, mode_t mode)
+{
+	int fd = spool_io_real.open(dir, name, flags, mode);
+	if (segment_name_id(name, ".end") != 0 && (flags & O_ACCMODE) != O_RDONLY)
+		mark_fd = fd;
+	return fd;
+}
+static int marked_close(int fd)
+{
+	mark_fd = fd == mark_fd ? -1 : mark_fd;
+	return spool_io_real.close(fd);
+}
+static ssize_t marked_pwritev(int fd, const struct iovec *v, int n, uint64_t at)
+{
+	return fd == mark_fd ? -ENOSPC : spool_io_real.pwritev(fd, v, n, at);
+}
+
+static void script_mark_full(void)
+{
+	script_fill();
+	DIR *d = opendir(spool_path("."));
+	for (struct dirent *e = d != NULL ? readdir(d) : NULL; e != NULL; e = readdir(d)) {
+		if (segment_name_id(e->d_name, ".seg") == 0)
+			continue;
+		int fd = open(spool_path(e->d_name), O_RDONLY | O_CLOEXEC);
+		expect_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
+		close(fd);
+	}
+	if (d != NULL)
+		closedir(d);
+	check_ledger(4, 0, 0, 4);
+}
+
+static void test_mark_full(void **state)
+{
+	(void)state;
+	mark_fd = -1;
+	broken = spool_io_real;
+	broken.open = marked_open;
+	broken.close = marked_close;
+	broken.pwritev = marked_pwritev;
+	spool_io = &broken;
+	live(script_mark_full);
+	spool_io = &spool_io_real;
+	live(script_all_there);
 }
 
 static void damage(const char *suffix, off_t at, unsigned char mask)
@@ -395,6 +502,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unreadable, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_names_unread, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_unmarked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_mark_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_head, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_stranger, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_hole_in_log, set_up, tear_down),
