@@ -27,6 +27,9 @@ static int drop_dead(struct queue *q)
 		next = s->next;
 		if (s->stranger || s->live > 0 || s->users > 0 || (s->seen && !s->sealed))
 			continue;
+		/* S14: what moved away from it is found in the log. */
+		if (s->left_at > q->log.durable)
+			continue;
 		if (!s->seen) { /* went away, or was only ever a name in the log */
 			table_segment_free(q, s);
 			continue;

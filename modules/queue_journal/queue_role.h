@@ -21,6 +21,7 @@ struct segment {
 	uint64_t known;	     /* all records before it are in the table, or dead */
 	uint64_t base;	     /* known when the log was begun */
 	uint64_t live_bytes; /* of messages with undecided recipients */
+	uint64_t left_at;    /* of the state log: the last move of a message to elsewhere */
 	uint32_t live;	     /* messages that are in memory */
 	uint32_t users;	     /* fibers that read from it: it stays until they are done */
 	bool sealed;	     /* its writer is gone: nothing is added any more */

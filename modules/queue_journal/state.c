@@ -132,6 +132,9 @@ void state_moved(
 	segment_put_le32(p + 32, m->bytes);
 	segment_put_le32(p + 36, 0);
 	log_add(q, LOG_MOVED, p, 40);
+	struct segment *old = table_segment(q, old_segment, false);
+	if (old != NULL)
+		old->left_at = q->log.appended;
 	/* From a place that the new log has not come to yet, perhaps to one it has passed. */
 	if (q->log.fresh_salt != 0)
 		state_put_message(q, m);

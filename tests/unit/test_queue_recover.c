@@ -462,6 +462,47 @@ static void test_moved_meanwhile(void **state)
 	live(script_all_moved);
 }
 
+/* What was moved away keeps its old segment until the log can say so. */
+static int log_full;
+static int full_sync(int fd)
+{
+	return log_full ? -ENOSPC : spool_io_real.datasync(fd);
+}
+
+static void script_moved_unlogged(void)
+{
+	struct queue *q = the_queue();
+	struct segment *old = q->segments, *to = table_segment(q, old->id + 1, true);
+	uint64_t places[4];
+	unsigned n = 0;
+	wait_for(1000);
+	expect_true(old->sealed && old->live == 4);
+	log_full = 1;
+	for (uint32_t bucket = 0; bucket < q->hash_size; bucket++)
+		for (struct message *m = q->hash[bucket]; m != NULL && n < 4; m = m->hash_next)
+			places[n++] = m->offset;
+	for (unsigned i = 0; i < n; i++) {
+		struct message *m = table_find(q, old, places[i]);
+		table_move(q, m, to, places[i], m->bytes);
+		state_moved(q, old->id, places[i], m);
+	}
+	wait_for(5000);
+	expect_equal(count_files(".seg"), 1);
+	log_full = 0;
+	wait_for(10000);
+	expect_equal(count_files(".seg"), 0);
+}
+
+static void test_moved_unlogged(void **state)
+{
+	(void)state;
+	live(script_fill);
+	broken = spool_io_real;
+	broken.datasync = full_sync;
+	spool_io = &broken;
+	live(script_moved_unlogged);
+}
+
 /* A writer that names segments which do not exist is not believed, nor remembered. */
 static void script_invented(void)
 {
@@ -510,6 +551,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_moved_and_forgotten, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_checkpoints, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_moved_meanwhile, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_moved_unlogged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_invented, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_orphans, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_rotten_record, set_up, tear_down),
