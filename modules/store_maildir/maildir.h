@@ -122,8 +122,9 @@ struct maildir_file {
 	bool to_cur;	   /* APPEND: into cur with flags; else into new */
 	bool may_be_there; /* look into cur for an earlier delivery */
 	uint32_t flags;
-	int64_t date;			 /* 0: the file's own time */
-	int result;			 /* 0 or -errno */
+	int64_t date;  /* 0: the file's own time */
+	int result;    /* 0 or -errno */
+	unsigned twin; /* its number in tmp, when there is another of its name */
 	char made[MAILDIR_NAME_MAX + 1]; /* the file's name in new or cur */
 	uint64_t wire_size;
 };

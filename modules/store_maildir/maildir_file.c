@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,20 +67,53 @@ static int copy_body(struct maildir_file *f, int out, char *in, char *to)
 	return crs > 0 ? maildir_write_all(out, "\r", 1) : 0;
 }
 
+#define PATH_SIZE (MAILDIR_PATH_MAX + 300)
+
+static void tmp_path(const struct maildir_file *f, char path[PATH_SIZE])
+{
+	if (f->twin == 0)
+		snprintf(path, PATH_SIZE, "%s/tmp/%s", f->mailbox, f->name);
+	else
+		snprintf(path, PATH_SIZE, "%s/tmp/%s.%u", f->mailbox, f->name, f->twin);
+}
+
+/* A file in tmp that is ours alone, as its lock says: two aliases bring one message twice at the
+ * same time, under the same name.  One without a lock was left by a crash. */
+static int open_tmp(struct maildir_file *f, char path[PATH_SIZE])
+{
+	struct stat st, there;
+	int fd;
+
+	for (f->twin = 0;; f->twin++) {
+		tmp_path(f, path);
+		fd = maildir_io.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0660);
+		if (fd < 0)
+			return fd;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+			close(fd);
+			continue;
+		}
+		if (fstat(fd, &st) == 0 && st.st_size == 0)
+			return fd;
+		/* Unless the twin was just made a message. */
+		if (stat(path, &there) == 0 && there.st_ino == st.st_ino && ftruncate(fd, 0) == 0)
+			return fd;
+		close(fd);
+	}
+}
+
 /* tmp/NAME, written and its writeback begun.  Returns the descriptor or -errno. */
 static int write_tmp(const char *root, struct maildir_file *f, char *in, char *to)
 {
-	char path[MAILDIR_PATH_MAX + 300];
+	char path[PATH_SIZE];
 	int fd, r;
 
-	snprintf(path, sizeof(path), "%s/tmp/%s", f->mailbox, f->name);
-	fd = maildir_io.open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0660);
+	fd = open_tmp(f, path);
 	if (fd == -ENOENT) {
 		r = maildir_make(root, f->account);
 		if (r >= 0 && strcmp(f->account, f->mailbox) != 0)
 			r = maildir_make(root, f->mailbox);
-		fd = r < 0 ? r
-			   : maildir_io.open(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0660);
+		fd = r < 0 ? r : open_tmp(f, path);
 	}
 	if (fd < 0)
 		return fd;
@@ -123,7 +157,7 @@ static bool is_there(const struct maildir_file *f)
 /* tmp/NAME becomes new/NAME,S=,W= or cur/NAME,S=,W=:2,FLAGS. */
 static int publish(struct maildir_file *f, int fd)
 {
-	char from[MAILDIR_PATH_MAX + 300], to[MAILDIR_PATH_MAX + 300];
+	char from[PATH_SIZE], to[PATH_SIZE];
 	char base[MAILDIR_NAME_MAX + 1];
 	struct stat st;
 	int n, r = 0;
@@ -135,7 +169,7 @@ static int publish(struct maildir_file *f, int fd)
 	if (n < 0 || (size_t)n >= sizeof(base))
 		return -ENAMETOOLONG;
 	memcpy(f->made, base, sizeof(base));
-	snprintf(from, sizeof(from), "%s/tmp/%s", f->mailbox, f->name);
+	tmp_path(f, from);
 	if (f->to_cur)
 		r = maildir_name_make(
 		    (struct kurir_str){ base, (size_t)n }, f->flags, KURIR_STR(""), f->made);
@@ -147,6 +181,14 @@ static int publish(struct maildir_file *f, int fd)
 	if (r < 0)
 		unlink(from);
 	return r;
+}
+
+static void drop_tmp(const struct maildir_file *f)
+{
+	char path[PATH_SIZE];
+
+	tmp_path(f, path);
+	unlink(path);
 }
 
 static bool same_folder(const struct maildir_file *a, const struct maildir_file *b)
@@ -300,6 +342,8 @@ void maildir_files_write(const char *root, struct maildir_file **files, size_t c
 			continue;
 		if (files[i]->result == 0)
 			files[i]->result = publish(files[i], fds[i]);
+		else
+			drop_tmp(files[i]);
 		r = maildir_io.close(fds[i]);
 		if (files[i]->result == 0)
 			files[i]->result = r;

@@ -284,6 +284,8 @@ static void every_failure_of(unsigned messages)
 			remove_all(root);
 			assert_int_equal(mkdir(root, 0700), 0);
 			deliver(root, messages, ++n, errors[e]);
+			snprintf(path, sizeof(path), "%s/d/u0/tmp", root);
+			assert_int_equal(files_in(path), 0);
 			/* Cured: the same deliveries again, under the same names, and nothing is left in tmp. */
 			if (countdown == 0) {
 				assert_int_equal(deliver(root, messages, 0, 0), messages);

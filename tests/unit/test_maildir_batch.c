@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -120,9 +121,69 @@ static void leader_ended(void **state)
 	assert_int_equal(system(clean), 0);
 }
 
+static unsigned files_in(const char *folder)
+{
+	char path[100];
+	unsigned n = 0;
+	struct dirent *e;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "%s/d/u/%s", conf.root.ptr, folder);
+	d = opendir(path);
+	while (d && (e = readdir(d)) != NULL)
+		n += e->d_name[0] != '.';
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/* One message for two aliases of a mailbox: one file, and both are told that it is there.  What a
+ * crash left in tmp under that name is in nobody's way. */
+static void twins(void **state)
+{
+	static char root[] = "/tmp/kurir-twins-XXXXXX";
+	struct maildir_file f[3] = { { .result = 1 }, { .result = 1 }, { .result = 1 } };
+	struct maildir_file *all[] = { &f[0], &f[1], &f[2] };
+	char path[200];
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	conf.root = kurir_str_of(root);
+	for (int i = 0; i < 3; i++) {
+		(void)snprintf(f[i].account, sizeof(f[i].account), "%s/d/u", root);
+		memcpy(f[i].mailbox, f[i].account, sizeof(f[i].mailbox));
+		(void)snprintf(f[i].name, sizeof(f[i].name), i == 1 ? "other" : "twin");
+		f[i].head = "X: y\n";
+		f[i].head_len = 5;
+		f[i].fd = memfd_create("message", MFD_CLOEXEC);
+		assert_int_equal(write(f[i].fd, "x\r\n", 3), 3);
+		f[i].length = 3;
+	}
+	assert_int_equal(maildir_make(root, f[0].account), 0);
+	(void)snprintf(path, sizeof(path), "%s/d/u/tmp/twin", root);
+	int left = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(left, "half a message of long ago", 26), 26);
+	close(left);
+	maildir_files_write(root, all, 3);
+	for (int i = 0; i < 3; i++) {
+		struct stat st;
+
+		close(f[i].fd);
+		assert_int_equal(f[i].result, 0);
+		(void)snprintf(path, sizeof(path), "%s/d/u/new/%s", root, f[i].made);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_size, 7);
+	}
+	assert_int_equal(files_in("new"), 2);
+	assert_int_equal(files_in("tmp"), 0);
+	(void)snprintf(path, sizeof(path), "rm -r %s", root);
+	assert_int_equal(system(path), 0);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(leader_ended) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(leader_ended),
+		cmocka_unit_test(twins) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
