@@ -7,6 +7,8 @@
 #ifndef MAILDIR_H
 #define MAILDIR_H
 
+#include <dirent.h>
+
 #include <kurir/call.h>
 #include <kurir/queue.h>
 #include <kurir/store.h>
@@ -43,6 +45,7 @@ struct maildir_io {
 	int (*rename)(const char *from, const char *to);
 	int (*unlink)(const char *path);
 	int (*mkdir)(const char *path, unsigned mode);
+	int (*next)(DIR *, struct dirent **ret); /* 1; 0 after the last */
 	/* All of the file system of fd; -ENOSYS where the kernel does not report what failed. */
 	int (*sync_all)(int fd);
 };

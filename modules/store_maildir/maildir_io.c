@@ -55,6 +55,13 @@ static int io_mkdir(const char *path, unsigned mode)
 	return mkdir(path, mode) < 0 ? -errno : 0;
 }
 
+static int io_next(DIR *d, struct dirent **ret)
+{
+	errno = 0;
+	*ret = readdir(d);
+	return *ret ? 1 : -errno;
+}
+
 /* Before Linux 5.8 syncfs(2) keeps errors to itself. */
 static bool reports_errors(void)
 {
@@ -78,7 +85,7 @@ static int io_sync_all(int fd)
 }
 
 struct maildir_io maildir_io = { io_open, io_write, io_fsync, io_close, io_link, io_rename,
-	io_unlink, io_mkdir, io_sync_all };
+	io_unlink, io_mkdir, io_next, io_sync_all };
 
 int maildir_write_all(int fd, const char *data, size_t len)
 {

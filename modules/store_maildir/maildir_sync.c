@@ -49,10 +49,11 @@ static int read_folder(const char *path, struct findings *f)
 {
 	DIR *d = opendir(path);
 	struct dirent *e;
+	int r;
 
 	if (!d)
 		return -errno;
-	while (errno = 0, (e = readdir(d)) != NULL) {
+	while ((r = maildir_io.next(d, &e)) > 0) {
 		if (!can_be_listed(e->d_name))
 			continue;
 		if (f->count == f->room) {
@@ -70,7 +71,7 @@ static int read_folder(const char *path, struct findings *f)
 		f->count++;
 	}
 	closedir(d);
-	return 0;
+	return r; /* who cannot see all of them does not know what is gone */
 }
 
 /* new/x becomes cur/x:2, - what "seen by a mail program" means in Maildir. */

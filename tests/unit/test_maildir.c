@@ -158,6 +158,11 @@ static int f_mkdir(const char *p, unsigned mode)
 	return hit() ? fault : real.mkdir(p, mode);
 }
 
+static int f_next(DIR *d, struct dirent **ret)
+{
+	return hit() ? fault : real.next(d, ret);
+}
+
 static int f_sync_all(int fd)
 {
 	return hit() ? fault : real.sync_all(fd);
@@ -275,7 +280,7 @@ static void every_failure_of(unsigned messages)
 
 	real = maildir_io;
 	maildir_io = (struct maildir_io){ f_open, f_write, f_fsync, f_close, f_link, f_rename,
-		f_unlink, f_mkdir, f_sync_all };
+		f_unlink, f_mkdir, f_next, f_sync_all };
 	assert_non_null(mkdtemp(root));
 	for (size_t e = 0; e < kinds; e++) {
 		unsigned n = 0;
@@ -309,6 +314,45 @@ static void every_failure(void **state)
 	every_failure_of(MANY);
 }
 
+/* Messages keep their UIDs and keywords, whatever fails while the mailbox is looked through. */
+static void every_sync_failure(void **state)
+{
+	char root[] = "/tmp/kurir-sync-XXXXXX", path[MAILDIR_PATH_MAX];
+	struct maildir_conf conf = { .list_max = 1 << 20 };
+	struct maildir_list before, l;
+	unsigned n = 0;
+	bool changed;
+	int r;
+
+	(void)state;
+	assert_non_null(mkdtemp(root));
+	snprintf(path, sizeof(path), "%s/d/u0", root);
+	real = maildir_io;
+	assert_int_equal(deliver(root, 2, 0, 0), 2);
+	assert_int_equal(maildir_sync(&conf, path, path, arena, &before, &changed), 0);
+	assert_int_equal(before.count, 2);
+	before.entries[0].keywords = KURIR_STR("keyword");
+	assert_int_equal(maildir_list_write(&before, path), 0);
+	maildir_io = (struct maildir_io){ f_open, f_write, f_fsync, f_close, f_link, f_rename,
+		f_unlink, f_mkdir, f_next, f_sync_all };
+	do {
+		countdown = ++n;
+		fault = -EIO;
+		r = maildir_sync(&conf, path, path, arena, &l, &changed);
+		assert_int_equal(r, countdown == 0 ? -EIO : 0);
+		n = countdown == 0 ? n : 0;
+		countdown = 0;
+		assert_int_equal(maildir_sync(&conf, path, path, arena, &l, &changed), 0);
+		assert_int_equal(l.validity, before.validity);
+		assert_int_equal(l.count, 2);
+		assert_int_equal(l.entries[0].uid, before.entries[0].uid);
+		assert_int_equal(l.entries[1].uid, before.entries[1].uid);
+		assert_str(l.entries[0].keywords, "keyword");
+	} while (n > 0);
+	maildir_io = real;
+	remove_all(root);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -327,7 +371,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(names), cmocka_unit_test(paths),
 		cmocka_unit_test(lists), cmocka_unit_test(octets),
-		cmocka_unit_test(every_failure) };
+		cmocka_unit_test(every_failure), cmocka_unit_test(every_sync_failure) };
 
 	return cmocka_run_group_tests(tests, begin, end);
 }
