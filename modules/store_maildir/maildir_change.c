@@ -243,22 +243,51 @@ static int flush_target(struct work *w)
 
 	snprintf(folder, sizeof(folder), "%s/cur", w->target_path);
 	r = maildir_fsync_dir(folder);
-	return r < 0 || w->same ? r : maildir_list_write(&w->target, w->target_path);
+	return r < 0 ? r : maildir_list_write(w->same ? &w->list : &w->target, w->target_path);
 }
 
-static int flush_names(struct work *w)
+/* COPY and MOVE that failed: nothing is in the target that was not there before (RFC 3501 section
+ * 6.4.7).  first: of the entries that were made. */
+static void remove_copies(struct work *w, size_t first)
+{
+	struct maildir_list *target = w->same ? &w->list : &w->target;
+	char path[MAILDIR_PATH_MAX + 300];
+
+	for (size_t i = first; i < target->count; i++) {
+		snprintf(path, sizeof(path), "%s/cur/%.*s", w->target_path,
+		    KURIR_ARG(target->entries[i].file));
+		maildir_io.unlink(path);
+	}
+	target->count = first;
+	w->done_count = w->made_count = 0;
+}
+
+/* The names say the flags: they are durable before the list that repeats them. */
+static int save(struct work *w)
 {
 	char folder[MAILDIR_PATH_MAX + 8];
+	int r;
 
 	snprintf(folder, sizeof(folder), "%s/cur", w->path);
-	return maildir_fsync_dir(folder);
+	r = maildir_fsync_dir(folder);
+	return r < 0 ? r : maildir_list_write(&w->list, w->path);
+}
+
+/* COPY and MOVE, once the copies are made, or cannot be. */
+static int end_copies(struct work *w, size_t count, size_t first, int r)
+{
+	if (r >= 0 && w->done_count > 0)
+		r = flush_target(w);
+	if (r < 0)
+		remove_copies(w, first);
+	return r >= 0 && w->change->kind == KURIR_CHANGE_MOVE ? remove_originals(w, count) : r;
 }
 
 static int run(struct work *w)
 {
 	bool copies =
 	    w->change->kind == KURIR_CHANGE_COPY || w->change->kind == KURIR_CHANGE_MOVE;
-	size_t count = w->list.count;
+	size_t count = w->list.count, first = w->same ? count : w->target.count;
 	int r = 0;
 
 	for (size_t i = 0; i < count && r >= 0; i++) {
@@ -275,16 +304,10 @@ static int run(struct work *w)
 		if (r == -EAGAIN || r == -ENOENT)
 			r = 0; /* not concerned, or gone under us: the next sync says so */
 	}
-	if (r >= 0 && copies && w->done_count > 0)
-		r = flush_target(w);
-	if (r >= 0 && w->change->kind == KURIR_CHANGE_MOVE)
-		r = remove_originals(w, count);
-	if (w->done_count > 0 && (w->change->kind != KURIR_CHANGE_COPY || w->same)) {
-		/* The names say the flags: they are durable before the list that repeats them. */
-		int saved = flush_names(w);
-
-		if (saved >= 0)
-			saved = maildir_list_write(&w->list, w->path);
+	if (copies)
+		r = end_copies(w, count, first, r);
+	if (w->done_count > 0 && w->change->kind != KURIR_CHANGE_COPY) {
+		int saved = save(w);
 
 		r = r < 0 ? r : saved;
 	}
