@@ -63,7 +63,7 @@ struct kurir_recipient {
 };
 
 enum kurir_envelope_flag {
-	KURIR_ENV_8BIT = 1u << 0,     /* BODY=8BITMIME was given, or a byte above 127 came */
+	KURIR_ENV_8BIT = 1u << 0,     /* a byte above 127 came */
 	KURIR_ENV_UTF8 = 1u << 1,     /* SMTPUTF8 was given */
 	KURIR_ENV_DOTLINE = 1u << 2,  /* a line begins with a dot: stuff when sending */
 	KURIR_ENV_RET_FULL = 1u << 3, /* RET=FULL */

@@ -61,9 +61,9 @@ static int check_params(const struct smtp *s, const struct wish *w, uint32_t *fl
 			return -EFBIG;
 	}
 	if (w->has_body) {
-		if (kurir_str_equal_nocase(w->body, KURIR_STR("8BITMIME")))
-			*flags |= KURIR_ENV_8BIT;
-		else if (!kurir_str_equal_nocase(w->body, KURIR_STR("7BIT")))
+		/* Only permission: what is sent says whether 8 bits are needed. */
+		if (!kurir_str_equal_nocase(w->body, KURIR_STR("8BITMIME")) &&
+		    !kurir_str_equal_nocase(w->body, KURIR_STR("7BIT")))
 			return -EINVAL;
 	}
 	if (w->has_ret) {
