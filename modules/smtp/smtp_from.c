@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-#define WORD_MAX 400 /* an address; smtp_path() has limits of its own */
+#define WORD_MAX 600 /* an address; smtp_path() has limits of its own */
 
 struct mailbox {
 	struct kurir_buf word; /* the address, or words before one in brackets */

@@ -19,7 +19,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOCAL_MAX  64
+#define LOCAL_MAX  255 /* RFC 5321 4.5.3.1.1: 64 at least; VERP and SRS need more */
 #define DOMAIN_MAX 255
 #define PATH_MAX_  512 /* with a source route */
 
