@@ -68,7 +68,8 @@ KURIR_PARKS void smtp_data(struct smtp *s, struct kurir_str args)
 		return;
 	}
 	if (s->accepted == 0) {
-		smtp_error(s, 554, "5.5.1", "No valid recipients");
+		/* RFC 2033 4.2 wants 503. */
+		smtp_error(s, s->kind == SMTP_LMTP ? 503 : 554, "5.5.1", "No valid recipients");
 		return;
 	}
 	v = kurir_tx_data(s->tx, &a);
