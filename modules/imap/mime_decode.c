@@ -145,6 +145,8 @@ struct kurir_str mime_decode_body(struct kurir_arena *arena, const struct mime_p
 	return to_utf8(arena, body, charset);
 }
 
+#define ENCODED_MAX 1000 /* RFC 2047 section 2 says 75 */
+
 /* "=?" charset "?" ("Q" / "B") "?" text "?=" at the beginning of s: its length and its text, or
  * 0. */
 static size_t one_word(struct kurir_arena *arena, struct kurir_str s, struct kurir_str *ret)
@@ -157,7 +159,7 @@ static size_t one_word(struct kurir_arena *arena, struct kurir_str s, struct kur
 		return 0;
 	charset = kurir_str_part(rest, 0, (size_t)q);
 	kind = rest.ptr[q + 1];
-	text = kurir_str_part(rest, (size_t)q + 3, rest.len);
+	text = kurir_str_part(rest, (size_t)q + 3, ENCODED_MAX);
 	for (size_t i = 0; i + 1 < text.len && end < 0; i++)
 		if (text.ptr[i] == '?' && text.ptr[i + 1] == '=')
 			end = (ssize_t)i;

@@ -137,6 +137,27 @@ static void decoding(void **state)
 	    "a bc d =?x?y");
 }
 
+/* A header full of beginnings without an end. */
+static void unended_words(void **state)
+{
+	static const char begin[] = "=?a?q?x";
+	const size_t len = sizeof(begin) - 1, count = 36000;
+	char *s = kurir_alloc(arena, count * len + 2);
+
+	(void)state;
+	for (size_t i = 0; i < count; i++)
+		memcpy(s + i * len, begin, len);
+	memcpy(s + count * len, "?=", 2);
+	struct kurir_str out = mime_decode_words(arena, (struct kurir_str){ s, count * len + 2 });
+	/* Those that are far from the end are looked at no further than a word can be long. */
+	assert_true(out.len > (count - 200) * len);
+	assert_memory_equal(out.ptr, s, (count - 200) * len);
+	memset(s, 'x', 900);
+	memcpy(s, "=?a?q?", 6);
+	memcpy(s + 898, "?=", 2);
+	assert_int_equal(mime_decode_words(arena, (struct kurir_str){ s, 900 }).len, 892);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -156,7 +177,7 @@ int main(void)
 	const struct CMUnitTest tests[] = { cmocka_unit_test(single), cmocka_unit_test(no_body),
 		cmocka_unit_test(multipart), cmocka_unit_test(nested_message),
 		cmocka_unit_test(bombs), cmocka_unit_test(fields), cmocka_unit_test(addresses),
-		cmocka_unit_test(decoding) };
+		cmocka_unit_test(decoding), cmocka_unit_test(unended_words) };
 
 	return cmocka_run_group_tests(tests, begin, end);
 }
