@@ -15,6 +15,7 @@
 #define IMAP_LINE_MAX	 65536	/* one line of a command, without its literals */
 #define IMAP_COMMAND_MAX 262144 /* a whole command with its literals, but for APPEND's message */
 #define IMAP_DEPTH	 32	/* parentheses in a command */
+#define IMAP_STRANGER	 100	/* commands without a login */
 
 struct imap_conf {
 	kurir_time idle, login, progress;
@@ -53,10 +54,10 @@ struct imap {
 	enum imap_state state;
 	uint32_t enabled; /* enum imap_enabled */
 	bool over, handed, compressed;
-	unsigned bad;
-	struct kurir_str tag; /* of the command being run */
-	bool by_uid;	      /* it came as UID ... */
-	kurir_time told;      /* when its client last heard that it still runs */
+	unsigned bad, commands; /* that failed; without a login */
+	struct kurir_str tag;	/* of the command being run */
+	bool by_uid;		/* it came as UID ... */
+	kurir_time told;	/* when its client last heard that it still runs */
 
 	const struct kurir_store_ops *store;
 	struct kurir_self *store_self;

@@ -219,6 +219,11 @@ KURIR_PARKS static void loop(struct imap *s)
 			imap_puts(s, "* BYE Too many errors\r\n");
 			break;
 		}
+		if (!s->over && s->state == IMAP_NOT_AUTHENTICATED &&
+		    ++s->commands >= IMAP_STRANGER) {
+			imap_puts(s, "* BYE Too many commands without a login\r\n");
+			break;
+		}
 	}
 	kurir_buf_free(&command);
 	imap_view_close(s);

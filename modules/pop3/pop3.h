@@ -7,6 +7,7 @@
 #include <kurir/store.h>
 #include <kurir/stream.h>
 
+#define POP3_STRANGER 100  /* commands without a login */
 #define POP3_LINE_MAX 1024 /* RFC 2449 section 4: 255 and more; a password can be long */
 
 struct pop3_conf {
@@ -33,9 +34,10 @@ struct pop3 {
 	struct kurir_stream *stream;
 	const struct pop3_conf *conf;
 	enum pop3_state state;
-	bool over;    /* leave the loop after this command */
-	bool handed;  /* the connection belongs to the access role now */
-	unsigned bad; /* commands that failed */
+	bool over;	   /* leave the loop after this command */
+	bool handed;	   /* the connection belongs to the access role now */
+	unsigned bad;	   /* commands that failed */
+	unsigned commands; /* without a login */
 	struct kurir_str user;
 
 	/* TRANSACTION */

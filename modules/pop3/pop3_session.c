@@ -80,6 +80,11 @@ KURIR_PARKS static void loop(struct pop3 *p)
 		run_line(p, line);
 		if (p->bad > (unsigned)p->conf->errors)
 			p->over = true;
+		if (!p->over && p->state == POP3_AUTHORIZATION &&
+		    ++p->commands >= POP3_STRANGER) {
+			pop3_err(p, "Too many commands without a login");
+			p->over = true;
+		}
 		kurir_rewind(kurir_scratch(), mark);
 	}
 }
