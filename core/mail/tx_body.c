@@ -255,6 +255,7 @@ int kurir_tx_body_finish(
 
 	tx->state = TX_DONE;
 	if (tx->group != NULL) {
+		flags |= KURIR_ENV_DOTLINE; /* what came was looked at, not what became of it */
 		r = stop_filters(tx, tx->error == 0, until);
 		if (tx->error == 0 || tx->error == -EPIPE || tx->error == -ECONNRESET)
 			tx->error = r;
