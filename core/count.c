@@ -77,11 +77,20 @@ uint64_t *count_new_one(const char *owner, const char *name)
 	    kurir_copy(memory, kurir_str_of(name)).ptr);
 }
 
+/* All cells of that name together: an instance has one set for each chain it stands in. */
+static uint64_t sum_of(const struct entry *e)
+{
+	uint64_t sum = 0;
+
+	for (const struct entry *o = e; o != NULL; o = o->next)
+		if (strcmp(e->owner, o->owner) == 0 && strcmp(e->name, o->name) == 0)
+			sum += *o->cell;
+	return sum;
+}
+
 int count_get(struct kurir_str full_name, uint64_t *ret)
 {
 	const struct entry *e;
-	bool found = false;
-	uint64_t sum = 0;
 
 	for (e = first; e != NULL; e = e->next) {
 		size_t n = strlen(e->owner);
@@ -90,13 +99,20 @@ int count_get(struct kurir_str full_name, uint64_t *ret)
 		    memcmp(full_name.ptr, e->owner, n) != 0 ||
 		    memcmp(full_name.ptr + n + 1, e->name, strlen(e->name)) != 0)
 			continue;
-		found = true;
-		sum += *e->cell;
+		*ret = sum_of(e);
+		return 0;
 	}
-	if (!found)
-		return -ENOENT;
-	*ret = sum;
-	return 0;
+	return -ENOENT;
+}
+
+/* Is there an entry of that owner, and of that name unless it is NULL, before e? */
+static bool seen(const struct entry *e, const char *name)
+{
+	for (const struct entry *o = first; o != e; o = o->next)
+		if (strcmp(e->owner, o->owner) == 0 &&
+		    (name == NULL || strcmp(name, o->name) == 0))
+			return true;
+	return false;
 }
 
 /* Owners and names are of the configuration: [a-z0-9_/-], nothing to escape. */
@@ -109,17 +125,14 @@ int count_json(struct kurir_buf *buf)
 	for (o = first; o != NULL; o = o->next) {
 		const char *inner = "";
 
-		for (e = first; e != o; e = e->next)
-			if (strcmp(e->owner, o->owner) == 0)
-				break;
-		if (e != o)
-			continue; /* that owner was written already */
+		if (seen(o, NULL))
+			continue;
 		r |= kurir_buf_printf(buf, "%s\"%s\":{", comma, o->owner);
 		for (e = o; e != NULL; e = e->next) {
-			if (strcmp(e->owner, o->owner) != 0)
+			if (strcmp(e->owner, o->owner) != 0 || seen(e, e->name))
 				continue;
 			r |= kurir_buf_printf(
-			    buf, "%s\"%s\":%llu", inner, e->name, (unsigned long long)*e->cell);
+			    buf, "%s\"%s\":%llu", inner, e->name, (unsigned long long)sum_of(e));
 			inner = ",";
 		}
 		r |= kurir_buf_add(buf, KURIR_STR("}"));

@@ -106,6 +106,15 @@ def stories(server):
     point(code == 1 and "nothing is known" in err, "a story that nobody knows", err)
 
 
+def processes(server):
+    """Each tells of itself, a module that stands in two pipelines, too."""
+    said = wait_for(lambda: (lambda s: s if all("facts" in p for p in s["processes"]) else None)(server.status()))
+    point(said, "every process tells of itself", server.status()["processes"])
+    counters = json.loads(server.ctl("--json", "counters")[1])
+    point(counters["smtp"]["messages"] > 0 and counters["accounts"]["rcpt-calls"] > 0,
+          "the edge's counters are among all", counters)
+
+
 def outputs(server):
     """What can be asked can be asked for a program, too."""
     for command in (["status"], ["modules"], ["counters"], ["queue", "list"], ["ledger"]):
@@ -131,7 +140,7 @@ def main():
         if server.process.poll() is None:
             control = server.pids()["control"]
             try:
-                for part in (rubbish, crowd, followers, stories, outputs):
+                for part in (rubbish, crowd, followers, stories, processes, outputs):
                     part(server)
                 point(alive(control), "control is the process it was", server.tail())
             finally:

@@ -72,7 +72,7 @@ class Server:
             "limits": {"drain": "20s"},
             "listeners": {"mx": {"protocol": "smtp", "address": "127.0.0.1:%d" % self.port,
                                  "tls": "none", "pipeline": "inbound"}},
-            "pipelines": {"inbound": ["accounts"]},
+            "pipelines": {"inbound": ["accounts"], "submission": ["accounts"]},
             "modules": {
                 "smtp": {},
                 "imap": {},

@@ -153,9 +153,14 @@ static void counters(void **state)
 	assert_int_equal(count_get(KURIR_STR("x/y.three"), &v), -ENOENT);
 	assert_int_equal(count_get(KURIR_STR("x/"), &v), -ENOENT);
 	*count_new_one("z", "q") += 1;
+	/* One instance in two chains: one name, as a program that reads JSON may refuse two. */
+	*count_new_one("z", "r") += 1;
+	*count_new_one("z", "q") += 2;
+	assert_int_equal(count_get(KURIR_STR("z.q"), &v), 0);
+	assert_int_equal(v, 3);
 	assert_int_equal(count_json(&b), 0);
 	assert_non_null(strstr(b.ptr, "\"x/y\":{\"one\":0,\"two\":7}"));
-	assert_non_null(strstr(b.ptr, "\"z\":{\"q\":1}"));
+	assert_non_null(strstr(b.ptr, "\"z\":{\"q\":3,\"r\":1}"));
 	kurir_buf_free(&b);
 	count_reset();
 }
