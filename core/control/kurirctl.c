@@ -288,6 +288,13 @@ void ctl_quiet(bool quiet)
 
 static char follow[] = "-f", verify[] = "verify";
 
+/* How many words may follow; what is not here knows for itself. */
+static const struct {
+	const char *command;
+	int most;
+} words[] = { { "status", 0 }, { "modules", 0 }, { "counters", 0 }, { "reload", 0 },
+	{ "stop", 0 }, { "log", 0 }, { "ledger", 1 }, { "explain", 1 } };
+
 /* What stands before or behind the words of a command, as one of them. */
 static int ctl_words(char **args, int *n)
 {
@@ -295,6 +302,9 @@ static int ctl_words(char **args, int *n)
 
 	if (opt.once && (*n == 0 || strcmp(args[0], "top") != 0))
 		return ctl_fail(2, "--once", "only \"top\" has this option");
+	for (size_t i = 0; *n > 0 && i < sizeof(words) / sizeof(*words); i++)
+		if (strcmp(args[0], words[i].command) == 0 && *n - 1 > words[i].most)
+			return ctl_fail(2, args[words[i].most + 1], "one word too many");
 	if (opt.verify && !ledger)
 		return ctl_fail(2, "--verify", "only \"ledger\" has this option");
 	if (opt.verify)

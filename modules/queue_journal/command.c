@@ -25,7 +25,7 @@ struct walk {
 	struct predicate want;
 	struct cursor at;
 	struct command_page page;
-	bool more;
+	bool more, found; /* found: a message that the id or sender fits */
 };
 
 /* True when it was changed. */
@@ -91,6 +91,7 @@ KURIR_PARKS static bool visit(struct walk *w, struct message *m, struct kurir_st
 	m->users++; /* stays while something is done with it */
 	if (kurir_get_envelope(&reader, kurir_scratch(), &e) == 0 &&
 	    predicate_envelope(&w->want, &e)) {
+		w->found = true;
 		uint32_t from = w->at.index;
 		uint64_t hits = 0;
 		for (uint32_t i = 0; i < m->count && i < e.count && !m->dead; i++) {
@@ -341,8 +342,9 @@ static void put_sum(struct walk *w)
 	static const char *const done[] = { "in the queue", "in the queue", "will be tried now",
 		"held", "released", "cancelled", "given up", "sent elsewhere" };
 	const struct cursor *c = &w->at;
-	kurir_buf_printf(&w->page.text, "%llu recipients of %llu messages %s\n",
-	    (unsigned long long)c->recipients, (unsigned long long)c->messages, done[w->verb]);
+	kurir_buf_printf(&w->page.text, "%llu recipient%s of %llu message%s %s\n",
+	    (unsigned long long)c->recipients, c->recipients == 1 ? "" : "s",
+	    (unsigned long long)c->messages, c->messages == 1 ? "" : "s", done[w->verb]);
 	if (c->later > 0)
 		kurir_buf_printf(&w->page.text,
 		    "%llu are being delivered: %s unless that succeeds\n",
@@ -385,13 +387,16 @@ int command_queue(
 		.list = json_array(),
 		.title = !w.at.begun };
 	int r = walk_page(&w);
+	if (r == 0 && w.verb != LIST && w.want.id.len > 0 && !w.found && !w.want.after.begun)
+		error = "no such message is in the queue; \"kurirctl explain ID\" tells what "
+			"became of it";
 	json_decref(body);
 	if (r == 0 && w.verb > SHOW)
 		dispatch_wake(w.q);
 	if (r == 0 && w.verb > RETRY)
 		r = state_wait(w.q, kurir_now() + 30000);
 	if (r == 0)
-		r = answer(&w, reply);
+		r = error != NULL ? command_fail(reply, error) : answer(&w, reply);
 	json_decref(w.page.list);
 	kurir_buf_free(&w.page.text);
 	return r;

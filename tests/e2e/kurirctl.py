@@ -51,8 +51,9 @@ def verbs():
     check(len(there) > 5 and there <= told, "every command that exists is in the help", there - told)
     equal(page, told, "the manual has the verbs of the help")
     equal(completed, told, "the completion has the verbs of the help")
-    queue = re.search(r"queue (\S*\|\S*) WHAT", text)[1].split("|") + ["list", "show", "destinations"]
-    for name, words in (("manual", re.findall(r"^\.It Cm queue (.*?)(?:(?: Op)? Ar what)?$",
+    queue = re.findall(r'"([a-z]+)"', re.search(r"verbs\[\] = \{(.*?)\}", source("modules/queue_journal/command.c"),
+                                                re.S)[1])
+    for name, words in (("help", re.findall(r"^  queue ([a-z|]+)", text, re.M)), ("manual", re.findall(r"^\.It Cm queue (.*?)(?:(?: Op)? Ar what)?$",
                                               source("doc/kurirctl.8"), re.M)),
                         ("completion", re.findall(r"queue\)\n\t\twords='(.*)'", source("contrib/bash-completion/kurirctl")))):
         got = set(" ".join(words).replace("|", " ").replace("Ar", " ").split())
@@ -126,6 +127,19 @@ def damage(s):
     bad("the state log is damaged", conf)
 
 
+def misunderstood(s):
+    """What cannot be meant does nothing, and says why."""
+    for words in (("stop", "queue"), ("reload", "now"), ("explain", NEAR, LATE)):
+        status, _, errors = run("-c", s.conf, *words)
+        check(status == 2 and words[-1] in errors, "a word too many: " + " ".join(words), status, errors)
+    for verb in ("show", "retry", "hold", "cancel"):
+        status, _, errors = run("-c", s.conf, "queue", verb, "d0000000000000000")
+        check(status == 1 and "kurirctl explain" in errors, verb + " of a message that is not there", status, errors)
+    held = s.ctl("queue", "list")["list"][0]["id"]
+    equal(run("-c", s.conf, "queue", "hold", held)[:2], (0, "1 recipient of 1 message held\n"), "one is one")
+    equal(run("-c", s.conf, "queue", "release", held)[:2], (0, "1 recipient of 1 message released\n"), "and goes on")
+
+
 def main():
     verbs()
     s = Post()
@@ -133,6 +147,7 @@ def main():
     for words in (("ledger", "--verify"), ("--verify", "ledger"), ("ledger", "verify")):
         good("online: " + " ".join(words), "-c", s.conf, *words)
     equal(run("-c", s.conf, "status", "--verify")[0], 2, "no other command has --verify")
+    misunderstood(s)
     equal(s.stop(), 0, "the server ends well")
     for words in (("ledger", "--verify"), ("ledger", "verify")):
         good("offline: " + " ".join(words), "-c", s.conf, *words)
