@@ -174,6 +174,25 @@ struct kurir_texts modload_list(struct kurir_arena *arena, const struct kurir_te
 	return (struct kurir_texts){ n, l.names };
 }
 
+static bool name_step(void *arg, struct kurir_str folder)
+{
+	struct kurir_buf *text = arg;
+
+	return kurir_buf_printf(text, "%s%.*s%s", text->len > 0 ? ", " : "", KURIR_ARG(folder),
+		   folder.len > 0 && folder.ptr[0] == '/' ? "" : " (not absolute)") < 0;
+}
+
+struct kurir_str modload_folders(struct kurir_arena *arena, const struct kurir_texts *path)
+{
+	struct kurir_buf text = KURIR_BUF(1024);
+	struct kurir_str ret;
+
+	each_folder(path, name_step, &text);
+	ret = kurir_copy(arena, kurir_buf_str(&text));
+	kurir_buf_free(&text);
+	return ret;
+}
+
 /* For root: nobody but root, or whoever owns this program anyway, may have a hand in the file. */
 static int check_owner(struct kurir_arena *arena, const char *path, struct kurir_str *error)
 {

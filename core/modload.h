@@ -10,6 +10,8 @@ struct kurir_str modload_search(
     struct kurir_arena *, struct kurir_str name, const struct kurir_texts *path);
 /* The names of all modules there are, sorted, none twice. */
 struct kurir_texts modload_list(struct kurir_arena *, const struct kurir_texts *path);
+/* The folders that are looked in, for people: "/a, /b, c (not absolute)". */
+struct kurir_str modload_folders(struct kurir_arena *, const struct kurir_texts *path);
 /* Loads file (absolute) as the module name, once; it is never unloaded. 0, or -errno with a
  * sentence. */
 int modload_open(struct kurir_arena *, struct kurir_str name, const char *file,

@@ -158,9 +158,8 @@ int conf_main_describe(const char *file, const char *name, int out, int err)
 		    ? modload_search(run.arena, kurir_str_of(name), &run.path)
 		    : KURIR_STR("");
 		if (found.len == 0)
-			report_line(&run.report,
-			    "there is no module \"%s\" in the module path; \"core\" describes the core",
-			    name);
+			report_line(&run.report, "%.*s; \"core\" describes the core",
+			    KURIR_ARG(plan_not_found(run.arena, kurir_str_of(name), &run.path)));
 		else if (modload_open(run.arena, kurir_str_of(name), found.ptr, &m, &error) < 0)
 			report_line(&run.report, "%.*s", KURIR_ARG(error));
 		else

@@ -99,6 +99,9 @@ static struct json *load(struct kurir_arena *arena, const char *path, const stru
 	r = slurp(arena, path, JSON_FILE_MAX, &text, &st);
 	if (r == -EFBIG)
 		report_at(report, where, "%s is larger than %u bytes", path, JSON_FILE_MAX);
+	else if (r < 0 && outer == NULL)
+		report_line(
+		    report, "cannot read %s: %s (another: -c FILE)", path, json_slurp_why(r));
 	else if (r < 0)
 		report_at(report, where, "cannot read %s: %s", path, json_slurp_why(r));
 	if (r < 0) {

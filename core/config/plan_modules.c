@@ -37,15 +37,20 @@ static bool split_name(struct planner *p, struct planned *it)
 	return true;
 }
 
-static struct kurir_str not_found(struct planner *p, const struct planned *it)
+struct kurir_str plan_not_found(
+    struct kurir_arena *arena, struct kurir_str name, const struct kurir_texts *path)
 {
-	struct kurir_texts all = modload_list(p->arena, &p->conf.module_path);
-	const char **names = kurir_alloc(p->arena, (all.count + 1) * sizeof(*names));
+	struct kurir_texts all = modload_list(arena, path);
+	const char **names = kurir_alloc(arena, (all.count + 1) * sizeof(*names));
 
 	for (size_t i = 0; i < all.count; i++)
 		names[i] = all.items[i].ptr;
-	return kurir_format(p->arena, "there is no module \"%.*s\" in the module path%.*s",
-	    KURIR_ARG(it->base), KURIR_ARG(option_hint(p->arena, it->base, names, all.count)));
+	if (all.count == 0)
+		return kurir_format(arena,
+		    "there is no module \"%.*s\", nor any other, in the module path: %.*s",
+		    KURIR_ARG(name), KURIR_ARG(modload_folders(arena, path)));
+	return kurir_format(arena, "there is no module \"%.*s\" in the module path%.*s",
+	    KURIR_ARG(name), KURIR_ARG(option_hint(arena, name, names, all.count)));
 }
 
 /* An optional module that is missing leaves the server up, and says so. */
@@ -64,7 +69,7 @@ static void load(struct planner *p, struct planned *it)
 
 	file = modload_search(p->arena, it->base, &p->conf.module_path);
 	if (file.len == 0) {
-		missing(p, it, not_found(p, it));
+		missing(p, it, plan_not_found(p->arena, it->base, &p->conf.module_path));
 		return;
 	}
 	if (modload_open(p->arena, it->base, file.ptr, &it->module, &error) < 0) {

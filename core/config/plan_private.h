@@ -32,6 +32,8 @@ struct planner {
 /* Where relative paths of file start. */
 struct kurir_str plan_folder(struct kurir_arena *, const char *file);
 /* plan_modules.c */
+struct kurir_str plan_not_found(
+    struct kurir_arena *, struct kurir_str name, const struct kurir_texts *path);
 void plan_modules(struct planner *);
 /* plan_check.c: what can only be seen when all modules are known. */
 void plan_check(struct planner *);

@@ -39,8 +39,8 @@ def plain(text):
     return json.loads(token.sub(lambda m: m[1] or "", text))
 
 
-def run(*args):
-    return subprocess.run([KURIRD] + list(args), env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+def run(*args, **env):
+    return subprocess.run([KURIRD] + list(args), env=dict(ENV, **env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
 
 def show(number, good, what, lines=()):
@@ -75,17 +75,34 @@ def good_examples(validator):
         yield from run("--check", "-c", f.name).stdout.decode("utf-8", "replace").splitlines()
 
 
+def strays():
+    """What somebody sees who begins with the wrong file or folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        absent, conf = os.path.join(folder, "absent.json"), os.path.join(folder, "kurir.json")
+        with open(conf, "w") as f:
+            json.dump({"version": 1, "hostname": "a", "module-path": folder, "modules": {"smtp": {}}}, f)
+        for what, words, text in (
+                ("no file", ["-c", absent], "cannot read %s: No such file or directory (another: -c FILE)\n" % absent),
+                ("no modules", ["-c", conf], "%s:1:77: /modules/smtp: there is no module \"smtp\", nor any other, "
+                 "in the module path: build/.libs (not absolute), %s\n" % (conf, folder))):
+            said = run("--check", *words, KURIR_MODULE_PATH="build/.libs").stdout.decode()
+            said = re.sub(r":1:\d+:", ":1:77:", said)
+            yield from [] if said == text else [what, said, text]
+
+
 def main():
     paths = sorted(glob.glob(os.path.join(SRC, "config/*.json")) + glob.glob(os.path.join(SRC, "config/demo/*.json")))
-    print("1..%d" % (2 * len(paths) + 2))
-    number = 0
+    print("1..%d" % (2 * len(paths) + 3))
+    wrong = list(strays())
+    number = 1
+    show(number, not wrong, "a wrong file and a wrong folder are named", wrong)
     for path in paths:
         number += 1
         done = run("--check", "-c", path)
         show(number, done.returncode == 0 and not done.stdout, "--check of " + os.path.relpath(path, SRC),
              done.stdout.decode("utf-8", "replace").splitlines() + ["status %d" % done.returncode])
     if not jsonschema:
-        for number in range(number + 1, 2 * len(paths) + 3):
+        for number in range(number + 1, 2 * len(paths) + 4):
             print("ok %d # SKIP no python3-jsonschema" % number)
         return
     schema = json.loads(run("--schema").stdout)

@@ -144,6 +144,11 @@ static void listing(void **state)
 		assert_true(i == 0 || kurir_str_compare(all.items[i - 1], all.items[i]) < 0);
 	}
 	assert_true(found);
+	setenv("KURIR_MODULE_PATH", "build/.libs:/x", 1);
+	path = (struct kurir_texts){ 1, &(struct kurir_str){ "/nowhere", 8 } };
+	assert_string_equal(
+	    modload_folders(arena, &path).ptr, "build/.libs (not absolute), /x, /nowhere");
+	unsetenv("KURIR_MODULE_PATH");
 }
 
 static int set_up(void **state)
