@@ -44,8 +44,8 @@ KURIR_PARKS static int local_route(struct kurir_self *self, struct kurir_str add
 		kurir_count(self, ALIAS, 1);
 		*ret =
 		    (struct kurir_route){ .kind = KURIR_ROUTE_EXPAND, .addresses = m.addresses };
-		ret->why =
-		    kurir_format(arena, "alias of %u addresses", (unsigned)m.addresses.count);
+		ret->why = kurir_format(arena, "alias of %u address%s",
+		    (unsigned)m.addresses.count, m.addresses.count == 1 ? "" : "es");
 		return 0;
 	default:
 		kurir_count(self, UNKNOWN, 1);
