@@ -13,7 +13,7 @@
 
 /* Not as name=value: they have a place of their own. */
 static const char *const placed[] = { "time", "event", "role", "module", "verdict", "code", "xyz",
-	"text", "why", "age-ms", NULL };
+	"text", "why", "age-ms", "next-ms", NULL };
 
 static const char *member(const json_t *v, const char *name)
 {
@@ -57,23 +57,30 @@ void story_span(struct kurir_buf *b, uint64_t ms)
 	(void)kurir_buf_printf(b, "%llu ms", (unsigned long long)ms);
 }
 
-/* The end of the line: reply, sentence, age, who said so. */
+static void put_span(struct kurir_buf *b, const json_t *v, const char *name, const char *words)
+{
+	uint64_t ms;
+
+	if (kurir_str_number(kurir_str_of(member(v, name)), INT64_MAX, &ms) < 0)
+		return;
+	(void)kurir_buf_add(b, kurir_str_of(words));
+	story_span(b, ms);
+}
+
+/* The end of the line: reply, sentence and its reason, age, what comes next, who said so. */
 static void put_outcome(struct kurir_buf *b, const json_t *v)
 {
 	const char *code = member(v, "code"), *xyz = member(v, "xyz"), *text = member(v, "text");
-	const char *module = member(v, "module");
-	uint64_t age;
+	const char *module = member(v, "module"), *why = member(v, "why");
 
 	if (*code != 0 && strcmp(code, "0") != 0)
 		(void)kurir_buf_printf(b, " %s%s%s", code, *xyz != 0 ? " " : "", xyz);
-	if (*text == 0)
-		text = member(v, "why");
-	if (*text != 0)
-		(void)kurir_buf_printf(b, ": %s", text);
-	if (kurir_str_number(kurir_str_of(member(v, "age-ms")), INT64_MAX, &age) == 0) {
-		(void)kurir_buf_add(b, KURIR_STR(", after "));
-		story_span(b, age);
-	}
+	if (*text != 0 || *why != 0)
+		(void)kurir_buf_printf(b, ": %s", *text != 0 ? text : why);
+	if (*text != 0 && *why != 0)
+		(void)kurir_buf_printf(b, " (%s)", why);
+	put_span(b, v, "age-ms", ", after ");
+	put_span(b, v, "next-ms", ", next attempt in ");
 	if (*module != 0 && strcmp(module, "kurird") != 0)
 		(void)kurir_buf_printf(b, " [%s]", module);
 }

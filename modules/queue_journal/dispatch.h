@@ -43,8 +43,8 @@ void dispatch_settle(struct work *, struct target *, enum entry_state);
 void dispatch_conclude(struct work *, struct target *) KURIR_PARKS;
 void dispatch_all_results(
     struct target *, enum kurir_fate, struct kurir_str xyz, struct kurir_str text, bool site);
-void dispatch_tell(
-    struct work *, const struct target *, const char *event, const struct kurir_result *);
+void dispatch_tell(struct work *, const struct target *, const char *event,
+    const struct kurir_result *, int64_t next);
 /* 1: t->route says where to; 0: it was an alias, and is replaced; -1: t->result says why not. */
 int route_target(struct work *, struct target *) KURIR_PARKS;
 

@@ -30,15 +30,20 @@ static struct kurir_str fate_xyz(const struct kurir_result *x)
 					      : KURIR_STR("4.0.0");
 }
 
-void dispatch_tell(
-    struct work *w, const struct target *t, const char *event, const struct kurir_result *x)
+void dispatch_tell(struct work *w, const struct target *t, const char *event,
+    const struct kurir_result *x, int64_t next)
 {
-	struct kurir_str seconds =
-	    fate_number(kurir_scratch(), (uint64_t)(kurir_wallclock() - w->envelope.arrived));
-	KURIR_EMIT(w->q->self, KURIR_INFO, event, { "id", w->envelope.id },
-	    { "to", t->recipient->address },
-	    { "code", fate_number(kurir_scratch(), fate_code(x)) }, { "xyz", fate_xyz(x) },
-	    { "remote", x->remote }, { "text", x->text }, { "age-ms", seconds });
+	int64_t now = kurir_wallclock();
+	struct kurir_str age =
+	    fate_number(kurir_scratch(), (uint64_t)(now - w->envelope.arrived));
+	bool waits = next > now;
+	const struct kurir_field fields[] = { { "id", w->envelope.id },
+		{ "to", t->recipient->address },
+		{ "code", fate_number(kurir_scratch(), fate_code(x)) }, { "xyz", fate_xyz(x) },
+		{ "remote", x->remote }, { "text", x->text }, { "age-ms", age },
+		{ "next-ms", fate_number(kurir_scratch(), waits ? (uint64_t)(next - now) : 0) } };
+	kurir_emit(w->q->self, KURIR_INFO, event, fields,
+	    sizeof(fields) / sizeof(*fields) - (waits ? 0 : 1));
 }
 
 void dispatch_settle(struct work *w, struct target *t, enum entry_state fate)
@@ -180,7 +185,7 @@ static void conclude_later(struct work *w, struct target *t, bool told)
 			t->entry->flags |= ENTRY_WARNED;
 		kurir_count(q->self, QUEUE_DEFERRED, 1);
 		q->deferrals++;
-		dispatch_tell(w, t, "deferred", &t->result);
+		dispatch_tell(w, t, "deferred", &t->result, due);
 	}
 	put_off(w, t, due);
 }
@@ -200,10 +205,10 @@ void dispatch_conclude(struct work *w, struct target *first)
 		if (!dispatch_ours(t))
 			continue;
 		if (x->fate == KURIR_FATE_DELIVERED) {
-			dispatch_tell(w, t, "delivered", x);
+			dispatch_tell(w, t, "delivered", x, 0);
 			dispatch_settle(w, t, ENTRY_DELIVERED);
 		} else if (failed && (told == 0 || t->notice == 0)) {
-			dispatch_tell(w, t, "bounced", x);
+			dispatch_tell(w, t, "bounced", x, 0);
 			dispatch_settle(w, t, ENTRY_BOUNCED);
 		} else if (!failed || told != -ECANCELED) {
 			conclude_later(w, t, told == 0);
