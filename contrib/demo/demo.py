@@ -2,14 +2,15 @@
 """The story of one mail, played with real parts on loopback.
 
     demo.py BUILD start    plays it and leaves the servers running
-    demo.py BUILD check    plays it and stops them: exit code 0 when every step held
     demo.py BUILD stop     ends what start left running
 
 hyd@satu.example sends a mail to paijo@dua.example.  satu (127.0.0.1) takes it over
 STARTTLS with a password, asks the DNS (unbound, 127.0.0.1:2053) who is responsible for
 dua.example, queues it, hands it to dua (127.0.0.2), and paijo reads it over IMAP and POP3.
 Nothing is waited for by the clock: servers say when they are ready (sd_notify), and the
-event stream of each (kurirctl log -f) says what happened."""
+event stream of each (kurirctl log -f) says what happened.
+
+KURIR_DEMO_NET=127.1.2 plays it on 127.1.2.1 and 127.1.2.2 instead, KURIR_DEMO=/folder there."""
 
 import email, json, os, queue, re, secrets, shutil, signal, socket, subprocess, sys, threading, time
 
@@ -17,7 +18,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CONFIG = os.path.join(TOP, "config", "demo")
 FOLDER = os.environ.get("KURIR_DEMO", "/tmp/kurir-demo-%d" % os.getuid())
-SERVERS = {"satu": ("127.0.0.1", "hyd"), "dua": ("127.0.0.2", "paijo")}
+NET = os.environ.get("KURIR_DEMO_NET", "127.0.0")
+SERVERS = {"satu": (NET + ".1", "hyd"), "dua": (NET + ".2", "paijo")}
 LIMIT = 60  # seconds that any single event may take
 
 
@@ -58,22 +60,27 @@ class Demo:
         os.makedirs(FOLDER, mode=0o755)
         for name, (ip, user) in SERVERS.items():
             os.makedirs(self.path(name), mode=0o755)
-            shutil.copy(os.path.join(CONFIG, name + ".json"), self.path(name + ".json"))
+            self.put(name + ".json")
             self.make_certificate(name, ip)
             self.passwords[user] = secrets.token_hex(8)
             subprocess.run([self.tool("kurirctl"), "passwd", self.path(name, "users"), f"{user}@{name}.example"],
                            input=self.passwords[user] + "\n", text=True, check=True, env=self.env,
                            stdout=subprocess.DEVNULL)
             self.give_to_roles(name)
-        with open(os.path.join(CONFIG, "unbound.conf")) as f:
-            text = f.read().replace("@FOLDER@", FOLDER)
-        with open(self.path("unbound.conf"), "w") as f:
+        self.put("unbound.conf")
+
+    def put(self, name):
+        """A file of config/demo, with our folder and addresses."""
+        with open(os.path.join(CONFIG, name)) as f:
+            text = re.sub(r"\b127\.0\.0\.([12])\b", NET + r".\1", f.read().replace("@FOLDER@", FOLDER))
+        with open(self.path(name), "w") as f:
             f.write(text)
 
     def make_certificate(self, name, ip):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                         "-nodes", "-days", "30", "-subj", f"/CN=mx.{name}.example",
-                        "-addext", f"subjectAltName=DNS:mx.{name}.example,IP:{ip}",
+                        # Once more as a name: mbsync looks at nothing else.
+                        "-addext", f"subjectAltName=DNS:mx.{name}.example,IP:{ip},DNS:{ip}",
                         "-keyout", self.path(name, "key.pem"), "-out", self.path(name, "certificate.pem")],
                        check=True, stderr=subprocess.DEVNULL)
 
@@ -105,13 +112,13 @@ class Demo:
             s.settimeout(0.2)
             for _ in range(LIMIT * 5):
                 try:
-                    s.sendto(question, ("127.0.0.1", 2053))
+                    s.sendto(question, (NET + ".1", 2053))
                     s.recv(512)
                     return
                 except OSError:
                     if p.poll() is not None:
                         break
-        fail("unbound does not answer:\n" + open(self.path("unbound.log")).read())
+        self.broken("unbound does not answer", "unbound.log")
 
     def start_server(self, name):
         ready = self.path(name, "ready")
@@ -129,7 +136,13 @@ class Demo:
                 except OSError:
                     if p.poll() is not None:
                         break
-        fail(f"{name} does not start:\n" + open(self.path(name + ".log")).read())
+        self.broken(f"{name} does not start", name + ".log")
+
+    def broken(self, what, log):
+        text = open(self.path(log)).read()
+        if "in use" in text.lower():
+            what += "; its port is taken, KURIR_DEMO_NET=127.1.2 make demo uses other addresses"
+        fail(what + ":\n" + text)
 
     def follow(self, name):
         """Reads the server's events in the background."""
@@ -189,7 +202,7 @@ class Demo:
 
     def run(self, *command, show=True, ok=True):
         if show:
-            say("   $ " + " ".join(re.sub(r"^.*/(kurirctl|kurird)$", r"\1", c) for c in command))
+            say("   $ " + " ".join(command))
         p = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self.env,
                            timeout=LIMIT)
         if ok and p.returncode != 0:
@@ -198,11 +211,11 @@ class Demo:
         return p.stdout
 
     def submit(self, to, subject):
-        out = self.run("swaks", "--server", "127.0.0.1", "--port", "2587", "--tls", "--auth", "PLAIN",
+        out = self.run("swaks", "--server", NET + ".1", "--port", "2587", "--tls", "--auth", "PLAIN",
                        "--auth-user", "hyd@satu.example", "--auth-password", self.passwords["hyd"],
                        "--from", "hyd@satu.example", "--to", to, "--header", "Subject: " + subject,
                        "--body", "Greetings from satu.\n", "--hide-informational", show=False)
-        say(f"   $ swaks --server 127.0.0.1:2587 --tls --auth PLAIN --from hyd@satu.example --to {to}")
+        say(f"   $ swaks --server {NET}.1:2587 --tls --auth PLAIN --from hyd@satu.example --to {to}")
         for line in out.splitlines():
             if re.match(r"\s*<[-~]", line) and re.search(r"<[-~]\s+(235|250 2|354|221)", line):
                 say("  " + line)
@@ -217,10 +230,11 @@ class Demo:
         return self.run(*base, show=False)
 
     def play(self):
-        step("A DNS server, and two mail servers: satu.example on 127.0.0.1, dua.example on 127.0.0.2")
+        step("A DNS server, and two mail servers: satu.example on %s, dua.example on %s" % (
+            SERVERS["satu"][0], SERVERS["dua"][0]))
         self.prepare()
         self.start_dns()
-        say("   unbound answers on 127.0.0.1:2053")
+        say(f"   unbound answers on {NET}.1:2053")
         for name in SERVERS:
             self.start_server(name)
             self.follow(name)
@@ -243,7 +257,7 @@ class Demo:
             say("   | " + line)
 
         step("Why did it go this way?")
-        say(self.run(self.tool("kurirctl"), "-c", self.path("satu.json"), "explain", ident))
+        say(self.run(self.tool("kurirctl"), "-c", self.path("satu.json"), "explain", ident).rstrip())
 
         step("To a domain that has no mail server, and to a person who is not there")
         for to, subject in (("somebody@kosong.example", "Nobody home"), ("tidakada@dua.example", "Who?")):
@@ -281,7 +295,7 @@ SHOWN = {"mail", "rcpt", "message", "queued", "route", "attempt", "delivered", "
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[2] not in ("start", "check", "stop"):
+    if len(sys.argv) != 3 or sys.argv[2] not in ("start", "stop"):
         print(__doc__)
         raise SystemExit(2)
     demo = Demo(sys.argv[1])
@@ -293,18 +307,13 @@ def main():
         return
     try:
         demo.play()
-        if sys.argv[2] == "start":
-            demo.leave()
-        else:
-            say("\nok: every step held")
+        demo.leave()
     except BaseException:
         demo.close()
         if os.path.exists(demo.pids):
             demo.stop()
         raise
     demo.close()
-    if sys.argv[2] == "check":
-        demo.stop()
 
 
 main()
