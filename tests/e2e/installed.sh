@@ -78,9 +78,16 @@ example() {
 		program "${PYTHON3:-python3}" "$top_srcdir/tests/e2e/outside.py"
 }
 
+# What the administrator wrote is his, whatever is installed over it or taken away.
+kept() {
+	conf=$tmp/root$(value sysconfdir | sed "s|\${prefix}|$prefix|")/kurir/kurir.json
+	grep -q '"version": 1' "$conf" && cp "$conf" "$tmp/shipped" && echo '// mine' >>"$conf" && install_tree &&
+		uninstall_tree "$@" && tail -n 1 "$conf" | grep -q mine && cp "$tmp/shipped" "$conf" && install_tree
+}
+
 uninstall_tree() {
 	MAKEFLAGS='' make -C "$top_builddir" uninstall DESTDIR="$tmp/root" &&
-		! find "$tmp/root" -type f -path '*kurir*' | grep .
+		! find "$tmp/root" -type f -path '*kurir*' ! -name "${1:-}" | grep .
 }
 
 point "make install" install_tree
@@ -92,5 +99,6 @@ point "a module is built with kurir.pc" build_module
 point "the example of kurir-module(7) is built and decides" example
 point "kurird --version" program "$root/sbin/kurird" --version
 point "kurirctl --help" program "$root/bin/kurirctl" --help
+point "a configuration is not overwritten, and not taken away" kept kurir.json
 point "make uninstall leaves nothing" uninstall_tree
 echo "1..$n"
