@@ -404,6 +404,8 @@ void option_unknown(struct option_reader *rd, const struct kurir_option *const *
 	size_t n = 0, i;
 	struct kurir_str hint;
 
+	if (rd->resolved) /* a plan of a newer version, in the middle of an upgrade */
+		return;
 	for (i = 0; i < count; i++)
 		for (const struct kurir_option *o = tables[i]; o && o->name && n < 256; o++)
 			known[n++] = o->name;

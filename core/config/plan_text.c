@@ -215,7 +215,8 @@ int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **re
 	if (report.errors == 0 &&
 	    (!core || core->type != VALUE_OBJECT || !version || version->type != VALUE_INT ||
 		version->number != CONF_VERSION))
-		report_line(&report, "this is not a plan of this version");
+		report_line(&report,
+		    "this plan was made by another version of kurird: restart the service");
 	if (report.errors == 0) {
 		plan->file = member(top, "file");
 		plan->roles = roles_read(json_get(top, "roles"));

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -16,8 +18,25 @@
 #define FDS_MAX	 512
 #define ENV_MAX	 64
 
+/* Where this program lies: what is put there by an upgrade is what starts from then on.  By the
+ * name it was started with, which may be a symbolic link to a version. */
+static const char *spawn_program(void)
+{
+	static char path[PATH_MAX];
+	const char *name = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+	ssize_t n;
+
+	if (name != NULL && name[0] == '/')
+		return name;
+	n = path[0] == 0 ? readlink("/proc/self/exe", path, sizeof(path) - 1) : 0;
+	if (n > 0)
+		path[n] = 0;
+	return path;
+}
+
 /* Between fork and exec: nothing but system calls. */
-static void spawn_child(const struct spawn *s, char *const *argv, char *const *envp)
+static void spawn_child(
+    const struct spawn *s, const char *program, char *const *argv, char *const *envp)
 {
 	int high[FDS_MAX];
 	sigset_t none;
@@ -41,6 +60,8 @@ static void spawn_child(const struct spawn *s, char *const *argv, char *const *e
 		(void)signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)execve(program, argv, envp);
+	/* Nothing there that can run: the one that runs. */
 	(void)execve("/proc/self/exe", argv, envp);
 	_exit(127);
 }
@@ -64,6 +85,7 @@ static void plain_environment(char *kept[ENV_MAX + 1])
 int spawn_self(const struct spawn *s, pid_t *ret_pid)
 {
 	char *argv[ARGS_MAX + 2] = { (char *)(uintptr_t) "kurird" }, *plain[ENV_MAX + 1];
+	const char *program = spawn_program();
 	pid_t pid;
 
 	if (s->fd_count > FDS_MAX)
@@ -75,7 +97,7 @@ int spawn_self(const struct spawn *s, pid_t *ret_pid)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0)
-		spawn_child(s, argv, s->whole_environment ? environ : plain);
+		spawn_child(s, program, argv, s->whole_environment ? environ : plain);
 	*ret_pid = pid;
 	return 0;
 }

@@ -9,53 +9,19 @@ full until it is cured; then the n-th allocation. --full: also a new server for 
 import argparse
 import concurrent.futures
 import errno
-import mmap
 import os
 import re
 import smtplib
-import struct
 import subprocess
-import sys
 import threading
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../e2e"))
+from faultlib import Plan, nth
 from netlib import KURIRCTL, Server, check, done, free_port, path, skip_all, wait_until
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 BOXES = ["hyd@satu.example", "siti@satu.example"]
 ONCE, FROM_THEN, OPENING = 1, 2, 3
 WAIT = 60  # seconds until something is called hanging
 PRELOADING = threading.Lock()  # the environment is everybody's
-
-
-class Plan:
-    """The struct plan of nth.c."""
-    NAMES = ("armed", "n", "error", "seen", "hits", "memory_n", "memory_seen", "memory_hits")
-
-    def __init__(self, name):
-        self.file = path(name + ".plan")
-        with open(self.file, "wb") as f:
-            f.write(bytes(128))
-        with open(self.file, "r+b") as f:
-            self.map = mmap.mmap(f.fileno(), 128)
-
-    def __getattr__(self, name):
-        return struct.unpack_from("Q", self.map, 8 * self.NAMES.index(name))[0]
-
-    def put(self, **what):
-        for name, value in what.items():
-            struct.pack_into("Q", self.map, 8 * self.NAMES.index(name), value)
-
-    def arm(self, n, error, how=ONCE):
-        self.map[64:128] = bytes(64)
-        self.put(armed=0, n=n, error=error, seen=0, hits=0)
-        self.put(armed=how)
-
-    def disarm(self):
-        self.put(armed=0, memory_n=0)
-
-    def what(self):
-        return self.map[64:128].split(b"\0")[0].decode()
 
 
 class Victim(Server):
@@ -278,10 +244,7 @@ def main():
     parse.add_argument("--full", action="store_true")
     parse.add_argument("--only")
     args = parse.parse_args()
-    cc = os.environ.get("CC", "cc").split()
-    made = subprocess.run(cc + ["-O1", "-g", "-Wall", "-Wextra", "-shared", "-fPIC", HERE + "/nth.c", "-o", path("nth.so"),
-                                "-ldl"], check=False)
-    if made.returncode:
+    if not nth():
         skip_all("nth.c cannot be compiled")
     if os.environ.get("SANITIZE_FLAGS"):
         skip_all("a sanitizer has the allocator")

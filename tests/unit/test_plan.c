@@ -106,6 +106,25 @@ static void broken(void **state)
 	}
 }
 
+/* In the middle of an upgrade a plan has options that only the newer program knows. */
+static void newer(void **state)
+{
+	struct plan *plan;
+	struct kurir_str error;
+
+	(void)state;
+	assert_int_equal(
+	    plan_read(KURIR_STR("{\"plan\": 1, \"core\": {\"version\": 1, \"hostname\": "
+				"\"mx.example\", \"soon\": true, \"limits\": {\"soon\": 1}}}"),
+		arena, &plan, &error),
+	    0);
+	assert_str(plan->conf.hostname, "mx.example");
+	plan_free(plan);
+	assert_int_equal(
+	    plan_read(KURIR_STR("{\"plan\": 2, \"core\": {}}"), arena, &plan, &error), -EINVAL);
+	assert_non_null(strstr(error.ptr, "restart the service"));
+}
+
 /* Last, because its values stay in use. */
 static void apply(void **state)
 {
@@ -167,6 +186,7 @@ int main(void)
 		cmocka_unit_test(hidden),
 		cmocka_unit_test(for_role),
 		cmocka_unit_test(broken),
+		cmocka_unit_test(newer),
 		cmocka_unit_test(apply),
 	};
 
