@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,6 +74,22 @@ static int folder_make(const struct conf *c, struct kurir_arena *arena, struct k
 	if (r == 0 && fchmod(fd, mode) < 0 && errno != EPERM)
 		r = -errno;
 	(void)close(fd);
+	return r;
+}
+
+int role_lock_state(const struct plan *p, int *ret_fd)
+{
+	struct kurir_arena *arena = kurir_arena_new("lock");
+	struct kurir_str path = kurir_format(arena, "%.*s/lock", KURIR_ARG(p->conf.state));
+	int fd = open(path.ptr, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600), r = 0;
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (r == 0)
+		*ret_fd = fd;
+	else if (fd >= 0)
+		(void)close(fd);
+	kurir_arena_free(arena);
 	return r;
 }
 

@@ -62,6 +62,23 @@ static int generation_listen(struct generation *g, struct kurir_buf *why)
 	return 0;
 }
 
+static int generation_lock(struct generation *g, struct kurir_buf *why)
+{
+	struct kurir_str state = g->plan->conf.state;
+	int r;
+
+	for (const struct generation *o = generation_newest; o != NULL; o = o->older)
+		if (kurir_str_equal(o->plan->conf.state, state)) {
+			g->lock = fcntl(o->lock, F_DUPFD_CLOEXEC, 3);
+			return g->lock < 0 ? -errno : 0;
+		}
+	r = role_lock_state(g->plan, &g->lock);
+	if (r < 0)
+		(void)kurir_buf_printf(why, "cannot have the folder %.*s: %s", KURIR_ARG(state),
+		    r == -EBUSY ? "another server has it, or is still ending" : strerror(-r));
+	return r;
+}
+
 static void generation_add(struct generation *g, uint32_t bit, unsigned index, unsigned count)
 {
 	struct process *p = kurir_alloc(g->arena, sizeof(*p)), **end = &g->processes;
@@ -88,12 +105,14 @@ int generation_new(struct plan *plan, struct kurir_buf *why, struct generation *
 	g->arena = arena;
 	g->plan = plan;
 	g->number = ++number;
-	r = generation_listen(g, why);
-	if (r >= 0) {
-		r = role_make_folders(plan);
-		if (r < 0)
-			(void)kurir_buf_printf(why, "cannot make the folders: %s", strerror(-r));
-	}
+	g->lock = -1;
+	r = role_make_folders(plan);
+	if (r < 0)
+		(void)kurir_buf_printf(why, "cannot make the folders: %s", strerror(-r));
+	if (r >= 0)
+		r = generation_lock(g, why);
+	if (r >= 0)
+		r = generation_listen(g, why);
 	if (r < 0) {
 		generation_free(g);
 		return r;
@@ -118,6 +137,8 @@ void generation_free(struct generation *g)
 		}
 	for (unsigned i = 0; i < g->listener_count; i++)
 		(void)close(g->listeners[i]);
+	if (g->lock >= 0)
+		(void)close(g->lock);
 	keywatch_end(g);
 	plan_free(g->plan);
 	kurir_arena_free(g->arena);

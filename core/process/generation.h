@@ -37,6 +37,7 @@ struct generation {
 	struct plan *plan;
 	struct kurir_arena *arena;
 	int *listeners; /* in the order of the plan */
+	int lock;	/* role_lock_state(); shared by the generations of one folder */
 	unsigned listener_count;
 	struct process *processes;
 	bool serving, ending;
@@ -54,8 +55,8 @@ void supervisor_child(pid_t, int status);
 void supervisor_exited(struct process *);
 void supervisor_command(struct process *, int64_t id, struct kurir_str command);
 
-/* Takes the plan: binds what is new, makes the folders.  0, or -errno and one sentence; then the
- * plan is freed and nothing is left. */
+/* Takes the plan: makes and locks the folders, binds what is new.  0, or -errno and one sentence;
+ * then the plan is freed and nothing is left.  -EBUSY: role_lock_state(). */
 int generation_new(struct plan *, struct kurir_buf *why, struct generation **ret);
 void generation_free(struct generation *); /* its processes are gone */
 void generation_start(struct generation *);

@@ -205,17 +205,18 @@ static int process_spawn(struct process *p, int plan_fd, int control_fd)
 	const char *args[] = { "--role", conf_role_names[__builtin_ctz(p->role)], "--index",
 		index, NULL };
 	unsigned n = p->role == KURIR_ROLE_EDGE ? g->listener_count : 0;
-	int *fds = calloc(n + 2, sizeof(int)), r;
+	int *fds = calloc(n + 3, sizeof(int)), r;
 
 	if (fds == NULL)
 		return -ENOMEM;
 	(void)snprintf(index, sizeof(index), "%u", p->index);
 	fds[0] = control_fd;
 	fds[1] = plan_fd;
+	fds[2] = g->lock;
 	for (unsigned i = 0; i < n; i++)
-		fds[i + 2] = g->listeners[i];
+		fds[i + 3] = g->listeners[i];
 	r = spawn_self(
-	    &(struct spawn){ .args = args, .fds = fds, .fd_count = n + 2, .out = -1, .err = -1 },
+	    &(struct spawn){ .args = args, .fds = fds, .fd_count = n + 3, .out = -1, .err = -1 },
 	    &p->pid);
 	free(fds);
 	return r;

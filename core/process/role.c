@@ -290,7 +290,7 @@ int role_run_single(const char *file)
 {
 	struct report report = REPORT();
 	struct plan *p = plan_make(file, true, &report);
-	int r = p == NULL ? complain(kurir_buf_str(&report.text)) : 0;
+	int r = p == NULL ? complain(kurir_buf_str(&report.text)) : 0, lock;
 
 	kurir_buf_free(&report.text);
 	if (p == NULL)
@@ -299,9 +299,15 @@ int role_run_single(const char *file)
 	role.order = ROLE_SERVE;
 	log_set_role("kurird");
 	role_set(KURIR_ROLE_ALL, 0);
-	if (role_make_folders(p) < 0 || role_apply(p->text, KURIR_ROLE_ALL) != 0)
+	r = role_make_folders(p);
+	if (r >= 0)
+		r = role_lock_state(p, &lock);
+	if (r == -EBUSY)
+		(void)complain(KURIR_STR("kurird: another server has the state folder"));
+	if (r < 0 || role_apply(p->text, KURIR_ROLE_ALL) != 0)
 		return 1;
 	r = role_live();
 	plan_free(p);
+	(void)close(lock);
 	return r;
 }

@@ -7,7 +7,8 @@
 /* What the supervisor left open in a role process. */
 #define ROLE_FD_CONTROL 3
 #define ROLE_FD_PLAN	4
-#define ROLE_FD_LISTEN	5 /* and on: the edge's, in the order of the plan */
+#define ROLE_FD_LOCK	5 /* of the state folder; released when the last of them has ended */
+#define ROLE_FD_LISTEN	6 /* and on: the edge's, in the order of the plan */
 
 /* The queue and the mailboxes have one owner at a time. */
 #define ROLE_EXCLUSIVE (KURIR_ROLE_QUEUE | KURIR_ROLE_STORE)
@@ -18,6 +19,10 @@ int role_run_single(const char *file);
 /* Makes the folders of a plan; as root they get their owners. 0 or -errno, and says what is
  * wrong. */
 int role_make_folders(const struct plan *);
+
+/* One server for a state folder: waits for nobody.  0; -EBUSY: another server is there, or what
+ * an earlier one has left running. */
+int role_lock_state(const struct plan *, int *ret_fd);
 
 /* Sets what kurir_roles() and kurir_role_index() say: also for tests. */
 void role_set(uint32_t roles, unsigned index);

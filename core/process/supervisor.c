@@ -23,7 +23,9 @@
 #include <unistd.h>
 
 #define START_LIMIT 60000 /* ms until a new generation must be ready */
-#define STOP_LIMIT  5000  /* ms for sessions when the server stops */
+#define LOCK_AGAIN  100	  /* ms until an earlier server's processes may have ended */
+#define LOCK_TRIES  300
+#define STOP_LIMIT  5000 /* ms for sessions when the server stops */
 #define ANSWER_MAX  (1u << 20)
 #define QUIET	    5 /* ticks an ending process still listens to those who do not know yet */
 
@@ -41,6 +43,7 @@ static struct {
 	pid_t asker_pid;
 	kurir_time since;
 	bool again; /* SIGHUP came while a reload was under way */
+	unsigned lock_tries;
 } super;
 
 static void supervisor_stop(void);
@@ -269,6 +272,26 @@ static bool stays_root(const struct plan *plan)
 	return false;
 }
 
+static void begin_again(struct loop_timer *t)
+{
+	(void)t;
+	if (supervisor_reload() < 0) {
+		super.status = 1;
+		loop_stop();
+	}
+}
+
+/* Whoever was killed leaves processes that end by themselves: a first start waits for them. */
+static bool lock_awaited(bool first, struct kurir_str why)
+{
+	if (!first || super.lock_tries >= LOCK_TRIES)
+		return false;
+	if (super.lock_tries++ == 0)
+		(void)kurir_log(NULL, KURIR_NOTICE, 0, "%.*s, waiting", KURIR_ARG(why));
+	loop_timer_set(&super.limit, kurir_now() + LOCK_AGAIN, begin_again);
+	return true;
+}
+
 static void planned(int status, struct kurir_str text, struct kurir_str complaints)
 {
 	struct kurir_arena *arena = kurir_arena_new("planned");
@@ -277,6 +300,7 @@ static void planned(int status, struct kurir_str text, struct kurir_str complain
 	struct kurir_str error;
 	struct plan *plan;
 	bool first = generation_newest == NULL;
+	int r;
 
 	if (super.stopping != STOP_NOT)
 		goto out; /* nobody waits for it any more */
@@ -301,8 +325,11 @@ static void planned(int status, struct kurir_str text, struct kurir_str complain
 		(void)kurir_log(NULL, KURIR_WARN, 0,
 		    "not every process has a user of its own and leaves root: see \"users\" in "
 		    "the configuration");
-	if (generation_new(plan, &why, &g) < 0) {
-		if (first)
+	r = generation_new(plan, &why, &g);
+	if (r < 0) {
+		if (r == -EBUSY && lock_awaited(first, kurir_buf_str(&why)))
+			kurir_buf_clear(&why);
+		else if (first)
 			(void)kurir_log(
 			    NULL, KURIR_ERROR, 0, "%.*s", KURIR_ARG(kurir_buf_str(&why)));
 		goto out;

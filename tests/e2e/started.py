@@ -97,13 +97,27 @@ def first_start_fails():
           text("failing3.log"))
 
 
+def twice():
+    """A state folder has one server."""
+    port = free_port()
+    conf = configuration("owner", port)
+    child = start([KURIRD, "-c", conf], "owner.log", env=ENV)
+    wait_until(lambda: "is serving" in text("owner.log"), 60, "it serves")
+    second = start([KURIRD, "--single", "-c", conf], "owner2.log", env=ENV)
+    equal(second.wait(60), 1, "a second server of one folder")
+    check("another server has the state folder" in text("owner2.log"), "is told why not", text("owner2.log"))
+    check(greeting(port).startswith(b"220 mx.satu.example"), "and the first goes on", text("owner.log"))
+    child.terminate()
+    equal(child.wait(60), 0, "it ends well")
+
+
 def unit():
     with open(os.path.join(BUILD, "contrib/systemd/kurir.service")) as f:
         left = [line for line in f if "@" in line]
     equal(left, [], "the unit names real folders")
 
 
-for part in (unit, handed_over, activated, first_start_fails):
+for part in (unit, handed_over, activated, first_start_fails, twice):
     try:
         part()
     except (OSError, AssertionError, subprocess.SubprocessError) as e:
