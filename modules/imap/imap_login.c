@@ -38,6 +38,12 @@ KURIR_PARKS void imap_log_in(struct imap *s, struct kurir_credentials *c)
 	KURIR_EMIT(s->self, KURIR_INFO, "auth", { "verdict", KURIR_STR("accept") },
 	    { "account", who.account }, { "peer", kurir_conn_peer(s->conn) });
 	r = kurir_conn_handover(s->conn, who.ticket, s->tag, until);
+	/* A ticket of a process that has been replaced since: its successor makes another. */
+	if (r == -EACCES) {
+		r = kurir_authenticate(s->self, c, until, kurir_conn_arena(s->conn), &who);
+		if (r >= 0)
+			r = kurir_conn_handover(s->conn, who.ticket, s->tag, until);
+	}
 	s->over = true;
 	if (r >= 0) {
 		s->handed = true;

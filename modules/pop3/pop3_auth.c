@@ -86,6 +86,12 @@ KURIR_PARKS static void log_in(struct pop3 *p, struct kurir_credentials *c)
 	KURIR_EMIT(p->self, KURIR_INFO, "auth", { "verdict", KURIR_STR("accept") },
 	    { "account", who.account }, { "peer", kurir_conn_peer(p->conn) });
 	r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), until);
+	/* A ticket of a process that has been replaced since: its successor makes another. */
+	if (r == -EACCES) {
+		r = kurir_authenticate(p->self, c, until, kurir_conn_arena(p->conn), &who);
+		if (r >= 0)
+			r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), until);
+	}
 	p->over = true;
 	if (r >= 0) {
 		p->handed = true;
