@@ -103,7 +103,7 @@ struct kurir_job {
 	struct kurir_str ref;
 	struct kurir_envelope envelope; /* recipients: only those of this job */
 	struct kurir_str destination, parameters;
-	uint32_t attempt; /* 1: the first */
+	uint32_t attempt; /* 1: the first; at least 2 when an earlier queue may have tried */
 };
 enum kurir_fate { KURIR_FATE_DELIVERED = 1, KURIR_FATE_FAILED, KURIR_FATE_DEFERRED };
 struct kurir_result {

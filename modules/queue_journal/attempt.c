@@ -17,7 +17,7 @@ static int pack_job(struct work *w, struct target *first, size_t count, struct k
 		.envelope = w->envelope,
 		.destination = first->route.destination,
 		.parameters = first->route.parameters,
-		.attempt = first->entry->attempts,
+		.attempt = first->entry->attempts + (w->message->arrived < w->q->began),
 	};
 	j.envelope.recipients = list;
 	j.envelope.count = count;

@@ -228,6 +228,7 @@ int queue_start(struct kurir_self *self)
 	}
 	qs->queue = q;
 	q->started = true;
+	q->began = kurir_wallclock();
 	schedule_all(q);
 	kurir_log(self, KURIR_INFO, 0,
 	    "%u messages, %llu recipients in the queue, read in %lld ms", q->message_count,

@@ -94,6 +94,7 @@ struct queue {
 	unsigned walks; /* commands that look at all messages: none moves then */
 	bool moving;
 	bool rescan, started, stopping;
+	int64_t began;	/* kurir_wallclock(): what is older may have been tried before */
 	bool forgetful; /* the log lost what it knew: records it does not name may be owed */
 	bool litter;	/* not swept yet: a segment could not be read */
 };
