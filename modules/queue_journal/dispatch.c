@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAUSE_BROKEN   ((int64_t)5 * 60 * 1000) /* the record cannot be read */
+#define PAUSE_SHORT    ((int64_t)1000)
+#define PAUSE_BROKEN   ((int64_t)5 * 60 * 1000) /* the longest when a record cannot be read */
 #define FIBERS_MESSAGE 100			/* domains and destinations of one at a time */
 #define FIBERS_FACTOR  5   /* of all, for each message that may be worked on */
 #define GATHER	       100 /* ms: routes that are known by then share a job */
@@ -291,6 +292,21 @@ KURIR_PARKS static int work_begin(struct work *w, struct target **ret)
 	return 0;
 }
 
+static bool is_short(int err)
+{
+	return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
+}
+
+/* What this process is short of is there again soon.  A disk gets time, the more the longer it
+ * has failed, as far as the age of the message tells. */
+static int64_t unreadable_pause(const struct message *m, int err)
+{
+	int64_t pause = (kurir_wallclock() - m->arrived) / 4;
+	if (is_short(err) || pause < PAUSE_SHORT)
+		return PAUSE_SHORT;
+	return pause < PAUSE_BROKEN ? pause : PAUSE_BROKEN;
+}
+
 /* The record rotted, or the disk does not give it: tried as long as any message is. */
 static void unreadable(struct work *w, int err)
 {
@@ -299,7 +315,7 @@ static void unreadable(struct work *w, int err)
 	bool over = kurir_wallclock() >= m->arrived + q->conf->lifetime;
 	kurir_log(q->self, KURIR_ERROR, err, "cannot read a message of segment %016llx%s",
 	    (unsigned long long)m->segment->id, over ? ", given up" : ", trying again");
-	if (!over || err == -ENOMEM || err == -EMFILE || err == -ENFILE)
+	if (!over || is_short(err))
 		return;
 	for (uint32_t i = 0; i < w->count; i++)
 		if (dispatch_ours(&w->targets[i]))
@@ -337,7 +353,7 @@ KURIR_PARKS static void message_fiber(void *arg)
 		run_message(w, list);
 	else if (r != 0 && r != -ECANCELED)
 		unreadable(w, r);
-	give_back(w, kurir_wallclock() + (r == 0 ? 1000 : PAUSE_BROKEN));
+	give_back(w, kurir_wallclock() + (r == 0 ? 1000 : unreadable_pause(m, r)));
 	drop_envelope(w->q, m);
 	kurir_arena_free(w->arena);
 	s->users--;
