@@ -18,6 +18,8 @@ int imap_bytes_open_in(struct imap *, struct kurir_str mailbox, const struct kur
     struct imap_bytes *ret) KURIR_PARKS;
 void imap_bytes_close(struct imap_bytes *);
 struct mime_part *imap_bytes_root(struct imap_bytes *);
+/* The message's header with the empty line behind it; the parts are not looked at for it. */
+struct kurir_str imap_bytes_header(struct imap_bytes *);
 
 enum imap_item_kind {
 	IMAP_ITEM_FLAGS,

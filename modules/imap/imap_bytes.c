@@ -56,3 +56,13 @@ struct mime_part *imap_bytes_root(struct imap_bytes *b)
 		b->root = mime_parse(b->arena, b->text);
 	return b->root;
 }
+
+struct kurir_str imap_bytes_header(struct imap_bytes *b)
+{
+	struct kurir_str header, body;
+
+	if (b->root)
+		return b->root->header;
+	mime_split(b->text, &header, &body);
+	return header;
+}

@@ -241,7 +241,7 @@ KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct im
 		return kurir_printf(s->stream, "MODSEQ (%llu)", (unsigned long long)m->modseq);
 	case IMAP_ITEM_ENVELOPE:
 		imap_puts(s, "ENVELOPE ");
-		imap_put_envelope(s, b->arena, imap_bytes_root(b)->header);
+		imap_put_envelope(s, b->arena, imap_bytes_header(b));
 		return 0;
 	case IMAP_ITEM_BODY:
 	case IMAP_ITEM_BODYSTRUCTURE:

@@ -30,7 +30,7 @@ int imap_incoming_write(struct imap_incoming *in, struct kurir_str bytes)
 		in->fd = memfd_create("append", MFD_CLOEXEC);
 	if (in->fd < 0)
 		return -errno;
-	if (in->length + bytes.len > in->s->conf->append_max)
+	if (in->length - in->dropped + bytes.len > in->s->conf->append_max)
 		return refuse(in, IMAP_REFUSED_SIZE);
 	while (bytes.len > 0) {
 		ssize_t n = pwrite(in->fd, bytes.ptr, bytes.len, (off_t)in->length);
@@ -60,8 +60,11 @@ KURIR_PARKS static int receive(struct imap_incoming *in, uint64_t size, bool bin
 			in->s->over = true;
 			return r;
 		}
-		if (bad == 0 && memchr(chunk, '\0', want))
-			bad = refuse(in, binary ? IMAP_REFUSED_BINARY : IMAP_REFUSED_NUL);
+		if (memchr(chunk, '\0', want)) {
+			in->nul = true;
+			if (bad == 0 && !binary)
+				bad = refuse(in, IMAP_REFUSED_NUL);
+		}
 		if (bad == 0)
 			bad = imap_incoming_write(in, (struct kurir_str){ chunk, want });
 		size -= want;
@@ -93,8 +96,10 @@ KURIR_PARKS int imap_incoming_literal(struct imap_incoming *in, bool text)
 
 	if (imap_literal_next(in->a, &size, &sync, &binary) < 0)
 		return -EBADMSG;
-	if (size > s->conf->append_max - in->length)
+	if (size > s->conf->append_max - (in->length - in->dropped))
 		return refuse(in, IMAP_REFUSED_SIZE);
+	if (binary && text)
+		return -EBADMSG;
 	if (size == 0 && sync && !text)
 		return refuse(in, IMAP_REFUSED_EMPTY);
 	r = go_ahead(s, sync);
@@ -211,6 +216,15 @@ KURIR_PARKS int imap_incoming_read(struct imap_incoming *in, size_t max)
 			r = read_data(in);
 		if (r < 0)
 			return r;
+		if (in->nul) {
+			uint64_t begin = m->offset;
+
+			m->offset = in->length;
+			in->nul = false;
+			r = imap_unbinary(in, begin);
+			if (r < 0)
+				return r;
+		}
 		m->length = in->length - m->offset;
 		m->fd = in->fd;
 	} while (imap_space(in->a));
@@ -254,7 +268,7 @@ KURIR_PARKS void imap_incoming_refuse(struct imap_incoming *in, int r)
 		imap_no(s, "[CANNOT] A message has no NUL");
 		return;
 	case IMAP_REFUSED_BINARY:
-		imap_no(s, "[UNKNOWN-CTE] A NUL cannot be kept");
+		imap_no(s, "[UNKNOWN-CTE] A NUL that is not in a binary part");
 		return;
 	case IMAP_REFUSED_URL:
 		if (!target_is_there(in)) {

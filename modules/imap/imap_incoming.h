@@ -12,7 +12,7 @@ enum imap_refusal {
 	IMAP_REFUSED_SIZE,
 	IMAP_REFUSED_EMPTY,
 	IMAP_REFUSED_NUL,
-	IMAP_REFUSED_BINARY, /* RFC 3516: it has a NUL, and we could keep none */
+	IMAP_REFUSED_BINARY, /* RFC 3516: a NUL where it cannot be encoded */
 	IMAP_REFUSED_URL,    /* RFC 4469 */
 	IMAP_REFUSED_MANY,
 };
@@ -22,6 +22,8 @@ struct imap_incoming {
 	struct kurir_str mailbox;
 	int fd; /* all messages, one behind the other; owned */
 	uint64_t length;
+	uint64_t dropped; /* of it: bytes that no message has any more */
+	bool nul;	  /* a literal8 had one */
 	struct kurir_append *messages;
 	size_t count;
 	enum imap_refusal refusal;
@@ -45,6 +47,10 @@ int imap_incoming_literal(struct imap_incoming *, bool text)
 int imap_incoming_write(struct imap_incoming *, struct kurir_str);
 int imap_incoming_astring(struct imap_incoming *, struct kurir_str *ret) KURIR_PARKS;
 int imap_catenate(struct imap_incoming *) KURIR_PARKS; /* "(" cat-part *(SP cat-part) ")" */
+
+/* imap_unbinary.c: the message from begin to the end of the file, again behind it and without
+ * NULs; in->dropped grows.  0, -EPERM: see refusal, -errno. */
+int imap_unbinary(struct imap_incoming *, uint64_t begin);
 
 /* imap_url.c: what of which message an IMAP URL of this account means (RFC 5092). */
 struct imap_url {

@@ -127,8 +127,8 @@ static bool part_has(
 /* The day of the Date: field, as imap_date() counts; 0 when there is none that can be read. */
 static int64_t sent_day(struct search *q)
 {
-	struct kurir_str value = mime_header_get(
-	    q->bytes.arena, imap_bytes_root(&q->bytes)->header, KURIR_STR("Date"));
+	struct kurir_str value =
+	    mime_header_get(q->bytes.arena, imap_bytes_header(&q->bytes), KURIR_STR("Date"));
 	int64_t when, day;
 
 	return value.ptr && imap_message_date(value, &when, &day) >= 0 ? day : 0;
@@ -153,18 +153,15 @@ static bool compare_day(enum imap_key_kind kind, int64_t ms, int64_t day)
 /* Keys that the message's bytes answer. */
 KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 {
-	struct mime_part *root;
-
 	if (!need_bytes(q))
 		return false;
-	root = imap_bytes_root(&q->bytes);
 	switch (k->kind) {
 	case IMAP_KEY_HEADER:
-		return header_has(q->bytes.arena, root->header, k->name, k->text);
+		return header_has(q->bytes.arena, imap_bytes_header(&q->bytes), k->name, k->text);
 	case IMAP_KEY_BODY:
-		return part_has(q->bytes.arena, root, k->text, false);
+		return part_has(q->bytes.arena, imap_bytes_root(&q->bytes), k->text, false);
 	case IMAP_KEY_TEXT:
-		return part_has(q->bytes.arena, root, k->text, true);
+		return part_has(q->bytes.arena, imap_bytes_root(&q->bytes), k->text, true);
 	default:
 		return compare_day(k->kind, sent_day(q), k->date);
 	}

@@ -78,7 +78,7 @@ static struct kurir_str address(
     struct sort *q, struct imap_bytes *b, const char *field, bool show)
 {
 	struct kurir_str text =
-	    mime_header_get(b->arena, imap_bytes_root(b)->header, kurir_str_of(field));
+	    mime_header_get(b->arena, imap_bytes_header(b), kurir_str_of(field));
 	struct mime_address list[ADDRESSES];
 	size_t n = text.ptr ? mime_addresses(b->arena, text, list, ADDRESSES) : 0;
 
@@ -99,7 +99,7 @@ static struct kurir_str address(
 static struct kurir_str subject(struct sort *q, struct imap_bytes *b)
 {
 	struct kurir_str text =
-	    mime_header_get(b->arena, imap_bytes_root(b)->header, KURIR_STR("Subject"));
+	    mime_header_get(b->arena, imap_bytes_header(b), KURIR_STR("Subject"));
 	bool reply;
 
 	if (!text.ptr)
@@ -111,7 +111,7 @@ static struct kurir_str subject(struct sort *q, struct imap_bytes *b)
 int64_t imap_sent_date(struct imap_bytes *b, const struct kurir_message *m)
 {
 	struct kurir_str text =
-	    mime_header_get(b->arena, imap_bytes_root(b)->header, KURIR_STR("Date"));
+	    mime_header_get(b->arena, imap_bytes_header(b), KURIR_STR("Date"));
 	int64_t when, day;
 
 	return text.ptr && imap_message_date(text, &when, &day) >= 0 ? when : m->date;

@@ -32,7 +32,7 @@ static int parse(struct imap *s, struct imap_args *a, struct thread *q)
 
 static struct kurir_str field(struct imap_bytes *b, const char *name)
 {
-	return mime_header_get(b->arena, imap_bytes_root(b)->header, kurir_str_of(name));
+	return mime_header_get(b->arena, imap_bytes_header(b), kurir_str_of(name));
 }
 
 /* What the header says of it.  One that cannot be read is a thread of its own. */

@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import time
+import zlib
 
 from mailboxlib import USERS, MailServer, tls
 from netlib import check, done, equal
@@ -404,6 +405,43 @@ def hostile(s):
     check(b"BYE" in w(b"a\r\n" * 100).rest(), "errors have an end")
 
 
+def compressed(s):
+    """DEFLATE above TLS, by another implementation's streams, with more than any window holds."""
+    w = Wire(s.port["imaps"], True)
+    w.login()
+    w(b"a COMPRESS DEFLATE\r\n")
+    if b"OK" not in w.line():
+        print("# no compression here")
+        return
+    out, back = zlib.compressobj(9, zlib.DEFLATED, -15), zlib.decompressobj(-15)
+    text = b"Subject: big\r\n\r\n" + b"".join(b"%d %x\r\n" % (n, n * n) for n in range(100000))
+    size = [0]
+
+    def said(until):
+        got = b""
+        while until not in got:
+            data = w.s.recv(65536)
+            if not data:
+                return got
+            size[0] += len(data)
+            got += back.decompress(data)
+        return got
+
+    def say(data):
+        w.s.sendall(out.compress(data) + out.flush(zlib.Z_SYNC_FLUSH))
+
+    say(b"b APPEND INBOX {%d+}\r\n" % len(text) + text + b"\r\n")
+    check(b"b OK" in said(b"b OK"), "APPEND through DEFLATE")
+    say(b"c SELECT INBOX\r\nd FETCH * BODY.PEEK[]\r\n")
+    size[0] = 0
+    got = said(b"d OK")
+    check(text in got, "FETCH through DEFLATE", len(got))
+    check(size[0] < len(text) / 2, "and it is smaller", size[0], len(text))
+    say(b"e UID STORE * +FLAGS.SILENT (\\Deleted)\r\nf EXPUNGE\r\ng LOGOUT\r\n")
+    check(b"g OK" in said(b"g OK"), "LOGOUT through DEFLATE")
+    w.s.close()
+
+
 def never_reads(s):
     """The others are served while one client asks for much and reads nothing."""
     c = imap(s)
@@ -424,7 +462,7 @@ def never_reads(s):
 
 def run(single):
     s = MailServer(name="one" if single else "many", single=single)
-    for part in (logins, boxes, levels, strangers, messages, pops, two, hostile, never_reads):
+    for part in (logins, boxes, levels, strangers, messages, pops, two, hostile, compressed, never_reads):
         try:
             part(s)
         except Exception as e:  # noqa: the rest is still worth trying
