@@ -116,24 +116,43 @@ static void script_third(void)
 	check_ledger(300, 200, 0, 100);
 }
 
-static void script_without_log(void)
-{
-	/* Everything is tried again, nothing is missing. */
-	wait_for(1000);
-	check_ledger(300, 200, 0, 100);
-	expect_equal(the_queue()->totals.accepted, 300);
-}
-
 static void test_restart(void **state)
 {
-	char name[128];
 	(void)state;
 	live(script_many);
 	live(script_again);
 	live(script_third);
-	snprintf(name, sizeof(name), "%s/queue/state.log", world.folder);
-	assert_int_equal(unlink(name), 0);
+}
+
+/* Everything that is on the disk is tried again, nothing is missing. */
+static void script_without_log(void)
+{
+	wait_for(1000);
+	check_ledger(300, 200, 0, 100);
+}
+
+static void script_rewritten(void)
+{
+	wait_for(30000);
+	check_ledger(300, 200, 0, 100);
+}
+
+/* What was over is not on the disk any more. */
+static void script_only_moved(void)
+{
+	wait_for(1000);
+	check_ledger(100, 0, 0, 100);
+}
+
+static void test_without_log(void **state)
+{
+	(void)state;
+	live(script_many);
+	assert_int_equal(unlink(spool_path("state.log")), 0);
 	live(script_without_log);
+	live(script_rewritten);
+	assert_int_equal(unlink(spool_path("state.log")), 0);
+	live(script_only_moved);
 }
 
 static void script_large(void)
@@ -376,6 +395,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bounce, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_alias, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_restart, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_without_log, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_large, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_commands, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_lost, set_up, tear_down),
