@@ -19,7 +19,9 @@ import netlib
 from netlib import BUILD, check, done, equal, path, wait_until
 
 DRAIN = 300  # seconds: the preset of limits/drain
-GROWTH = 512 << 10  # bytes of the supervisor's own memory, over any number of reloads
+# Bytes of the supervisor's own memory, over any number of reloads: it keeps what the most generations at a time
+# have needed.
+GROWTH = 2 << 20
 # Between two transactions a session may be told to come again.
 ALLOWED = re.compile(r"(greeting|EHLO|MAIL|QUIT|idle) (421|cut)$|end 250$|APPEND end OK$|(LOGIN|SELECT|APPEND|LOGOUT) cut$")
 
