@@ -1,6 +1,6 @@
 /* imap_deflate.c - COMPRESS=DEFLATE (RFC 4978): RFC 1951 without a header, both ways.
  *
- * The window of what we send is small, so that a session costs 40 KiB more and not 260; the
+ * The window of what we send is small, so that a session costs 80 KiB more and not 300; the
  * client may use the largest. */
 
 #include <errno.h>
