@@ -270,7 +270,7 @@ static void to_stderr(const struct line *l, enum kurir_level level)
 	memcpy(out.buffer + out.waiting, l->text, l->len);
 	out.buffer[out.waiting + l->len] = '\n';
 	out.waiting += need;
-	if (fiber_self() == NULL || level >= KURIR_WARN) {
+	if (!loop_is_turning() || level >= KURIR_WARN) {
 		log_flush();
 		return;
 	}

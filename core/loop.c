@@ -24,7 +24,7 @@
 
 static struct {
 	int epoll;
-	bool virtual, stopping, dispatching;
+	bool virtual, stopping, dispatching, turning;
 	unsigned rounds;     /* since the kernel was asked */
 	unsigned fds;	     /* registered */
 	kurir_time now;	     /* virtual clock */
@@ -51,6 +51,11 @@ kurir_time kurir_now(void)
 kurir_time kurir_wallclock(void)
 {
 	return loop.virtual ? loop.now + loop.wallclock : clock_ms(CLOCK_REALTIME);
+}
+
+bool loop_is_turning(void)
+{
+	return loop.turning;
 }
 
 bool loop_clock_is_virtual(void)
@@ -240,6 +245,7 @@ void loop_turn(kurir_time until)
 	kurir_assert(!loop.dispatching && !fiber_self());
 	struct kurir_arena *scratch = kurir_scratch();
 	struct kurir_mark mark = kurir_mark(scratch);
+	loop.turning = true;
 	if (!anything_ready() || ++loop.rounds >= LOOP_ROUNDS) {
 		loop.rounds = 0;
 		bool happened = dispatch(wait_span(until));
@@ -251,6 +257,7 @@ void loop_turn(kurir_time until)
 	if (fiber_run_ready())
 		loop.trim_wanted = !loop.virtual;
 	run_tasks();
+	loop.turning = false;
 	if (loop.trim_wanted)
 		trim();
 	kurir_rewind(scratch, mark);

@@ -18,6 +18,9 @@ void loop_set_wallclock(int64_t unix_ms);
 void loop_advance(kurir_time by); /* virtual clock: fires the timers on the way */
 
 bool loop_clock_is_virtual(void);
+/* In a round, before its tasks have run: what loop_defer() takes now runs in this round or the
+ * next. */
+bool loop_is_turning(void);
 
 /* Timers: on the loop's stack, must not park. */
 struct loop_timer {
