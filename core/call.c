@@ -669,7 +669,7 @@ static int post_local(const struct endpoint *e, const struct kurir_request *q)
 	return r;
 }
 
-int kurir_post(struct kurir_self *self, const struct kurir_request *q)
+static int post(const struct kurir_request *q, bool late)
 {
 	const struct endpoint *e = endpoint_find(kurir_str_of(q->endpoint), false);
 	struct frame f = { .kind = FRAME_POST, .key = q->key, .body = q->body };
@@ -677,7 +677,6 @@ int kurir_post(struct kurir_self *self, const struct kurir_request *q)
 	unsigned slot = 0;
 	int index;
 
-	(void)self;
 	if (e == NULL || e->role == 0)
 		return -ENOENT;
 	if (q->body.len > KURIR_CALL_MAX)
@@ -691,5 +690,16 @@ int kurir_post(struct kurir_self *self, const struct kurir_request *q)
 	if (c == NULL || c->down || channel_full(c))
 		return -EAGAIN;
 	f.name = e->name;
-	return channel_send(c, &f, q->fd) < 0 ? -EAGAIN : 0;
+	return (late ? channel_send_late(c, &f) : channel_send(c, &f, q->fd)) < 0 ? -EAGAIN : 0;
+}
+
+int kurir_post(struct kurir_self *self, const struct kurir_request *q)
+{
+	(void)self;
+	return post(q, false);
+}
+
+int call_post_late(const struct kurir_request *q)
+{
+	return post(q, true);
 }

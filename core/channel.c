@@ -84,6 +84,7 @@ void channel_down(struct channel *c)
 	if (c->down)
 		return;
 	c->down = true;
+	loop_timer_clear(&c->late);
 	loop_fd_remove(&c->fd);
 	(void)close(c->fd.fd);
 	channel_drop_out(c);
@@ -155,6 +156,7 @@ static void channel_flush(struct channel *c)
 {
 	bool was_full = channel_full(c);
 
+	loop_timer_clear(&c->late);
 	while (!c->down && c->out_sent < c->out.len) {
 		ssize_t r = channel_write(c);
 
@@ -193,7 +195,16 @@ static void channel_flush_task(struct loop_task *t)
 	channel_unref(c);
 }
 
-int channel_send(struct channel *c, const struct frame *f, int fd)
+static void channel_flush_late(struct loop_timer *t)
+{
+	struct channel *c = CONTAINER(t, struct channel, late);
+
+	channel_ref(c);
+	channel_flush(c);
+	channel_unref(c);
+}
+
+static int channel_append(struct channel *c, const struct frame *f, int fd)
 {
 	struct frame_head h = { .id = f->id,
 		.kind = f->kind,
@@ -223,8 +234,28 @@ int channel_send(struct channel *c, const struct frame *f, int fd)
 	(void)kurir_buf_add(&c->out, (struct kurir_str){ (const char *)&h, sizeof(h) });
 	(void)kurir_buf_add(&c->out, f->name);
 	(void)kurir_buf_add(&c->out, f->body);
-	if (!c->blocked)
+	return 0;
+}
+
+int channel_send(struct channel *c, const struct frame *f, int fd)
+{
+	int r = channel_append(c, f, fd);
+
+	if (r == 0 && !c->blocked)
 		channel_defer(c, &c->flush);
+	return r;
+}
+
+int channel_send_late(struct channel *c, const struct frame *f)
+{
+	int r = channel_append(c, f, -1);
+
+	if (r < 0 || c->blocked)
+		return r;
+	if (c->out.len - c->out_sent > CHANNEL_SOFT / 16)
+		channel_defer(c, &c->flush);
+	else if (!c->flush.queued && c->late.place == 0)
+		loop_timer_set(&c->late, kurir_now() + CHANNEL_LATE, channel_flush_late);
 	return 0;
 }
 
@@ -410,8 +441,11 @@ void channel_watch(struct channel *c, channel_lost_fn *lost, int64_t peer)
 
 void channel_free(struct channel *c)
 {
-	if (c != NULL)
-		channel_down(c);
+	if (c == NULL)
+		return;
+	if (c->late.place != 0)
+		channel_flush(c);
+	channel_down(c);
 }
 
 void channel_free_all(void)

@@ -8,6 +8,7 @@
 #define CHANNEL_NAME_MAX 127		     /* bytes of an endpoint's name */
 #define CHANNEL_SOFT	 (1u << 20)	     /* bytes waiting: callers wait, posts are refused */
 #define CHANNEL_HARD	 ((size_t)256 << 20) /* bytes waiting: the peer is given up */
+#define CHANNEL_LATE	 10		     /* ms that a frame may wait for others */
 #define CHANNEL_FDS	 64		     /* descriptors that wait to be sent */
 #define CHANNEL_FDS_IN	 256		     /* ... that came before their frames */
 #define CHANNEL_CALLS	 65536u		     /* calls in flight, each way */
@@ -55,6 +56,7 @@ struct channel {
 	struct channel *next, **link; /* of all */
 	struct loop_fd fd;
 	struct loop_task flush, more;
+	struct loop_timer late; /* set: frames wait for it, or for others */
 	unsigned refs;
 	bool down, blocked;
 	bool control;	       /* at the other end is the control role */
@@ -86,6 +88,9 @@ struct channel {
 /* Appends a frame, sent at the end of this round.  fd is duplicated.  0, -ECONNRESET, -EMFILE,
  * -EAGAIN when too many descriptors wait. */
 int channel_send(struct channel *, const struct frame *, int fd);
+/* The same for what nobody waits for: it leaves with the next frame, or some milliseconds later,
+ * so that many wake the peer once. */
+int channel_send_late(struct channel *, const struct frame *);
 bool channel_full(const struct channel *);
 void channel_down(struct channel *); /* the caller has a reference */
 void channel_ref(struct channel *);

@@ -2,6 +2,7 @@
  * story of each message.  Losing an event costs the story, never the mail. */
 #include "event.h"
 
+#include "call.h"
 #include "fiber.h"
 #include "log.h"
 
@@ -71,7 +72,7 @@ int event_unpack(struct kurir_str body, struct event *ret)
 }
 
 /* The buffer is the process's own and keeps its memory: nothing here parks. */
-static void tell(struct kurir_self *self, const struct event *e)
+static void tell(const struct event *e)
 {
 	static struct kurir_buf body = { .limit = 64 * 1024 };
 	struct kurir_request rq = { .endpoint = "event", .fd = -1 };
@@ -79,7 +80,7 @@ static void tell(struct kurir_self *self, const struct event *e)
 	kurir_buf_clear(&body);
 	pack(&body, e);
 	rq.body = kurir_buf_str(&body);
-	(void)kurir_post(self, &rq);
+	(void)call_post_late(&rq);
 }
 
 void kurir_emit(struct kurir_self *self, enum kurir_level level, const char *event,
@@ -110,5 +111,5 @@ void kurir_emit(struct kurir_self *self, enum kurir_level level, const char *eve
 		e.fields[i].name = kurir_str_of(fields[i].name);
 		e.fields[i].value = cut(fields[i].value);
 	}
-	tell(self, &e);
+	tell(&e);
 }

@@ -593,6 +593,34 @@ static void stopping(void **state)
 	on_fiber(stopping_fiber, NULL);
 }
 
+/* What may be late waits for others, and comes in any case: by itself, with the next frame, or
+ * before the channel is closed. */
+static void late(void **state)
+{
+	struct kurir_request q = { .endpoint = "echo", .body = KURIR_STR("note"), .fd = -1 };
+	kurir_time until = kurir_now() + 10000;
+
+	(void)state;
+	assert_int_equal(call_post_late(&q), 0);
+	assert_int_equal(call_post_late(&q), 0);
+	while (posts < 2 && kurir_now() < until)
+		loop_turn(kurir_now() + 1000);
+	assert_int_equal(posts, 2);
+	assert_int_equal(call_post_late(&q), 0);
+	assert_int_equal(kurir_post(NULL, &q), 0);
+	while (posts < 4 && kurir_now() < until)
+		loop_turn(kurir_now() + 1000);
+	assert_int_equal(posts, 4);
+	assert_int_equal(call_post_late(&q), 0);
+	channel_free(ours);
+	ours = NULL;
+	while (posts < 5 && kurir_now() < until)
+		loop_turn(kurir_now() + 1000);
+	assert_int_equal(posts, 5);
+	channel_free_all(); /* it may have seen the end already */
+	theirs = NULL;
+}
+
 /* Bytes that are no frames end the channel and nothing else. */
 static void rubbish(void **state)
 {
@@ -627,6 +655,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(death, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(restart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_way, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(late, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stopping, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rubbish, set_up, tear_down),
