@@ -95,13 +95,11 @@ static char *put_base32(char *p, uint64_t v, int digits)
 static uint64_t own_bits(void)
 {
 	static uint64_t bits;
-	static pid_t whose;
 
-	if (bits == 0 || whose != getpid()) {
-		whose = getpid();
+	if (bits == 0) {
 		if (getrandom(&bits, sizeof(bits), 0) != (ssize_t)sizeof(bits))
-			bits =
-			    (uint64_t)whose * 0x9e3779b97f4a7c15u ^ (uint64_t)kurir_wallclock();
+			bits = (uint64_t)getpid() * 0x9e3779b97f4a7c15u ^
+			    (uint64_t)kurir_wallclock();
 		bits = (bits & 0xffffffffffu) | 1;
 	}
 	return bits;
