@@ -129,7 +129,7 @@ struct maildir_file {
 	int result;    /* 0 or -errno */
 	unsigned twin; /* its number in tmp, when there is another of its name */
 	char made[MAILDIR_NAME_MAX + 1]; /* the file's name in new or cur */
-	uint64_t wire_size;
+	uint64_t size, wire_size;	 /* on the disk; in wire form */
 };
 /* All of them with as few flushes as can be; each has its own result. */
 void maildir_files_write(const char *root, struct maildir_file **, size_t count);

@@ -180,8 +180,9 @@ static int name_delivery(
 	return n < 0 || (size_t)n >= sizeof(f->name) - 40 ? -ENAMETOOLONG : 0;
 }
 
+/* Takes the descriptor of the last recipient's body. */
 KURIR_PARKS static int deliver(struct kurir_self *self, const struct kurir_job *job,
-    const struct kurir_body *body, const struct kurir_recipient *rcpt)
+    struct kurir_body *body, const struct kurir_recipient *rcpt, bool last)
 {
 	const struct maildir_conf *conf = kurir_conf(self);
 	struct maildir_self *m = kurir_state(self);
@@ -195,9 +196,11 @@ KURIR_PARKS static int deliver(struct kurir_self *self, const struct kurir_job *
 	r = name_delivery(f, job, rcpt->address);
 	if (r < 0)
 		return r;
-	f->fd = dup(body->fd);
+	f->fd = last ? body->fd : dup(body->fd);
 	if (f->fd < 0)
 		return -errno;
+	if (last)
+		body->fd = -1;
 	f->offset = body->offset;
 	f->length = body->length;
 	f->may_be_there = job->attempt > 1 || job->envelope.arrived < m->started;
@@ -252,7 +255,8 @@ KURIR_PARKS static int deliver_all(
 	int r = queue ? queue->open(queue_self, job->ref, &body) : -ENOENT;
 
 	for (size_t i = 0; i < n; i++) {
-		int d = r < 0 ? -EIO : deliver(self, job, &body, &job->envelope.recipients[i]);
+		const struct kurir_recipient *to = &job->envelope.recipients[i];
+		int d = r < 0 ? -EIO : deliver(self, job, &body, to, i == n - 1);
 
 		if (d == -ECANCELED)
 			break;

@@ -30,19 +30,35 @@
 #define FLUSH_EACH ((int64_t)2 * 1000000)   /* it carried the data of others */
 #define FLUSH_REST ((int64_t)2 * 1000000000)
 
-/* Copies the message without the CR of its CRLFs; counts the octets in wire form, which are those
- * that maildir_open_wire() will give: a bare LF gets its CR there. CR CR LF stays as it is, as
- * without one CR it would come back as CRLF. */
-static int copy_body(struct maildir_file *f, int out, char *in, char *to)
+static int put(struct maildir_file *f, int out, const char *p, size_t n)
 {
-	uint64_t at = 0;
-	unsigned crs = 0; /* at the end of what was read; the last one is held back */
+	f->size += n;
+	return maildir_write_all(out, p, n);
+}
 
+/* The head, to be written together with the first piece. */
+static size_t begin_message(struct maildir_file *f, char *to)
+{
+	f->size = 0;
 	f->wire_size = f->length;
 	for (size_t i = 0; i < f->head_len; i++)
 		f->wire_size += f->head[i] == '\n' ? 2 : 1;
+	if (f->head_len > 0)
+		memcpy(to, f->head, f->head_len);
+	return f->head_len;
+}
+
+/* Copies the head, and the message without the CR of its CRLFs; counts the octets in wire form,
+ * which are those that maildir_open_wire() will give: a bare LF gets its CR there. CR CR LF
+ * stays as it is, as without one CR it would come back as CRLF. */
+static int copy_message(struct maildir_file *f, int out, char *in, char *to)
+{
+	uint64_t at = 0;
+	unsigned crs = 0; /* at the end of what was read; the last one is held back */
+	size_t n = begin_message(f, to);
+
 	while (at < f->length) {
-		size_t want = f->length - at < CHUNK ? (size_t)(f->length - at) : CHUNK, n = 0;
+		size_t want = f->length - at < CHUNK ? (size_t)(f->length - at) : CHUNK;
 		ssize_t got = pread(f->fd, in, want, (off_t)(f->offset + at));
 		int r;
 
@@ -59,12 +75,15 @@ static int copy_body(struct maildir_file *f, int out, char *in, char *to)
 			if (crs == 0)
 				to[n++] = in[i];
 		}
-		r = maildir_write_all(out, to, n);
+		r = put(f, out, to, n);
 		if (r < 0)
 			return r;
+		n = 0;
 		at += (uint64_t)got;
 	}
-	return crs > 0 ? maildir_write_all(out, "\r", 1) : 0;
+	if (crs > 0)
+		to[n++] = '\r';
+	return n > 0 ? put(f, out, to, n) : 0;
 }
 
 #define PATH_SIZE (MAILDIR_PATH_MAX + 300)
@@ -117,9 +136,7 @@ static int write_tmp(const char *root, struct maildir_file *f, char *in, char *t
 	}
 	if (fd < 0)
 		return fd;
-	r = maildir_write_all(fd, f->head, f->head_len);
-	if (r >= 0)
-		r = copy_body(f, fd, in, to);
+	r = copy_message(f, fd, in, to);
 	if (r >= 0 && f->date != 0) {
 		struct timespec t[2] = { { .tv_nsec = UTIME_OMIT },
 			{ .tv_sec = f->date / 1000, .tv_nsec = f->date % 1000 * 1000000 } };
@@ -155,16 +172,13 @@ static bool is_there(const struct maildir_file *f)
 }
 
 /* tmp/NAME becomes new/NAME,S=,W= or cur/NAME,S=,W=:2,FLAGS. */
-static int publish(struct maildir_file *f, int fd)
+static int publish(struct maildir_file *f)
 {
 	char from[PATH_SIZE], to[PATH_SIZE];
 	char base[MAILDIR_NAME_MAX + 1];
-	struct stat st;
 	int n, r = 0;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	n = snprintf(base, sizeof(base), "%s,S=%lld,W=%llu", f->name, (long long)st.st_size,
+	n = snprintf(base, sizeof(base), "%s,S=%llu,W=%llu", f->name, (unsigned long long)f->size,
 	    (unsigned long long)f->wire_size);
 	if (n < 0 || (size_t)n >= sizeof(base))
 		return -ENAMETOOLONG;
@@ -251,33 +265,32 @@ static int flush_all(struct flush *fl)
 }
 
 /* After flush_all() gave done: whether what lies there needs no flush of its own. */
-static bool flush_covers(const struct flush *fl, int done, const struct stat *st)
+static bool flush_covers(const struct flush *fl, int done, int dir, const char *path)
 {
-	return done == 1 && (int64_t)st->st_dev == fl->device;
+	struct stat st;
+
+	return done == 1 && fstatat(dir, path, &st, AT_EMPTY_PATH) == 0 &&
+	    (int64_t)st.st_dev == fl->device;
 }
 
 static void flush_files(
     const struct flush *fl, int done, struct maildir_file **files, const int *fds, size_t count)
 {
-	struct stat st;
-
 	for (size_t i = 0; i < count; i++) {
 		if (files[i]->result != 0)
 			continue;
 		if (done < 0)
 			files[i]->result = done;
-		else if (fstat(fds[i], &st) < 0 || !flush_covers(fl, done, &st))
+		else if (!flush_covers(fl, done, fds[i], ""))
 			files[i]->result = maildir_io.fsync(fds[i]);
 	}
 }
 
 static int flush_folder(const struct flush *fl, int done, const char *path)
 {
-	struct stat st;
-
 	if (done < 0)
 		return done;
-	return stat(path, &st) == 0 && flush_covers(fl, done, &st) ? 0 : maildir_fsync_dir(path);
+	return flush_covers(fl, done, AT_FDCWD, path) ? 0 : maildir_fsync_dir(path);
 }
 
 /* One flush a folder, its result for every message in it. */
@@ -306,8 +319,15 @@ static void flush_folders(
 /* Their writeback begins while the next one is written. */
 static int write_all(const char *root, struct maildir_file **files, int *fds, size_t count)
 {
-	char *in = malloc(CHUNK), *to = malloc(CHUNK + 1);
-	int r = in && to ? 0 : -ENOMEM;
+	size_t head = 0;
+	char *in, *to;
+	int r;
+
+	for (size_t i = 0; i < count; i++)
+		head = files[i]->head_len > head ? files[i]->head_len : head;
+	in = malloc(CHUNK);
+	to = malloc(head + CHUNK + 1);
+	r = in && to ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < count; i++) {
 		int fd = r < 0 ? r : write_tmp(root, files[i], in, to);
@@ -341,7 +361,7 @@ void maildir_files_write(const char *root, struct maildir_file **files, size_t c
 		if (fds[i] < 0)
 			continue;
 		if (files[i]->result == 0)
-			files[i]->result = publish(files[i], fds[i]);
+			files[i]->result = publish(files[i]);
 		else
 			drop_tmp(files[i]);
 		r = maildir_io.close(fds[i]);
