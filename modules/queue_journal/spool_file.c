@@ -17,10 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FILL_MIN (64u << 10)
-#define FILL_MAX (1u << 20)
-#define FILL_FOR (64u << 10) /* larger batches pay for their metadata with fewer flushes */
-#define IOV_ITEM 4	     /* head, envelope, body, padding */
+#define FILL_FOR     (64u << 10) /* larger batches pay for their metadata with fewer flushes */
+#define FILL_BATCHES 16
+#define FILL_MAX     (FILL_FOR * FILL_BATCHES)
+#define IOV_ITEM     4 /* head, envelope, body, padding */
 
 static const char zeros[64u << 10];
 
@@ -69,21 +69,23 @@ int spool_file_create(struct spool_file *f, const char *suffix, uint64_t *ret_id
 	return -EEXIST;
 }
 
-/* Zeros from filled on, so that later fdatasyncs need not change the file's metadata.
+/* Zeros from filled on, so that later fdatasyncs need not change the file's metadata: enough for
+ * some batches like this one, as it waits for them on the disk.
  * Failing is fine: then the records themselves extend the file, or fail. */
-static void file_fill(struct spool_file *f, uint64_t up_to)
+static void file_fill(struct spool_file *f, uint64_t bytes)
 {
 	struct iovec v[FILL_MAX / sizeof(zeros)];
-	while (f->filled < up_to && f->filled < f->limit) {
-		uint64_t room = f->limit - f->filled, n = f->fill < room ? f->fill : room;
+	while (f->filled < f->end + bytes && f->filled < f->limit) {
+		uint64_t room = f->limit - f->filled, n = bytes * FILL_BATCHES;
 		int count = 0;
+		n = n < sizeof(zeros) ? sizeof(zeros) : n;
+		n = n < room ? n : room;
 		for (uint64_t at = 0; at < n; at += sizeof(zeros))
 			v[count++] = (struct iovec){ .iov_base = (void *)(uintptr_t)zeros,
 				.iov_len = n - at < sizeof(zeros) ? n - at : sizeof(zeros) };
 		if (spool_writev_full(f->fd, v, count, f->filled) != 0)
 			return;
 		f->filled += n;
-		f->fill = f->fill * 4 < FILL_MAX ? f->fill * 4 : FILL_MAX;
 	}
 }
 
@@ -137,7 +139,6 @@ static int file_open(struct spool_file *f)
 	f->head = h;
 	f->end = SEGMENT_HEAD;
 	f->filled = SEGMENT_HEAD;
-	f->fill = FILL_MIN;
 	return 0;
 }
 
@@ -212,7 +213,7 @@ int spool_batch_run(void *arg)
 		r = file_open(f);
 	if (r == 0) {
 		if (f->end + bytes > f->filled && bytes < FILL_FOR)
-			file_fill(f, f->end + bytes);
+			file_fill(f, bytes);
 		int n = batch_vectors(b, v, &bytes);
 		r = spool_writev_full(f->fd, v, n, f->end);
 		if (r == 0)

@@ -10,7 +10,6 @@ struct spool_file {
 	struct segment_head head;
 	uint64_t end;	 /* all before it is durable; the next record goes here */
 	uint64_t filled; /* zeros up to here */
-	uint64_t fill;	 /* how far to fill ahead next time */
 	uint64_t limit;	 /* a segment does not grow beyond */
 	uint32_t role, index;
 	uint32_t sequence;
