@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """OpenSMTPD as next hop and as sender."""
-import os
 import smtplib
 import socket
 import subprocess
 
 from netlib import check, done, equal, free_port, wait_until
-from peerlib import Exchange, Root, arrives, log_of, notified
+from peerlib import Exchange, Root, arrives, log_of, notified, opensmtpd_spool
 
 CONF = """
 pki here cert "/etc/cert.pem"
@@ -31,17 +30,7 @@ def configure(root, port, s):
     root.write("etc/smtpd.conf", CONF % (port, s.lmtp, s.port["mx"]))
     root.write("etc/late", "late@dua.example\n")
     root.write("etc/mailname", "mx.dua.example\n")
-    spool = root.at("var/spool/smtpd")
-    os.makedirs(spool)
-    os.chmod(spool, 0o711)
-    for name, owner, group, mode in (("offline", 0, 64204, 0o770), ("purge", 64204, 0, 0o700),
-                                     ("queue", 64204, 0, 0o700), ("incoming", 64204, 0, 0o700),
-                                     ("temporary", 64204, 0, 0o700), ("corrupt", 64204, 0, 0o700)):
-        os.mkdir(os.path.join(spool, name))
-        os.chown(os.path.join(spool, name), owner, group)
-        os.chmod(os.path.join(spool, name), mode)
-    os.chown(root.at("usr/sbin/smtpctl"), 0, 64204)
-    os.chmod(root.at("usr/sbin/smtpctl"), 0o2555)
+    opensmtpd_spool(root)
 
 
 def listens(port):
@@ -100,7 +89,7 @@ def sender(s, port, logs):
 def main():
     port = free_port()
     s = Exchange(port)
-    root = Root("opensmtpd", ("/bin/sh",))
+    root = Root("opensmtpd", tools=("/bin/sh",))
     logs = (s.text, log_of("opensmtpd.log"))
     configure(root, port, s)
     peer = root.start("opensmtpd.log", "/usr/sbin/smtpd", "-d")

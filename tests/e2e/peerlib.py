@@ -13,8 +13,28 @@ from netlib import BUILD, FOLDER, SRC, check, free_port, path, skip_all, start, 
 
 PLACES = [os.path.join(p, "peers") for p in (BUILD, os.path.join(BUILD, ".."), os.path.join(SRC, "build"))]
 USERS = (("root", 0), ("daemon", 1), ("nobody", 65534), ("postfix", 64201), ("postdrop", 64202), ("opensmtpd", 64203),
-         ("opensmtpq", 64204), ("vmail", 64205))
+         ("opensmtpq", 64204), ("vmail", 64205), ("Debian-exim", 64206), ("dovecot", 64207), ("dovenull", 64208))
 SENDER = "hyd@satu.example"
+POSTFIX_SERVICES = """
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+lmtp unix - - n - - lmtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
 
 
 def unpacked(package):
@@ -36,11 +56,12 @@ def needed_libraries(programs, **more):
 class Root:
     """A folder that looks like a small system."""
 
-    def __init__(self, package, tools=()):
+    def __init__(self, package, *more, tools=(), name=None):
         if os.geteuid() != 0:
             skip_all("%s runs in a root folder of its own, which only root may give it" % package)
-        self.folder = path(package)
-        subprocess.run(["cp", "-a", unpacked(package), self.folder], check=True)
+        self.folder = path(name or package)
+        for each in (package,) + more:
+            subprocess.run(["cp", "-a", unpacked(each) + "/.", self.folder], check=True)
         for folder in ("etc", "dev", "tmp", "run", "boxes", "var/lib/opensmtpd/empty"):
             os.makedirs(self.at(folder), exist_ok=True)
         os.chmod(self.at("tmp"), 0o1777)
@@ -77,10 +98,10 @@ class Root:
             shutil.copy(name, there)
 
     def libraries(self):
-        """Those of every program in it."""
+        """Those of every program and plugin in it."""
         programs = [os.path.join(d, f) for d, _, files in os.walk(self.folder) for f in files]
-        programs = [p for p in programs if os.access(p, os.X_OK) and not os.path.islink(p)]
-        env = dict(os.environ, LD_LIBRARY_PATH=self.at("usr/lib/postfix"))
+        programs = [p for p in programs if (os.access(p, os.X_OK) or p.endswith(".so")) and not os.path.islink(p)]
+        env = dict(os.environ, LD_LIBRARY_PATH=self.at("usr/lib/postfix") + ":" + self.at("usr/lib/dovecot"))
         for word in set(needed_libraries(programs, env=env).split()):
             if word.startswith("/") and not word.startswith(self.folder) and not word.endswith(":"):
                 self.copy(word)
@@ -96,6 +117,41 @@ class Root:
     def boxes(self):
         """The text of all that this server delivered."""
         return messages(self.at("boxes"))
+
+
+def postfix_files(root, port, options):
+    """What it needs in its root: folders, and a configuration with these options beside the usual ones."""
+    spool = root.at("var/spool/postfix/")
+    for name in "active bounce corrupt defer deferred flush hold incoming private saved trace public maildrop pid".split():
+        os.makedirs(spool + name, mode=0o700, exist_ok=True)
+        if name != "pid":
+            os.chown(spool + name, 64201, -1)
+    for name in ("var/lib/postfix", "var/log", "etc/postfix"):
+        os.makedirs(root.at(name), exist_ok=True)
+    os.chown(root.at("var/lib/postfix"), 64201, -1)
+    options = {
+        "compatibility_level": "3.6", "mail_owner": "postfix", "setgid_group": "postdrop", "daemon_directory":
+        "/usr/lib/postfix/sbin", "maillog_file": "/var/log/mail.log", "inet_interfaces": "127.0.0.1",
+        "inet_protocols": "ipv4", "myhostname": "mx.dua.example", "mydestination": "", "mynetworks": "127.0.0.0/8",
+        "smtpd_relay_restrictions": "permit_mynetworks,reject", "alias_maps": "", "smtp_dns_support_level": "disabled",
+        "smtp_host_lookup": "native", "import_environment": "LD_LIBRARY_PATH", "export_environment": "LD_LIBRARY_PATH",
+        **options}
+    root.write("etc/postfix/main.cf", "".join("%s = %s\n" % o for o in options.items()))
+    root.write("etc/postfix/master.cf", "127.0.0.1:%d inet n - n - - smtpd" % port + POSTFIX_SERVICES)
+
+
+def opensmtpd_spool(root):
+    spool = root.at("var/spool/smtpd")
+    os.makedirs(spool)
+    os.chmod(spool, 0o711)
+    for name, owner, group, mode in (("offline", 0, 64204, 0o770), ("purge", 64204, 0, 0o700),
+                                     ("queue", 64204, 0, 0o700), ("incoming", 64204, 0, 0o700),
+                                     ("temporary", 64204, 0, 0o700), ("corrupt", 64204, 0, 0o700)):
+        os.mkdir(os.path.join(spool, name))
+        os.chown(os.path.join(spool, name), owner, group)
+        os.chmod(os.path.join(spool, name), mode)
+    os.chown(root.at("usr/sbin/smtpctl"), 0, 64204)
+    os.chmod(root.at("usr/sbin/smtpctl"), 0o2555)
 
 
 def messages(folder):

@@ -1,6 +1,5 @@
 #!/usr/bin/env python3
 """Postfix as next hop and as sender."""
-import os
 import smtplib
 import socket
 import socketserver
@@ -8,28 +7,8 @@ import subprocess
 import threading
 
 from netlib import check, done, equal, free_port, wait_until
-from peerlib import Exchange, Root, arrives, log_of, notified
+from peerlib import Exchange, Root, arrives, log_of, notified, postfix_files
 
-SERVICES = """
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-lmtp unix - - n - - lmtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-virtual unix - n n - - virtual
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
 NAMES = ("paijo", "late", "söz")
 
 
@@ -55,19 +34,8 @@ class Greylist(socketserver.ThreadingTCPServer):
 
 
 def configure(root, port, policy, s):
-    for name in "active bounce corrupt defer deferred flush hold incoming private saved trace public maildrop pid".split():
-        os.makedirs(root.at("var/spool/postfix/" + name), mode=0o700, exist_ok=True)
-        if name != "pid":
-            os.chown(root.at("var/spool/postfix/" + name), 64201, -1)
-    for name in ("var/lib/postfix", "var/log"):
-        os.makedirs(root.at(name), exist_ok=True)
-    os.chown(root.at("var/lib/postfix"), 64201, -1)
     options = {
-        "compatibility_level": "3.6", "mail_owner": "postfix", "setgid_group": "postdrop", "daemon_directory":
-        "/usr/lib/postfix/sbin", "maillog_file": "/var/log/mail.log", "inet_interfaces": "127.0.0.1",
-        "inet_protocols": "ipv4", "myhostname": "mx.dua.example", "mydestination": "", "mynetworks": "127.0.0.0/8",
-        "smtpd_relay_restrictions": "permit_mynetworks,reject", "alias_maps": "", "smtputf8_enable": "yes",
-        "smtp_dns_support_level": "disabled", "smtp_host_lookup": "native", "message_size_limit": "40000000",
+        "smtputf8_enable": "yes", "message_size_limit": "40000000",
         "smtpd_recipient_restrictions": "check_policy_service inet:127.0.0.1:%d" % policy,
         "smtpd_data_restrictions": "reject_unauth_pipelining", "virtual_mailbox_limit": "0",
         "virtual_mailbox_domains": "dua.example", "virtual_mailbox_base": "/boxes",
@@ -76,11 +44,8 @@ def configure(root, port, policy, s):
         "transport_maps": "inline:{siti@satu.example=lmtp:inet:127.0.0.1:%d satu.example=smtp:[127.0.0.1]:%d}"
         % (s.lmtp, s.port["mx"]), "smtp_tls_security_level": "encrypt", "lmtp_tls_security_level": "none",
         "smtpd_tls_security_level": "may", "smtpd_tls_cert_file": "/etc/cert.pem", "smtp_tls_loglevel": "1",
-        "smtpd_tls_key_file": "/etc/key.pem", "smtpd_tls_received_header": "yes",
-        "import_environment": "LD_LIBRARY_PATH", "export_environment": "LD_LIBRARY_PATH"}
-    os.makedirs(root.at("etc/postfix"), exist_ok=True)
-    root.write("etc/postfix/main.cf", "".join("%s = %s\n" % o for o in options.items()))
-    root.write("etc/postfix/master.cf", "127.0.0.1:%d inet n - n - - smtpd" % port + SERVICES)
+        "smtpd_tls_key_file": "/etc/key.pem", "smtpd_tls_received_header": "yes"}
+    postfix_files(root, port, options)
 
 
 def listens(port):
