@@ -22,13 +22,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define ROOM (1u << 20)
+#define ROOM	(1u << 20)
+#define ANSWERS 4096
 
 struct client {
 	int fd;
 	bool data, waits;
-	size_t have;
+	size_t have, said;
 	struct client *next; /* of those that wait for the flush */
+	char out[ANSWERS];   /* answers to commands that came together go together */
 	char in[ROOM];
 };
 
@@ -42,9 +44,21 @@ static void give_up(const char *what)
 	exit(1);
 }
 
+static void speak(struct client *c)
+{
+	if (c->said > 0)
+		(void)!send(c->fd, c->out, c->said, MSG_NOSIGNAL);
+	c->said = 0;
+}
+
 static void answer(struct client *c, const char *text)
 {
-	(void)!send(c->fd, text, strlen(text), MSG_NOSIGNAL);
+	size_t n = strlen(text);
+
+	if (c->said + n > sizeof(c->out))
+		speak(c);
+	memcpy(c->out + c->said, text, n);
+	c->said += n;
 }
 
 static void drop(struct client *c)
@@ -79,6 +93,8 @@ static void command(struct client *c)
 	if (strncasecmp(c->in, "DATA", 4) == 0) {
 		c->data = true;
 		answer(c, "354 go on\r\n");
+	} else if (strncasecmp(c->in, "EHLO", 4) == 0) {
+		answer(c, "250-floor\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
 	} else if (strncasecmp(c->in, "NOOP", 4) == 0) {
 		char text[64];
 
@@ -142,6 +158,7 @@ static void flushed(int file)
 		c->waits = false;
 		answer(c, "250 kept\r\n");
 		take(c, file);
+		speak(c);
 	}
 }
 
@@ -167,6 +184,7 @@ static void welcome(int listener, int epoll)
 	if (c->fd < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &e) < 0)
 		give_up("accept");
 	answer(c, "220 floor\r\n");
+	speak(c);
 }
 
 static void hear(struct client *c, int file)
@@ -180,6 +198,7 @@ static void hear(struct client *c, int file)
 	}
 	c->have += (size_t)n;
 	take(c, file);
+	speak(c);
 }
 
 int main(int argc, char **argv)

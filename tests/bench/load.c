@@ -1,10 +1,19 @@
-/* load.c - sends mail as fast as it is taken, and says how fast that was.
+/* load.c - sends mail as fast as it is taken, or at a rate, and says how fast that was.
  *
- *	load PORT SESSIONS MESSAGES BYTES DOMAIN PID...
+ *	load [-l] [-r RATE] PORT SESSIONS MESSAGES BYTES DOMAIN
  *
- * One thread, all sessions in one epoll; recipients are u0 to u99 of DOMAIN in turn.  Prints
- * "messages-per-second microseconds-of-CPU-per-message": the CPU is that of the processes PID
- * and of those they have started, from before the first message to after the last answer. */
+ * One thread, all sessions in one epoll; recipients are u0 to u99 of DOMAIN in turn; -l speaks
+ * LMTP.  Without -r each session sends its next message when it may, and the output is
+ *
+ *	messages-a-second
+ *
+ * With -r messages become due at that rate whatever the server does (an open loop), each goes to
+ * a session that is free, and the output is
+ *
+ *	messages-a-second median p99 late
+ *
+ * The times are from the final dot to its answer, in microseconds; late is how many messages
+ * found no session free. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,29 +24,35 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LINE	1024
-#define PIDS	512
 #define TIMEOUT 30000 /* milliseconds without any answer */
 
-enum step { GREETING, HELLO, SENDER, RECIPIENT, DATA, BODY, QUIT };
+enum step { GREETING, HELLO, SENDER, RECIPIENT, DATA, BODY, IDLE, QUIT };
 
 struct session {
 	int fd;
 	enum step step;
+	double dot; /* when the final dot was sent */
 	size_t have;
 	char line[LINE];
+	struct session *next; /* of those that are free */
 };
 
 static struct {
+	bool lmtp;
+	unsigned long rate; /* 0: as fast as they are taken */
 	unsigned port, sessions;
-	unsigned long messages, started, done;
+	unsigned long messages, started, done, due, late;
 	const char *domain;
 	char *body;
 	size_t body_len;
-	int epoll;
+	int epoll, clock;
+	struct session *free;
+	double *spans; /* seconds from the final dot to its answer */
 } load;
 
 static void give_up(const char *what)
@@ -72,25 +87,49 @@ static void say(struct session *s, const char *data, size_t len)
 	}
 }
 
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Between two messages: begins one if one is due, and is free or leaves otherwise. */
+static int between(struct session *s, char *text, size_t size)
+{
+	if (load.started == load.messages) {
+		s->step = QUIT;
+		return snprintf(text, size, "QUIT\r\n");
+	}
+	if (load.rate > 0 && load.due == load.started) {
+		s->step = IDLE;
+		s->next = load.free;
+		load.free = s;
+		return 0;
+	}
+	load.started++;
+	s->step = SENDER;
+	return snprintf(text, size, "MAIL FROM:<sender@load.test>\r\n");
+}
+
 /* The next command after an answer; the sockets block, as a server takes all of a message. */
 static void next(struct session *s)
 {
 	char text[LINE];
-	int n;
+	int n = 0;
 
 	switch (s->step) {
 	case GREETING:
-		n = snprintf(text, sizeof(text), "EHLO load.test\r\n");
+		n = snprintf(text, sizeof(text), "%s load.test\r\n", load.lmtp ? "LHLO" : "EHLO");
 		s->step = HELLO;
 		break;
 	case BODY:
-		load.done++;
+		load.spans[load.done++] = now() - s->dot;
 		/* fall through */
 	case HELLO:
-		n = snprintf(text, sizeof(text), "%s\r\n",
-		    load.started < load.messages ? "MAIL FROM:<sender@load.test>" : "QUIT");
-		s->step = load.started < load.messages ? SENDER : QUIT;
-		load.started += s->step == SENDER;
+	case IDLE:
+		n = between(s, text, sizeof(text));
 		break;
 	case SENDER:
 		n = snprintf(
@@ -103,12 +142,33 @@ static void next(struct session *s)
 		break;
 	case DATA:
 		say(s, load.body, load.body_len);
+		s->dot = now();
 		s->step = BODY;
 		return;
 	default:
 		return;
 	}
 	say(s, text, (size_t)n);
+}
+
+/* Messages have become due. */
+static void tick(void)
+{
+	uint64_t n;
+
+	if (read(load.clock, &n, sizeof(n)) != sizeof(n))
+		return;
+	for (; n > 0 && load.due < load.messages; n--) {
+		struct session *s = load.free;
+
+		load.due++;
+		if (s == NULL) {
+			load.late++;
+			continue;
+		}
+		load.free = s->next;
+		next(s);
+	}
 }
 
 static void answers(struct session *s)
@@ -178,63 +238,15 @@ static void make_body(size_t bytes)
 	load.body_len = len + sizeof(end) - 1;
 }
 
-/* Clock ticks of one process and of its dead children; its parent. */
-static unsigned long ticks_of(long pid, long *ret_parent)
+static void start_clock(void)
 {
-	char path[64], text[1024];
-	unsigned long own[2] = { 0 }, dead[2] = { 0 };
-	const char *after;
-	size_t n;
-	FILE *f;
+	struct itimerspec every = { { 0, (long)(1000000000 / load.rate) }, { 0, 1 } };
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
 
-	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
-	*ret_parent = 0;
-	f = fopen(path, "re");
-	if (f == NULL)
-		return 0;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	after = strrchr(text, ')');
-	if (after == NULL ||
-	    sscanf(after + 1, " %*c %ld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu",
-		ret_parent, &own[0], &own[1], &dead[0], &dead[1]) < 5)
-		return 0;
-	return own[0] + own[1] + dead[0] + dead[1];
-}
-
-/* The processes named, and as many generations of children as there are. */
-static double cpu_of(char **pids, int count)
-{
-	long tree[PIDS], parent;
-	unsigned long ticks = 0;
-	int n = 0, at = 0;
-	char command[64];
-
-	for (int i = 0; i < count && n < PIDS; i++)
-		tree[n++] = (long)number(pids[i]);
-	for (; at < n; at++) {
-		FILE *f;
-		long child;
-
-		ticks += ticks_of(tree[at], &parent);
-		snprintf(
-		    command, sizeof(command), "/proc/%ld/task/%ld/children", tree[at], tree[at]);
-		f = fopen(command, "re");
-		while (f != NULL && n < PIDS && fscanf(f, "%ld", &child) == 1)
-			tree[n++] = child;
-		if (f != NULL)
-			fclose(f);
-	}
-	return (double)ticks / (double)sysconf(_SC_CLK_TCK);
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	load.clock = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (load.clock < 0 || timerfd_settime(load.clock, 0, &every, NULL) < 0 ||
+	    epoll_ctl(load.epoll, EPOLL_CTL_ADD, load.clock, &e) < 0)
+		give_up("timerfd");
 }
 
 static void run(struct session *all)
@@ -243,6 +255,8 @@ static void run(struct session *all)
 
 	for (unsigned i = 0; i < load.sessions; i++)
 		dial(&all[i]);
+	if (load.rate > 0)
+		start_clock();
 	while (load.done < load.messages) {
 		int n = epoll_wait(load.epoll, events, 64, TIMEOUT);
 
@@ -253,35 +267,60 @@ static void run(struct session *all)
 			give_up("no answer");
 		}
 		for (int i = 0; i < n; i++)
-			answers(events[i].data.ptr);
+			if (events[i].data.ptr == NULL)
+				tick();
+			else
+				answers(events[i].data.ptr);
 	}
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return x < y ? -1 : x > y;
 }
 
 int main(int argc, char **argv)
 {
 	struct session *all;
-	double began, cpu, seconds;
+	double began, seconds;
+	int option;
 
-	if (argc < 6) {
-		fprintf(stderr, "load PORT SESSIONS MESSAGES BYTES DOMAIN PID...\n");
+	while ((option = getopt(argc, argv, "lr:")) != -1)
+		if (option == 'l')
+			load.lmtp = true;
+		else if (option == 'r')
+			load.rate = number(optarg);
+		else
+			return 2;
+	if (argc - optind != 5) {
+		fprintf(stderr, "load [-l] [-r RATE] PORT SESSIONS MESSAGES BYTES DOMAIN\n");
 		return 2;
 	}
-	load.port = (unsigned)number(argv[1]);
-	load.sessions = (unsigned)number(argv[2]);
-	load.messages = number(argv[3]);
-	make_body(number(argv[4]));
-	load.domain = argv[5];
+	argv += optind;
+	load.port = (unsigned)number(argv[0]);
+	load.sessions = (unsigned)number(argv[1]);
+	load.messages = number(argv[2]);
+	make_body(number(argv[3]));
+	load.domain = argv[4];
 	load.epoll = epoll_create1(EPOLL_CLOEXEC);
 	all = calloc(load.sessions, sizeof(*all));
-	if (load.epoll < 0 || all == NULL)
+	load.spans = calloc(load.messages + 1, sizeof(*load.spans));
+	if (load.epoll < 0 || all == NULL || load.spans == NULL)
 		give_up("load");
-	cpu = cpu_of(argv + 6, argc - 6);
 	began = now();
 	run(all);
 	seconds = now() - began;
-	cpu = cpu_of(argv + 6, argc - 6) - cpu;
-	printf("%.0f %.0f\n", (double)load.messages / seconds, cpu * 1e6 / (double)load.messages);
+	printf("%.0f", (double)load.messages / seconds);
+	if (load.rate > 0) {
+		qsort(load.spans, load.done, sizeof(*load.spans), compare);
+		printf(" %.0f %.0f %lu", load.spans[load.done / 2] * 1e6,
+		    load.spans[load.done * 99 / 100] * 1e6, load.late);
+	}
+	printf("\n");
 	free(all);
 	free(load.body);
+	free(load.spans);
 	return 0;
 }
