@@ -316,8 +316,10 @@ static void flush_folders(
 	}
 }
 
-/* Their writeback begins while the next one is written. */
-static int write_all(const char *root, struct maildir_file **files, int *fds, size_t count)
+/* When each is flushed for itself its writeback begins while the next one is written, so that the
+ * first flush finds the blocks of all and the journal is committed once. */
+static int write_all(
+    const char *root, const struct flush *fl, struct maildir_file **files, int *fds, size_t count)
 {
 	size_t head = 0;
 	char *in, *to;
@@ -334,7 +336,7 @@ static int write_all(const char *root, struct maildir_file **files, int *fds, si
 
 		fds[i] = fd;
 		files[i]->result = fd < 0 ? fd : 0;
-		if (fd >= 0 && count < FLUSH_MANY)
+		if (fd >= 0 && fl->root < 0)
 			sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 	}
 	free(in);
@@ -353,7 +355,7 @@ void maildir_files_write(const char *root, struct maildir_file **files, size_t c
 		return;
 	}
 	flush_begin(&fl, root, count);
-	if (write_all(root, files, fds, count) == 0)
+	if (write_all(root, &fl, files, fds, count) == 0)
 		flush_files(&fl, flush_all(&fl), files, fds, count);
 	for (size_t i = 0; i < count; i++) {
 		int r;
