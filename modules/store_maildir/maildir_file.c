@@ -7,7 +7,7 @@
  * name.
  *
  * Flushing the whole file system does the same for all of them at once. That is cheaper when
- * there are many, and dearer when others have much to write: the clock decides (struct flush).
+ * there are many, and dearer when others have much to write: the clock decides (struct costs).
  * Runs in a helper thread: plain C, nothing of Kurir. */
 
 #include <dirent.h>
@@ -25,10 +25,8 @@
 #include "maildir.h"
 
 #define CHUNK	   32768
-#define FLUSH_MANY 8			    /* files from which on one flush is for all */
-#define FLUSH_SLOW ((int64_t)100 * 1000000) /* nanoseconds, and for each file so much more: */
-#define FLUSH_EACH ((int64_t)2 * 1000000)   /* it carried the data of others */
-#define FLUSH_REST ((int64_t)2 * 1000000000)
+#define FLUSH_MANY 8		      /* files from which on one flush may be for all */
+#define FLUSH_EACH ((int64_t)2000000) /* nanoseconds: the first guess for one file */
 
 static int put(struct maildir_file *f, int out, const char *p, size_t n)
 {
@@ -215,10 +213,18 @@ static bool same_folder(const struct maildir_file *a, const struct maildir_file 
 struct flush {
 	int root;	/* -1: each file and folder for itself */
 	int64_t device; /* of root; what is elsewhere is flushed for itself */
-	int64_t slow;	/* nanoseconds that show it is dearer than it is worth */
 };
 
-static _Atomic int64_t flush_rests; /* until then: no flush of everything */
+/* Nanoseconds that a flush took, new ones as much as all before.  What was too dear is forgotten
+ * bit by bit, so it is tried again. */
+static struct {
+	_Atomic int64_t all, each;
+} costs = { 0, FLUSH_EACH };
+
+static void cost_learn(_Atomic int64_t *cost, int64_t took)
+{
+	*cost = (*cost + took) / 2;
+}
 
 static int64_t now_ns(void)
 {
@@ -232,9 +238,13 @@ static void flush_begin(struct flush *fl, const char *root, size_t count)
 {
 	struct stat st;
 
-	*fl = (struct flush){ .root = -1, .slow = FLUSH_SLOW + (int64_t)count * FLUSH_EACH };
-	if (count < FLUSH_MANY || now_ns() < flush_rests)
+	*fl = (struct flush){ .root = -1 };
+	if (count < FLUSH_MANY)
 		return;
+	if (costs.all > costs.each * (int64_t)count) {
+		costs.all -= costs.all / 8;
+		return;
+	}
 	fl->root = maildir_io.open(root, O_RDONLY | O_DIRECTORY, 0);
 	if (fl->root >= 0 && fstat(fl->root, &st) == 0) {
 		fl->device = (int64_t)st.st_dev;
@@ -248,15 +258,13 @@ static void flush_begin(struct flush *fl, const char *root, size_t count)
 /* 1: everything on the root's device is durable; 0: each must be flushed for itself; -errno. */
 static int flush_all(struct flush *fl)
 {
-	int64_t began = now_ns(), ended;
+	int64_t began = now_ns();
 	int r;
 
 	if (fl->root < 0)
 		return 0;
 	r = maildir_io.sync_all(fl->root);
-	ended = now_ns();
-	if (ended - began > fl->slow || r == -ENOSYS)
-		flush_rests = ended + FLUSH_REST;
+	cost_learn(&costs.all, now_ns() - began);
 	if (r != -ENOSYS)
 		return r < 0 ? r : 1;
 	maildir_io.close(fl->root);
@@ -276,6 +284,8 @@ static bool flush_covers(const struct flush *fl, int done, int dir, const char *
 static void flush_files(
     const struct flush *fl, int done, struct maildir_file **files, const int *fds, size_t count)
 {
+	int64_t began = now_ns();
+
 	for (size_t i = 0; i < count; i++) {
 		if (files[i]->result != 0)
 			continue;
@@ -284,6 +294,8 @@ static void flush_files(
 		else if (!flush_covers(fl, done, fds[i], ""))
 			files[i]->result = maildir_io.fsync(fds[i]);
 	}
+	if (done == 0 && count >= FLUSH_MANY)
+		cost_learn(&costs.each, (now_ns() - began) / (int64_t)count);
 }
 
 static int flush_folder(const struct flush *fl, int done, const char *path)
