@@ -351,6 +351,9 @@ KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
 			continue;
 		r = put_message(s, f, i);
 		kurir_rewind(kurir_scratch(), mark);
+		/* The others have a turn, also when the client reads as fast as we write. */
+		if (r >= 0 && (f->needs_bytes || i % 64 == 63))
+			r = kurir_yield();
 	}
 	finish(s, f, r);
 }

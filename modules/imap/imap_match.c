@@ -153,7 +153,10 @@ static bool compare_day(enum imap_key_kind kind, int64_t ms, int64_t day)
 /* Keys that the message's bytes answer. */
 KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 {
-	if (!need_bytes(q))
+	/* Many keys and a large message: the others have a turn. */
+	if (q->open && kurir_yield() < 0)
+		q->error = -ECANCELED;
+	if (q->error < 0 || !need_bytes(q))
 		return false;
 	switch (k->kind) {
 	case IMAP_KEY_HEADER:
