@@ -337,7 +337,8 @@ KURIR_API void kurir_watch_free(
     struct kurir_watch *); /* before close(2); also from ready(); NULL is fine */
 
 /* Runs fn(arg) in a helper thread: for what really blocks (fdatasync, PAM).  fn must call
- * nothing of Kurir.  Returns fn's result.  Past the deadline or when cancelled it still
+ * nothing of Kurir but what works on texts, readers, buffers and an arena that nobody else uses
+ * meanwhile.  Returns fn's result.  Past the deadline or when cancelled it still
  * waits for fn (arg is the caller's memory) and then says -ETIMEDOUT or -ECANCELED. */
 KURIR_API int kurir_offload(int (*fn)(void *), void *arg, kurir_time) KURIR_PARKS;
 

@@ -18,6 +18,7 @@
 #ifndef KURIR_STORE_H
 #define KURIR_STORE_H
 
+#include <kurir/call.h>
 #include <kurir/module.h>
 #include <kurir/queue.h>
 
@@ -242,6 +243,18 @@ struct kurir_store_ops {
 	    struct kurir_str mailbox, const struct kurir_entry *, size_t count, kurir_time)
 	    KURIR_PARKS;
 };
+
+/* For stores whose changes are made in another role: packed as in kurir/call.h.  Sets go into the
+ * arena, texts are borrowed from the input.  0, -EMSGSIZE; -EBADMSG. */
+KURIR_API int kurir_put_uid_set(struct kurir_buf *, const struct kurir_uid_set *);
+KURIR_API int kurir_get_uid_set(
+    struct kurir_reader *, struct kurir_arena *, struct kurir_uid_set *ret);
+KURIR_API int kurir_put_change(struct kurir_buf *, const struct kurir_change *);
+KURIR_API int kurir_get_change(
+    struct kurir_reader *, struct kurir_arena *, struct kurir_change *ret);
+KURIR_API int kurir_put_changed(struct kurir_buf *, const struct kurir_changed *);
+KURIR_API int kurir_get_changed(
+    struct kurir_reader *, struct kurir_arena *, struct kurir_changed *ret);
 
 /* Names of mailboxes as IMAP and Maildir++ write them: modified UTF-7 (RFC 3501 section 5.1.3).
  * The characters of also are encoded although they are ASCII. 0, -EINVAL for what is not UTF-8

@@ -146,12 +146,6 @@ int maildir_manage(const struct maildir_conf *, struct kurir_str account, enum k
     struct kurir_str mailbox, struct kurir_str new_name);
 int maildir_list_mailboxes(const struct maildir_conf *, struct kurir_str account,
     struct kurir_arena *, struct kurir_mailbox **ret, size_t *ret_count);
-/* maildir_pack.c: uid sets and changes over the channel */
-int maildir_put_set(struct kurir_buf *, const struct kurir_uid_set *);
-int maildir_get_set(struct kurir_reader *, struct kurir_arena *, struct kurir_uid_set *ret);
-int maildir_put_change(struct kurir_buf *, const struct kurir_change *);
-int maildir_get_change(struct kurir_reader *, struct kurir_arena *, struct kurir_change *ret);
-
 /* maildir_access.c: the "store" service */
 extern const struct kurir_store_ops maildir_store;
 /* maildir_wire.c: the message in wire form: the file itself when it has CRLF, else a copy in

@@ -171,16 +171,6 @@ KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str ac
 	return r;
 }
 
-static int get_changed(
-    struct kurir_str text, struct kurir_arena *arena, struct kurir_changed *ret)
-{
-	struct kurir_reader reply = KURIR_READER(text);
-	int r = maildir_get_set(&reply, arena, &ret->uids);
-
-	ret->target_validity = kurir_get_u32(&reply);
-	return r < 0 ? r : maildir_get_set(&reply, arena, &ret->target);
-}
-
 KURIR_PARKS static int change(struct kurir_self *self, struct kurir_str account,
     struct kurir_str mailbox, const struct kurir_change *c, kurir_time until,
     struct kurir_arena *arena, struct kurir_changed *ret)
@@ -190,13 +180,16 @@ KURIR_PARKS static int change(struct kurir_self *self, struct kurir_str account,
 	int r;
 
 	begin(&b, MAILDIR_OP_CHANGE, account, mailbox);
-	r = maildir_put_change(&b, c);
+	r = kurir_put_change(&b, c);
 	if (r < 0) {
 		kurir_buf_free(&b);
 		return r;
 	}
 	r = ask(self, account, &b, -1, until, arena, &text);
-	return r < 0 ? r : get_changed(text, arena, ret);
+	if (r < 0)
+		return r;
+	struct kurir_reader reply = KURIR_READER(text);
+	return kurir_get_changed(&reply, arena, ret);
 }
 
 KURIR_PARKS static int append_one(struct kurir_self *self, struct kurir_str account,
@@ -215,7 +208,7 @@ KURIR_PARKS static int append_one(struct kurir_self *self, struct kurir_str acco
 	kurir_put_u64(&b, m->length);
 	r = ask(self, account, &b, m->fd, until, arena, &text);
 	if (r >= 0)
-		r = get_changed(text, arena, ret);
+		r = kurir_get_changed(&(struct kurir_reader){ .rest = text }, arena, ret);
 	return r >= 0 && ret->target.count == 0 ? -EIO : r;
 }
 

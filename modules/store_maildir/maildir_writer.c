@@ -37,24 +37,17 @@ static int op_sync(struct kurir_self *self, struct kurir_str account, struct kur
 	return r < 0 ? r : kurir_put_u32(reply, recent);
 }
 
-static int put_changed(struct kurir_buf *reply, const struct kurir_changed *c)
-{
-	maildir_put_set(reply, &c->uids);
-	kurir_put_u32(reply, c->target_validity);
-	return maildir_put_set(reply, &c->target);
-}
-
 /* + packed change -> packed result */
 static int op_change(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
     struct kurir_reader *in, struct kurir_buf *reply)
 {
 	struct kurir_change change = { .kind = 0 };
 	struct kurir_changed changed = { .target_validity = 0 };
-	int r = maildir_get_change(in, kurir_scratch(), &change);
+	int r = kurir_get_change(in, kurir_scratch(), &change);
 
 	if (r >= 0)
 		r = maildir_change(self, account, mailbox, &change, kurir_scratch(), &changed);
-	return r < 0 ? r : put_changed(reply, &changed);
+	return r < 0 ? r : kurir_put_changed(reply, &changed);
 }
 
 /* The file written; now its UID, flags and keywords. */
@@ -82,7 +75,7 @@ static int list_appended(struct kurir_self *self, const struct maildir_file *f,
 		}
 		changed.target_validity = list.validity;
 		changed.target = (struct kurir_uid_set){ 1, range };
-		return r < 0 ? r : put_changed(reply, &changed);
+		return r < 0 ? r : kurir_put_changed(reply, &changed);
 	}
 	return -EIO;
 }
