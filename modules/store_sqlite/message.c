@@ -1,0 +1,109 @@
+/* message.c - messages come and go, e-mails and their bytes with the last of them. */
+#include "model.h"
+
+#include <errno.h>
+
+void message_count(struct mailbox_row *m, int64_t flags, int64_t size, int sign)
+{
+	m->messages += sign;
+	m->bytes += sign * size;
+	m->unseen += (flags & KURIR_MESSAGE_SEEN) == 0 ? sign : 0;
+	m->deleted += (flags & KURIR_MESSAGE_DELETED) != 0 ? sign : 0;
+}
+
+int message_insert(
+    struct db *db, struct account_row *a, struct mailbox_row *m, struct message_row *msg)
+{
+	if (m->uid_next > UINT32_MAX)
+		return -EDQUOT;
+	msg->uid = m->uid_next++;
+	msg->modseq = m->modseq = a->modseq;
+	message_count(m, msg->flags, msg->size, 1);
+	a->messages++;
+	a->bytes += msg->size;
+	return db_exec(db,
+	    "INSERT INTO message(mailbox, uid, flags, keywords, size, date, saved, modseq, email)"
+	    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    "iiitiiiii", m->id, msg->uid, msg->flags, msg->keywords, msg->size, msg->date,
+	    msg->saved, msg->modseq, msg->email);
+}
+
+int message_expunge(struct db *db, struct account_row *a, struct mailbox_row *m,
+    const struct message_row *msg, int64_t now)
+{
+	int r = db_exec(db,
+	    "INSERT INTO gone(mailbox, modseq, uid, at, flags, keywords, size, date, email)"
+	    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	    "iiiiitiii", m->id, a->modseq, msg->uid, now, msg->flags, msg->keywords, msg->size,
+	    msg->date, msg->email);
+	if (r == 0)
+		r = db_exec(db, "DELETE FROM message WHERE mailbox = ? AND uid = ?", "ii", m->id,
+		    msg->uid);
+	m->modseq = a->modseq;
+	message_count(m, msg->flags, msg->size, -1);
+	a->messages--;
+	a->bytes -= msg->size;
+	return r;
+}
+
+/* refs: messages, and those that are gone but may come back. */
+static int email_insert(struct db *db, const struct account_row *a, int64_t blob, int64_t size,
+    int64_t date, int64_t *ret_id)
+{
+	int r = db_exec(db,
+	    "INSERT INTO email(account, blob, thread, refs, size, date) VALUES(?, ?, 0, 1, ?, ?)",
+	    "iiii", a->id, blob, size, date);
+	if (r == 0)
+		*ret_id = db_last_id(db);
+	return r;
+}
+
+int email_make(struct db *db, const struct account_row *a, const struct blob_place *p,
+    uint64_t record_bytes, int64_t date, int64_t *ret_id)
+{
+	int r = db_exec(db,
+	    "INSERT INTO segment(id, bytes, live) VALUES(?1, ?2, ?2) ON CONFLICT(id)"
+	    " DO UPDATE SET bytes = bytes + ?2, live = live + ?2",
+	    "ii", (int64_t)p->segment, (int64_t)record_bytes);
+	if (r == 0)
+		r = db_exec(db,
+		    "INSERT INTO blob(segment, offset, length, refs) VALUES(?, ?, ?, 1)", "iii",
+		    (int64_t)p->segment, (int64_t)p->offset, (int64_t)p->length);
+	return r < 0 ? r : email_insert(db, a, db_last_id(db), (int64_t)p->length, date, ret_id);
+}
+
+int email_share(struct db *db, const struct account_row *a, int64_t blob, int64_t size,
+    int64_t date, int64_t *ret_id)
+{
+	int r = db_exec(db, "UPDATE blob SET refs = refs + 1 WHERE id = ?", "i", blob);
+	return r < 0 ? r : email_insert(db, a, blob, size, date, ret_id);
+}
+
+static int blob_unref(struct db *db, int64_t blob)
+{
+	int64_t refs;
+	int r = db_exec(db, "UPDATE blob SET refs = refs - 1 WHERE id = ?", "i", blob);
+	if (r == 0)
+		r = db_number(db, &refs, "SELECT refs FROM blob WHERE id = ?", "i", blob);
+	if (r < 0 || refs > 0)
+		return r;
+	r = db_exec(db,
+	    "UPDATE segment SET live = live - (SELECT length FROM blob WHERE id = ?1)"
+	    " WHERE id = (SELECT segment FROM blob WHERE id = ?1)",
+	    "i", blob);
+	return r < 0 ? r : db_exec(db, "DELETE FROM blob WHERE id = ?", "i", blob);
+}
+
+int email_unref(struct db *db, int64_t email)
+{
+	int64_t refs, blob;
+	int r = db_exec(db, "UPDATE email SET refs = refs - 1 WHERE id = ?", "i", email);
+	if (r == 0)
+		r = db_number(db, &refs, "SELECT refs FROM email WHERE id = ?", "i", email);
+	if (r == 0 && refs == 0)
+		r = db_number(db, &blob, "SELECT blob FROM email WHERE id = ?", "i", email);
+	if (r < 0 || refs > 0)
+		return r;
+	r = db_exec(db, "DELETE FROM email WHERE id = ?", "i", email);
+	return r < 0 ? r : blob_unref(db, blob);
+}

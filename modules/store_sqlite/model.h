@@ -1,0 +1,58 @@
+/* model.h - accounts, mailboxes and messages as rows, for who changes them.
+ *
+ * Rows are loaded, changed in memory, and saved once at the end of an operation.  All of it runs in
+ * a transaction of the shard's writer, in a helper thread. */
+#ifndef STORE_SQLITE_MODEL_H
+#define STORE_SQLITE_MODEL_H
+
+#include "blob.h"
+#include "db.h"
+
+#include <kurir/store.h>
+
+#define MODEL_NAME_MAX	   1000 /* bytes of a mailbox's name */
+#define MODEL_DEPTH	   16
+#define MODEL_MAILBOXES	   10000 /* of an account */
+#define MODEL_KEYWORDS_MAX 4096	 /* bytes, of one message */
+
+struct account_row {
+	int64_t id, modseq, uid_validity, bytes, messages;
+};
+struct mailbox_row {
+	int64_t id, account, flags, uid_validity, uid_next, recent, modseq;
+	int64_t messages, unseen, deleted, bytes;
+};
+struct message_row {
+	int64_t uid, flags, size, date, saved, modseq, email;
+	struct kurir_str keywords; /* borrowed until the statement's next step */
+};
+
+bool model_name_valid(struct kurir_str mailbox);
+
+/* account.c; create: also its INBOX. */
+int account_load(struct db *, struct kurir_str name, bool create, struct account_row *ret);
+int account_save(struct db *, const struct account_row *);
+
+/* mailbox.c */
+int mailbox_load(
+    struct db *, const struct account_row *, struct kurir_str name, struct mailbox_row *ret);
+int mailbox_save(struct db *, const struct mailbox_row *);
+int mailbox_make(struct db *, struct account_row *, struct kurir_str name, uint32_t uses,
+    struct mailbox_row *ret);
+int mailbox_manage(
+    struct db *, struct account_row *, const struct kurir_manage *, int64_t now, int64_t *ret_id);
+
+/* message.c: each brings mailbox and account up to date in memory. */
+void message_count(struct mailbox_row *, int64_t flags, int64_t size, int sign);
+int message_insert(struct db *, struct account_row *, struct mailbox_row *, struct message_row *);
+int message_expunge(struct db *, struct account_row *, struct mailbox_row *,
+    const struct message_row *, int64_t now);
+/* A new e-mail of these bytes. */
+int email_make(struct db *, const struct account_row *, const struct blob_place *,
+    uint64_t record_bytes, int64_t date, int64_t *ret_id);
+/* Another e-mail of bytes that are there already. */
+int email_share(struct db *, const struct account_row *, int64_t blob, int64_t size, int64_t date,
+    int64_t *ret_id);
+int email_unref(struct db *, int64_t email);
+
+#endif

@@ -1,0 +1,280 @@
+/* read.c - what the readers ask the database: lists, snapshots, changes, places of bytes.
+ *
+ * Each is one read transaction, so that what it says is of one moment.  It runs in a helper thread:
+ * a mailbox may be large, and its pages on a disk. */
+#include "read.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define LIST_SQL \
+	"SELECT m.name, m.flags, m.id, m.uid_validity, m.uid_next, m.recent, m.modseq," \
+	" m.messages, m.unseen, m.deleted, m.bytes, s.name IS NOT NULL" \
+	" FROM mailbox m LEFT JOIN subscription s ON s.account = m.account AND s.name = m.name" \
+	" WHERE m.account = ? ORDER BY m.name"
+
+static struct kurir_str id_text(struct kurir_arena *arena, char kind, int64_t id)
+{
+	return kurir_format(arena, "%c%llx", kind, (unsigned long long)id);
+}
+
+static struct kurir_mailbox *list_room(struct read *r)
+{
+	if (r->count == r->room) {
+		size_t room = r->room == 0 ? 32 : r->room * 2;
+		struct kurir_mailbox *p = kurir_alloc(r->arena, room * sizeof(*p));
+		if (r->count > 0)
+			memcpy(p, r->mailboxes, r->count * sizeof(*p));
+		r->mailboxes = p;
+		r->room = room;
+	}
+	return &r->mailboxes[r->count++];
+}
+
+static bool below(struct kurir_str name, struct kurir_str level)
+{
+	return name.len > level.len && name.ptr[level.len] == '/' &&
+	    memcmp(name.ptr, level.ptr, level.len) == 0;
+}
+
+static bool is_there(const struct read *r, struct kurir_str name)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (kurir_str_equal(r->mailboxes[i].name, name))
+			return true;
+	return false;
+}
+
+/* Levels that were deleted, or never made. */
+static void add_levels(struct read *r)
+{
+	size_t count = r->count;
+	for (size_t i = 0; i < count; i++) {
+		struct kurir_str name = r->mailboxes[i].name;
+		for (size_t n = 1; n < name.len; n++) {
+			struct kurir_str level = { name.ptr, n };
+			if (name.ptr[n] == '/' && !is_there(r, level))
+				*list_room(r) = (struct kurir_mailbox){ .name = level,
+					.flags = KURIR_MAILBOX_NOSELECT,
+					.id = KURIR_STR("") };
+		}
+	}
+	for (size_t i = 0; i < r->count; i++)
+		for (size_t j = 0; j < r->count; j++)
+			if (below(r->mailboxes[j].name, r->mailboxes[i].name))
+				r->mailboxes[i].flags |= KURIR_MAILBOX_CHILDREN;
+}
+
+/* INBOX comes first. */
+static void inbox_first(struct read *r)
+{
+	for (size_t i = 1; i < r->count; i++)
+		if (kurir_str_equal(r->mailboxes[i].name, KURIR_STR("INBOX"))) {
+			struct kurir_mailbox inbox = r->mailboxes[i];
+			memmove(r->mailboxes + 1, r->mailboxes, i * sizeof(inbox));
+			r->mailboxes[0] = inbox;
+			return;
+		}
+}
+
+int read_list(struct read *r)
+{
+	struct account_row a;
+	int e = account_load(r->db, r->account, false, &a);
+	sqlite3_stmt *s = e < 0 ? NULL : db_query(r->db, &e, LIST_SQL, "i", a.id);
+	while (e >= 0 && (e = db_step(r->db, s)) == 1)
+		*list_room(r) =
+		    (struct kurir_mailbox){ .name = kurir_copy(r->arena, db_text(s, 0)),
+			    .flags = (uint32_t)db_column(s, 1) |
+				(db_column(s, 11) ? KURIR_MAILBOX_SUBSCRIBED : 0),
+			    .id = id_text(r->arena, 'F', db_column(s, 2)),
+			    .uid_validity = (uint32_t)db_column(s, 3),
+			    .uid_next = (uint32_t)db_column(s, 4),
+			    .recent = (uint32_t)(db_column(s, 4) - db_column(s, 5)),
+			    .modseq = (uint64_t)db_column(s, 6),
+			    .messages = (uint32_t)db_column(s, 7),
+			    .unseen = (uint32_t)db_column(s, 8),
+			    .deleted = (uint32_t)db_column(s, 9),
+			    .bytes = (uint64_t)db_column(s, 10) };
+	if (e < 0)
+		return e;
+	add_levels(r);
+	inbox_first(r);
+	return 0;
+}
+
+/* Rows of a statement as messages; as many as the mailbox says it has, and a few more. */
+static int messages_of(struct read *r, sqlite3_stmt *s, size_t expected)
+{
+	size_t room = expected + 1, n = 0;
+	struct kurir_message *all = kurir_alloc(r->arena, room * sizeof(*all));
+	int e;
+	while ((e = db_step(r->db, s)) == 1) {
+		struct kurir_str keywords = db_text(s, 2);
+		if (n == room) {
+			struct kurir_message *p = kurir_alloc(r->arena, 2 * room * sizeof(*p));
+			memcpy(p, all, n * sizeof(*p));
+			all = p;
+			room *= 2;
+		}
+		all[n] = (struct kurir_message){ .uid = (uint32_t)db_column(s, 0),
+			.flags = (uint32_t)db_column(s, 1),
+			.keywords = KURIR_STR(""),
+			.size = (uint64_t)db_column(s, 3),
+			.date = db_column(s, 4),
+			.saved = db_column(s, 5),
+			.modseq = (uint64_t)db_column(s, 6),
+			.name = KURIR_STR("") };
+		if (keywords.len > 0)
+			all[n].keywords = kurir_copy(r->arena, keywords);
+		if (all[n].uid >= r->mailbox_row.recent)
+			all[n].flags |= KURIR_MESSAGE_RECENT;
+		n++;
+	}
+	r->view.messages = all;
+	r->view.count = n;
+	return e;
+}
+
+static int load_mailbox(struct read *r)
+{
+	struct account_row a;
+	struct mailbox_row *m = &r->mailbox_row;
+	int e = account_load(r->db, r->account, false, &a);
+	if (e == 0)
+		e = mailbox_load(r->db, &a, r->mailbox, m);
+	if (e < 0)
+		return e;
+	r->account_row = a;
+	r->view = (struct kurir_mailbox_view){ .uid_validity = (uint32_t)m->uid_validity,
+		.uid_next = (uint32_t)m->uid_next,
+		.modseq = (uint64_t)m->modseq,
+		.id = id_text(r->arena, 'F', m->id) };
+	return 0;
+}
+
+#define MESSAGE_COLUMNS "uid, flags, keywords, size, date, saved, modseq"
+
+int read_view(struct read *r)
+{
+	int e = load_mailbox(r);
+	sqlite3_stmt *s = e < 0
+	    ? NULL
+	    : db_query(r->db, &e,
+		  "SELECT " MESSAGE_COLUMNS " FROM message WHERE mailbox = ? ORDER BY uid", "i",
+		  r->mailbox_row.id);
+	return e < 0 ? e : messages_of(r, s, (size_t)r->mailbox_row.messages);
+}
+
+static int vanished_of(struct read *r, sqlite3_stmt *s)
+{
+	size_t room = 16, n = 0;
+	struct kurir_uid_range *all = kurir_alloc(r->arena, room * sizeof(*all));
+	int e;
+	while ((e = db_step(r->db, s)) == 1) {
+		uint32_t uid = (uint32_t)db_column(s, 0);
+		if (n > 0 && all[n - 1].last + 1 >= uid) {
+			all[n - 1].last = uid;
+			continue;
+		}
+		if (n == room) {
+			struct kurir_uid_range *p = kurir_alloc(r->arena, 2 * room * sizeof(*p));
+			memcpy(p, all, n * sizeof(*p));
+			all = p;
+			room *= 2;
+		}
+		all[n++] = (struct kurir_uid_range){ uid, uid };
+	}
+	r->vanished = (struct kurir_uid_set){ n, all };
+	return e;
+}
+
+int read_changes(struct read *r)
+{
+	int e = load_mailbox(r);
+	sqlite3_stmt *s = NULL;
+	if (e == 0)
+		s = db_query(r->db, &e,
+		    "SELECT " MESSAGE_COLUMNS
+		    " FROM message WHERE mailbox = ? AND modseq > ? ORDER BY uid",
+		    "ii", r->mailbox_row.id, (int64_t)r->since);
+	if (e == 0)
+		e = messages_of(r, s, 16);
+	if (e == 0)
+		s = db_query(r->db, &e,
+		    "SELECT uid FROM gone WHERE mailbox = ? AND modseq > ? ORDER BY uid", "ii",
+		    r->mailbox_row.id, (int64_t)r->since);
+	return e < 0 ? e : vanished_of(r, s);
+}
+
+int read_place(struct read *r)
+{
+	int e = load_mailbox(r);
+	sqlite3_stmt *s = NULL;
+	if (e == 0)
+		s = db_query(r->db, &e,
+		    "SELECT b.segment, b.offset, b.length FROM message m"
+		    " JOIN email e ON e.id = m.email JOIN blob b ON b.id = e.blob"
+		    " WHERE m.mailbox = ? AND m.uid = ?",
+		    "ii", r->mailbox_row.id, (int64_t)r->uid);
+	if (e == 0)
+		e = db_step(r->db, s);
+	if (e <= 0)
+		return e < 0 ? e : -ENOENT;
+	r->place = (struct blob_place){ (uint64_t)db_column(s, 0), (uint64_t)db_column(s, 1),
+		(uint64_t)db_column(s, 2) };
+	db_done(s);
+	return 0;
+}
+
+int read_facts(struct read *r)
+{
+	struct kurir_message_facts *all = kurir_alloc(r->arena, KURIR_FACTS_MAX * sizeof(*all));
+	int e = load_mailbox(r);
+	for (size_t i = 0; e == 0 && i < r->uids->count && r->count < KURIR_FACTS_MAX; i++) {
+		sqlite3_stmt *s = db_query(r->db, &e,
+		    "SELECT m.uid, m.email, e.thread FROM message m JOIN email e ON e.id = m.email"
+		    " WHERE m.mailbox = ? AND m.uid BETWEEN ? AND ? ORDER BY m.uid",
+		    "iii", r->mailbox_row.id, (int64_t)r->uids->ranges[i].first,
+		    (int64_t)r->uids->ranges[i].last);
+		while (e == 0 && r->count < KURIR_FACTS_MAX && (e = db_step(r->db, s)) == 1) {
+			struct kurir_message_facts *f = &all[r->count++];
+			f->uid = (uint32_t)db_column(s, 0);
+			if (r->want & 1u << KURIR_FACT_EMAIL_ID)
+				f->texts[KURIR_FACT_EMAIL_ID] =
+				    id_text(r->arena, 'M', db_column(s, 1));
+			e = 0;
+		}
+		db_done(s);
+	}
+	r->facts = all;
+	return e;
+}
+
+int read_account(struct read *r)
+{
+	return account_load(r->db, r->account, false, &r->account_row);
+}
+
+int read_entries(struct read *r)
+{
+	struct account_row a;
+	struct mailbox_row m = { .id = 0 };
+	int e = account_load(r->db, r->account, false, &a);
+	sqlite3_stmt *s = NULL;
+	size_t room = 100;
+	if (e == 0 && r->mailbox.len > 0)
+		e = mailbox_load(r->db, &a, r->mailbox, &m);
+	if (e == 0)
+		s = db_query(r->db, &e,
+		    "SELECT name, value FROM entry WHERE account = ? AND mailbox = ? ORDER BY name"
+		    " LIMIT 100",
+		    "ii", a.id, m.id);
+	r->entries = kurir_alloc(r->arena, room * sizeof(*r->entries));
+	while (e >= 0 && r->count < room && (e = db_step(r->db, s)) == 1)
+		r->entries[r->count++] =
+		    (struct kurir_entry){ .name = kurir_copy(r->arena, db_text(s, 0)),
+			    .value = kurir_copy(r->arena, db_text(s, 1)) };
+	db_done(s);
+	return e < 0 ? e : 0;
+}

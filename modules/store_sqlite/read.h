@@ -1,0 +1,36 @@
+/* read.h - one question to the database, and its answer. */
+#ifndef STORE_SQLITE_READ_H
+#define STORE_SQLITE_READ_H
+
+#include "sqlite.h"
+
+struct read {
+	int (*run)(struct read *);
+	struct db *db;
+	struct kurir_arena *arena; /* for the answer */
+	struct kurir_str account, mailbox;
+	/* What some of them ask. */
+	uint64_t since;
+	uint32_t uid, want;
+	const struct kurir_uid_set *uids;
+	/* The answer. */
+	int result;
+	struct account_row account_row;
+	struct mailbox_row mailbox_row;
+	struct kurir_mailbox *mailboxes;
+	struct kurir_message_facts *facts;
+	struct kurir_entry *entries;
+	size_t count, room; /* of those */
+	struct kurir_mailbox_view view;
+	struct kurir_uid_set vanished;
+	struct blob_place place;
+};
+int read_list(struct read *);
+int read_view(struct read *);
+int read_changes(struct read *);
+int read_place(struct read *);
+int read_facts(struct read *);
+int read_account(struct read *);
+int read_entries(struct read *);
+
+#endif

@@ -1,0 +1,137 @@
+/* sqlite.h - what the files of store_sqlite share.
+ *
+ * Accounts are spread over shards by the hash of their names.  A shard is a folder: index.db, the
+ * segments with the bytes, and "bell", by which the writer tells the readers that something
+ * happened.  Every change is a request to the endpoint "store.sqlite" of the process that the shard's
+ * number chooses; those that come while others are being made durable wait, and are then one
+ * transaction, one sync of the segment and one of the database's log.  Readers open the database
+ * themselves, and can neither write nor create anything. */
+#ifndef STORE_SQLITE_SQLITE_H
+#define STORE_SQLITE_SQLITE_H
+
+#include "blob.h"
+#include "db.h"
+#include "model.h"
+
+#include <kurir/call.h>
+#include <kurir/queue.h>
+#include <kurir/store.h>
+
+#define SHARDS_MAX 256
+#define SHARD_PATH 1024
+#define BATCH_MAX  256 /* requests in one transaction */
+
+struct sqlite_conf {
+	struct kurir_str root;
+	int64_t shards, quota_messages;
+	uint64_t segment_size, quota_bytes;
+	kurir_time grace;
+};
+
+enum sqlite_counter {
+	SQLITE_DELIVERED,
+	SQLITE_DELIVERY_FAILED,
+	SQLITE_BATCHES,
+	SQLITE_REQUESTS,
+	SQLITE_FAILED, /* batches */
+};
+
+/* Requests: u8 operation, text account, text mailbox, i64 now, then what each says. */
+enum sqlite_op {
+	SQLITE_OP_TOUCH = 1, /* makes the account */
+	SQLITE_OP_CLAIM,     /* -> u32 first recent UID */
+	SQLITE_OP_DELIVER,   /* text id, text message, u64 offset, u64 length, descriptor */
+	SQLITE_OP_APPEND,    /* u32 count, then u32 flags, text keywords, i64 date, u64 offset,
+				u64 length each, descriptor -> changed */
+	SQLITE_OP_CHANGE,    /* change -> changed */
+	SQLITE_OP_MANAGE,    /* u8 kind, text new name, u32 uses -> u64 mailbox */
+	SQLITE_OP_ENTRIES,   /* u32 count, then text name, u8 there, text value each */
+	SQLITE_OP_LOCK,	     /* u64 mailbox: makes the file of its lock */
+	SQLITE_OP_PURGE,     /* what is over its time of grace, and segments that are empty */
+};
+
+/* A shard as its writer has it, in the store role. */
+struct request;
+struct shard {
+	struct kurir_self *self;
+	unsigned number;
+	char folder[SHARD_PATH];
+	bool open, busy;
+	struct db db;
+	struct blob_writer blobs;
+	int bell;
+	struct request *first, **last; /* that wait for the next batch */
+	struct kurir_signal *done;
+	const struct sqlite_conf *conf;
+	struct {
+		char message[32]; /* the one delivered last, for others of the shard */
+		int64_t blob;
+	} recent;
+};
+
+/* A shard as a reader has it, in the access role. */
+struct reader;
+struct waiter;
+struct shard_view {
+	char folder[SHARD_PATH];
+	struct reader *idle; /* connections that nobody uses */
+	int wd;		     /* inotify, of the bell */
+	struct waiter *waiters;
+};
+
+struct sqlite_self {
+	struct shard *shards[SHARDS_MAX];
+	struct shard_view *views[SHARDS_MAX];
+	int inotify;
+	struct kurir_watch *watch;
+	struct kurir_group *group; /* purges */
+};
+
+unsigned shard_of(const struct sqlite_conf *, struct kurir_str account);
+int shard_folder(const struct sqlite_conf *, unsigned number, char ret[SHARD_PATH]);
+
+/* writer.c: the endpoint "store.sqlite" */
+int sqlite_writer(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
+    KURIR_PARKS;
+void sqlite_writer_stop(struct kurir_self *);
+/* From any role: sends the request (freed) to the account's writer. */
+int sqlite_begin(
+    struct kurir_buf *, enum sqlite_op, struct kurir_str account, struct kurir_str mailbox);
+int sqlite_ask(struct kurir_self *, struct kurir_str account, struct kurir_buf *, int fd,
+    kurir_time, struct kurir_arena *, struct kurir_str *ret_reply) KURIR_PARKS;
+
+/* operation.c: one request, in a helper thread and in a transaction.  0 or -errno. */
+int operation_run(struct shard *, struct kurir_arena *, struct kurir_str request, int fd,
+    struct kurir_buf *reply);
+/* change.c */
+int change_run(struct shard *, struct kurir_arena *, struct account_row *,
+    struct kurir_str mailbox, struct kurir_reader *, int64_t now, struct kurir_buf *reply);
+/* put.c */
+int put_delivery(struct shard *, struct kurir_str account_name, struct account_row *,
+    struct kurir_reader *, int fd, int64_t now);
+int put_append(struct shard *, struct kurir_str account_name, struct account_row *,
+    struct kurir_str mailbox, struct kurir_reader *, int fd, int64_t now,
+    struct kurir_buf *reply);
+/* purge.c */
+int purge_run(struct shard *, int64_t now);
+
+/* deliver.c: the endpoint "transport.local" */
+int sqlite_transport(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
+    KURIR_PARKS;
+
+/* read.c, access.c: the service "store" */
+extern const struct kurir_store_ops sqlite_store;
+struct shard_view *shard_view(struct kurir_self *, struct kurir_str account);
+/* A connection for one use, to be given back; NULL: *ret_error. */
+struct db *reader_take(struct kurir_self *, struct kurir_str account, int *ret_error);
+void reader_give(struct kurir_self *, struct kurir_str account, struct db *);
+void reader_drop(struct db *);
+void readers_stop(struct kurir_self *);
+
+/* wait.c */
+int sqlite_wait_start(struct kurir_self *);
+void sqlite_wait_stop(struct kurir_self *);
+int sqlite_wait(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+    const struct kurir_mailbox_view *, kurir_time) KURIR_PARKS;
+
+#endif

@@ -1,0 +1,118 @@
+/* store_sqlite.c - mailboxes in SQLite databases and segments: the service "store", and the
+ * transport "local". */
+#include "sqlite.h"
+
+#include <errno.h>
+
+#define PURGE_EVERY 60000
+
+static const struct kurir_option options[] = {
+	KURIR_OPT_PATH("root", struct sqlite_conf, root, NULL,
+	    "The folder of all shards; on a disk of its own machine, as SQLite needs its locks."),
+	KURIR_OPT_RANGE("shards", KURIR_INT, int64_t, struct sqlite_conf, shards, "16", 1,
+	    SHARDS_MAX, "How many databases; cannot be changed once there are mailboxes."),
+	KURIR_OPT_RANGE("segment-size", KURIR_SIZE, uint64_t, struct sqlite_conf, segment_size,
+	    "256M", 1 << 20, 1ll << 40, "When a new file for the bytes of messages is begun."),
+	KURIR_OPT_RANGE("quota-bytes", KURIR_SIZE, uint64_t, struct sqlite_conf, quota_bytes, "0",
+	    0, 1ll << 60, "How much an account may have; 0: any amount."),
+	KURIR_OPT_RANGE("quota-messages", KURIR_INT, int64_t, struct sqlite_conf, quota_messages,
+	    "0", 0, UINT32_MAX, "How many messages an account may have; 0: any number."),
+	KURIR_OPT_RANGE("grace", KURIR_SPAN, kurir_time, struct sqlite_conf, grace, "7d", 0,
+	    (int64_t)10 * 365 * 86400000, "How long the bytes of an expunged message are kept."),
+	{ 0 },
+};
+
+static const char *const counters[] = {
+	[SQLITE_DELIVERED] = "delivered",
+	[SQLITE_DELIVERY_FAILED] = "delivery-failed",
+	[SQLITE_BATCHES] = "batches",
+	[SQLITE_REQUESTS] = "requests",
+	[SQLITE_FAILED] = "batches-failed",
+	NULL,
+};
+
+static int check(const void *conf, struct kurir_arena *arena, struct kurir_str *error)
+{
+	const struct sqlite_conf *c = conf;
+
+	if (c->root.len < 2 || c->root.len > 400) {
+		*error =
+		    kurir_format(arena, "root must be a folder with a path of 2 to 400 bytes");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Each shard's process clears it up, now and then; who is on its way out does not. */
+KURIR_PARKS static void purge(void *arg)
+{
+	struct kurir_self *self = arg;
+	const struct sqlite_conf *conf = kurir_conf(self);
+
+	while (kurir_sleep(kurir_now() + PURGE_EVERY) == 0)
+		for (unsigned i = 0; i < (unsigned)conf->shards && !kurir_draining(); i++) {
+			struct sqlite_self *m = kurir_state(self);
+			struct kurir_request call = {
+				.endpoint = "store.sqlite", .key = i, .fd = -1
+			};
+			struct kurir_str reply;
+			struct kurir_buf b;
+
+			if (m->shards[i] == NULL)
+				continue;
+			sqlite_begin(&b, SQLITE_OP_PURGE, KURIR_STR(""), KURIR_STR(""));
+			call.body = kurir_buf_str(&b);
+			(void)kurir_call(self, &call, KURIR_FOREVER, kurir_scratch(), &reply);
+			kurir_buf_free(&b);
+		}
+}
+
+KURIR_PARKS static int start(struct kurir_self *self)
+{
+	struct sqlite_self *m = kurir_state(self);
+	int r = 0;
+
+	m->inotify = -1;
+	if (kurir_roles() & KURIR_ROLE_ACCESS)
+		r = sqlite_wait_start(self);
+	if (r >= 0 && kurir_roles() & KURIR_ROLE_STORE) {
+		m->group = kurir_group_begin(self);
+		r = kurir_group_go(m->group, "store-purge", purge, self);
+	}
+	return r;
+}
+
+KURIR_PARKS static void stop(struct kurir_self *self)
+{
+	if (kurir_roles() & KURIR_ROLE_ACCESS)
+		sqlite_wait_stop(self);
+	sqlite_writer_stop(self);
+	readers_stop(self);
+}
+
+static const struct kurir_endpoint_ops transport = { .size = sizeof(transport),
+	.call = sqlite_transport };
+static const struct kurir_endpoint_ops writer = { .size = sizeof(writer), .call = sqlite_writer };
+
+static const struct kurir_service services[] = {
+	{ .kind = "store", .name = "store_sqlite", .ops = &sqlite_store },
+	{ .kind = "endpoint",
+	    .name = "transport.local",
+	    .ops = &transport,
+	    .roles = KURIR_ROLE_STORE },
+	{ .kind = "endpoint", .name = "store.sqlite", .ops = &writer, .roles = KURIR_ROLE_STORE },
+	{ 0 },
+};
+
+static const char *const needs[] = { "queue", NULL };
+
+static const struct kurir_path paths[] = {
+	{ .option = "root", .read = KURIR_ROLE_ACCESS, .write = KURIR_ROLE_STORE },
+	{ 0 },
+};
+
+KURIR_MODULE(store_sqlite, .version = "1.0", .summary = "mailboxes in SQLite databases",
+    .caps = KURIR_CAP_SPAWN | KURIR_CAP_FILES, .roles = KURIR_ROLE_STORE | KURIR_ROLE_ACCESS,
+    .conf_size = sizeof(struct sqlite_conf), .self_size = sizeof(struct sqlite_self),
+    .options = options, .counters = counters, .needs = needs, .services = services,
+    .paths = paths, .check = check, .start = start, .stop = stop);

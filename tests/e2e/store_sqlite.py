@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""Mailboxes in SQLite: what IMAP and POP3 clients see, also after a crash, and who may write what."""
+import imaplib
+import os
+import poplib
+import signal
+import smtplib
+import sqlite3
+import threading
+
+from mailboxlib import USERS, MailServer, tls
+from netlib import check, done, equal, wait_until
+
+USER = "hyd@satu.example"
+ROLES = ("edge", "queue", "resolver", "relay", "store", "access", "auth", "control")
+TEXT = "From: you@dua.example\r\nTo: hyd@satu.example\r\nSubject: %s\r\n\r\nHello.\r\n"
+
+
+class Mailboxes(MailServer):
+    def start(self):
+        self.modules["queue_journal"] = {"retry": ["1s"]}
+        super().start()
+
+
+def login(s):
+    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
+    c.login(USER, USERS[USER])
+    return c
+
+
+def ok(answer):
+    if answer[0] != "OK":
+        raise AssertionError(answer)
+    return answer[1]
+
+
+def send(s, subject, to=(USER,)):
+    with smtplib.SMTP("127.0.0.1", s.port["mx"], timeout=60) as c:
+        c.sendmail("you@dua.example", list(to), TEXT % subject)
+
+
+def subjects(c, box="INBOX"):
+    count = int(ok(c.select(box, readonly=True))[0])
+    if not count:
+        return []
+    rows = ok(c.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])"))
+    return [r[1].decode().split(": ")[1].strip() for r in rows if isinstance(r, tuple)]
+
+
+def arrives(s, c, subject):
+    wait_until(lambda: subject in subjects(c), 60, subject)
+
+
+def shards(s):
+    return sorted(e.path for e in os.scandir(s.root(s.name)) if e.is_dir())
+
+
+def messages(s):
+    """Rows of all shards."""
+    count = 0
+    for shard in shards(s):
+        with sqlite3.connect("file:%s/index.db?mode=ro" % shard, uri=True) as db:
+            count += db.execute("SELECT count(*) FROM message").fetchone()[0]
+    return count
+
+
+def imap(s):
+    c = login(s)
+    equal(subjects(c), [], "a new account has an empty INBOX")
+    send(s, "one")
+    arrives(s, c, "one")
+    ok(c.append("INBOX", r"(\Flagged work)", '"01-Feb-2026 10:00:00 +0000"', (TEXT % "two").encode()))
+    equal(subjects(c), ["one", "two"], "a message that was appended comes behind it")
+    ok(c.select("INBOX"))
+    row = ok(c.fetch("2", "(FLAGS INTERNALDATE RFC822.SIZE UID)"))[0].decode()
+    check(r"\Flagged" in row and "work" in row and " 1-Feb-2026 10:00:00 +0000" in row and "UID 2" in row,
+          "it has its flags, keyword, date and UID", row)
+    ok(c.create("Arsip/2026"))
+    names = [n.decode().split('"/" ')[1].strip('"') for n in ok(c.list())]
+    equal(names, ["INBOX", "Arsip", "Arsip/2026"], "a level above is made with it")
+    equal(c.create("Arsip")[0], "NO", "and is not made twice")
+    ok(c.copy("1:2", "Arsip/2026"))
+    ok(c.select("Arsip/2026"))
+    equal(ok(c.fetch("1:*", "(FLAGS)"))[1].decode().count("work"), 1, "a copy has the keyword")
+    ok(c.store("1", "+FLAGS", r"(\Seen \Deleted)"))
+    ok(c.expunge())
+    equal(subjects(c, "Arsip/2026"), ["two"], "what is expunged is gone")
+    equal(subjects(c), ["one", "two"], "its copy is not")
+    ok(c.rename("Arsip", "Lama"))
+    equal(subjects(c, "Lama/2026"), ["two"], "what is below a renamed mailbox comes with it")
+    equal(c.select("Arsip/2026")[0], "NO", "and is no longer where it was")
+    ok(c.delete("Lama/2026"))
+    ok(c.delete("Lama"))
+    ok(c.subscribe("INBOX"))
+    equal(len(ok(c.lsub())), 1, "a subscription is kept")
+    ok(c.select("INBOX"))
+    ok(c.store("2", "-FLAGS", "(work)"))
+    check("work" not in ok(c.fetch("2", "(FLAGS)"))[0].decode(), "a keyword goes")
+    c.logout()
+
+
+def idle(s):
+    """Raw, as imaplib has no IDLE in this Python."""
+    c = login(s)
+    ok(c.select("INBOX"))
+    c.send(b"x IDLE\r\n")
+    c.readline()
+    send(s, "while you wait")
+    lines = [c.readline() for _ in range(1)]
+    check(b"EXISTS" in lines[0], "who waits is told of new mail", lines)
+    c.send(b"DONE\r\n")
+    while not c.readline().startswith(b"x OK"):
+        pass
+    c.logout()
+
+
+def pop3(s):
+    p = poplib.POP3_SSL("127.0.0.1", s.port["pop3s"], context=tls())
+    p.user(USER)
+    p.pass_(USERS[USER])
+    uids = p.uidl()[1]
+    equal(len(uids), 3, "POP3 sees the same messages")
+    other = poplib.POP3_SSL("127.0.0.1", s.port["pop3s"], context=tls())
+    other.user(USER)
+    try:
+        other.pass_(USERS[USER])
+        check(False, "a second POP3 session is refused")
+    except poplib.error_proto as e:
+        check(b"IN-USE" in e.args[0], "a second POP3 session is refused", e)
+    p.dele(1)
+    p.quit()
+    c = login(s)
+    equal(subjects(c), ["two", "while you wait"], "what POP3 deleted is gone")
+    c.logout()
+
+
+def shared_bytes(s):
+    before = sum(os.path.getsize(os.path.join(f, n)) for f in shards(s) for n in os.listdir(f) if n.endswith(".blob"))
+    c = login(s)
+    ok(c.create("Salin"))
+    ok(c.select("INBOX"))
+    ok(c.copy("1:*", "Salin"))
+    c.logout()
+    after = sum(os.path.getsize(os.path.join(f, n)) for f in shards(s) for n in os.listdir(f) if n.endswith(".blob"))
+    equal(after, before, "a copy takes no room for its bytes")
+
+
+def store(s):
+    """Its pid, when it is ready."""
+    pids = [p["pid"] for p in s.ctl("status")["processes"] if p["role"] == "store" and p["state"] == "ready"]
+    return pids[0] if pids else None
+
+
+def crash(s):
+    """The store role dies again and again while mail comes: none is lost, none is there twice."""
+    sent, stop = [], threading.Event()
+
+    def client():
+        while not stop.is_set():
+            subject = "crash-%d" % len(sent)
+            send(s, subject)
+            sent.append(subject)
+    thread = threading.Thread(target=client, daemon=True)
+    thread.start()
+    for n in range(5):
+        goal = len(sent) + 10
+        wait_until(lambda g=goal: len(sent) >= g, 60, "mail is taken")
+        os.kill(wait_until(lambda: store(s), 60, "the store role is there"), signal.SIGKILL)
+    stop.set()
+    thread.join(60)
+    c = login(s)
+    wait_until(lambda: set(sent) <= set(subjects(c)), 120, "all of it arrives")
+    got = [x for x in subjects(c) if x.startswith("crash-")]
+    equal(len(got), len(set(got)), "each message is there once")
+    c.logout()
+
+
+def rights(s):
+    """The access role can read what is there, and nothing more."""
+    if os.geteuid() != 0:
+        return
+    modes = {oct(os.stat(os.path.join(f, n)).st_mode & 0o027) for f in shards(s) for n in os.listdir(f)
+             if os.path.isfile(os.path.join(f, n))}
+    check(all(int(m, 8) & 0o027 == 0 for m in modes), "no file can be written by others", modes)
+
+
+def main():
+    more = {}
+    if os.geteuid() == 0:  # each role a user of its own, in its sandbox
+        more = {"sandbox": "required", "users": {r: 64300 + n for n, r in enumerate(ROLES)}}
+    s = Mailboxes(store="store_sqlite", single=False, **more)
+    try:
+        for part in (imap, idle, pop3, shared_bytes, crash, rights):
+            part(s)
+    except (AssertionError, OSError, imaplib.IMAP4.error) as e:
+        check(False, "the clients' story", repr(e), s.text()[-3000:])
+        raise SystemExit(1) from e
+    count = messages(s)
+    equal(s.stop(), 0, "the server ends well")
+    s.start()
+    c = login(s)
+    equal(messages(s), count, "all is there after a restart")
+    check("two" in subjects(c), "and can be read")
+    c.logout()
+    for shard in shards(s):
+        with sqlite3.connect(os.path.join(shard, "index.db")) as db:
+            equal(db.execute("PRAGMA integrity_check").fetchone()[0], "ok", "the database is whole")
+    equal(s.stop(), 0, "the server ends well")
+    done()
+
+
+if __name__ == "__main__":
+    main()
