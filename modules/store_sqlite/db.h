@@ -1,8 +1,8 @@
 /* db.h - one connection to a shard's database, with the statements it has prepared.
  *
- * Statements are named by the address of their text, which is a string literal.  Types of what is
- * bound: "i" int64_t, "t" struct kurir_str (ptr NULL is NULL).  A connection is used by one thread at
- * a time; nothing here calls anything of Kurir but what only looks at texts.
+ * Statements are named by the address of their text, which is a string literal.  Types of what
+ * is bound: "i" int64_t, "t" struct kurir_str (ptr NULL is NULL).  A connection is used by one
+ * thread at a time; nothing here calls anything of Kurir but what only looks at texts.
  *
  * Errors: -ENOSPC, -EIO (also what is damaged), -ENOMEM, -EBUSY (another writes), -EEXIST (a
  * constraint), -EAGAIN (cannot be opened or read before the writer has). */

@@ -1,7 +1,7 @@
 /* model.h - accounts, mailboxes and messages as rows, for who changes them.
  *
- * Rows are loaded, changed in memory, and saved once at the end of an operation.  All of it runs in
- * a transaction of the shard's writer, in a helper thread. */
+ * Rows are loaded, changed in memory, and saved once at the end of an operation.  All of it runs
+ * in a transaction of the shard's writer, in a helper thread. */
 #ifndef STORE_SQLITE_MODEL_H
 #define STORE_SQLITE_MODEL_H
 

@@ -1,7 +1,7 @@
 /* read.c - what the readers ask the database: lists, snapshots, changes, places of bytes.
  *
- * Each is one read transaction, so that what it says is of one moment.  It runs in a helper thread:
- * a mailbox may be large, and its pages on a disk. */
+ * Each is one read transaction, so that what it says is of one moment.  It runs in a helper
+ * thread: a mailbox may be large, and its pages on a disk. */
 #include "read.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* writer.c - the endpoint "store.sqlite": requests of one shard, many in a transaction.
  *
- * A request is answered when what it did is durable.  One fiber at a time takes what waits, lets a
- * helper thread do it, and wakes the others; a request whose fiber was ended meanwhile belongs to
- * the batch that it is in. */
+ * A request is answered when what it did is durable.  One fiber at a time takes what waits, lets
+ * a helper thread do it, and wakes the others; a request whose fiber was ended meanwhile belongs
+ * to the batch that it is in. */
 #include "sqlite.h"
 
 #include <errno.h>
