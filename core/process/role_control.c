@@ -9,6 +9,7 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PLAN_MAX ((size_t)64 << 20)
+#define PLAN_MAX   ((size_t)64 << 20)
+#define FULL_AGAIN 100 /* ms, when descriptors are short */
 
 /* A fiber that waits for the supervisor's answer. */
 struct command {
@@ -110,15 +112,32 @@ static void role_ordered(const struct wire *w)
 	}
 }
 
+static void role_control_again(struct loop_timer *t)
+{
+	(void)t;
+	control.ready(&control, 0);
+}
+
+/* A descriptor gives its place to the one that an order may bring: who has no room for that would
+ * never reach a process that was started anew.  Without the next one no further order is read. */
 static void role_control_ready(struct loop_fd *f, uint32_t events)
 {
 	static char space[WIRE_TEXT_MAX];
+	static struct loop_timer again;
+	static int spare = -1;
 
 	(void)events;
 	for (;;) {
 		struct wire w;
-		int r = wire_receive(f->fd, space, &w);
+		int r;
 
+		if (spare < 0 && (spare = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)) < 0) {
+			loop_timer_set(&again, kurir_now() + FULL_AGAIN, role_control_again);
+			return;
+		}
+		(void)close(spare);
+		r = wire_receive(f->fd, space, &w);
+		spare = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 		if (r == -EAGAIN)
 			return;
 		if (r <= 0) {

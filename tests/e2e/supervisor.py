@@ -85,6 +85,30 @@ def closed_files(server):
     ended(server, "and stops")
 
 
+def crowded(server):
+    """An edge without a free descriptor, while another process is started anew."""
+    server.process = subprocess.Popen(
+        ["/bin/sh", "-c", 'ulimit -n 60; exec "$0" -c "$1"', KURIRD, server.file], env=ENV,
+        stdin=subprocess.DEVNULL, stderr=open(server.log, "a"))
+    point(wait_for(server.all_ready), "a server with few descriptors starts", server.tail())
+    pids = server.pids()
+    folder = "/proc/%d/fd" % pids["edge"]
+    before = len(os.listdir(folder))
+    held = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(80)]
+    point(wait_for(lambda: len(os.listdir(folder)) == 60), "clients have all those of the edge", os.listdir(folder))
+    auth = pids["auth"]
+    for _ in range(5):
+        os.kill(auth, signal.SIGKILL)
+        wait_for(lambda a=auth: server.pids().get("auth", a) != a)
+        auth = server.pids().get("auth", auth)
+    for s in held:
+        s.close()
+    point(wait_for(lambda: len(os.listdir(folder)) == before), "when they have gone it has all its channels",
+          (before, os.listdir(folder), server.tail()))
+    server.process.terminate()
+    ended(server, "and the server stops")
+
+
 def told_to_systemd(server):
     """A start that fails is not called a success before."""
     path = os.path.join(server.folder, "notify")
@@ -122,7 +146,7 @@ def main():
         server = Server(folder)
         try:
             for part in (reload_then_stop, reload_twice, crash_then_reload, inheritance,
-                         closed_files, told_to_systemd):
+                         closed_files, crowded, told_to_systemd):
                 part(server)
         finally:
             if server.process.poll() is None:
