@@ -404,11 +404,6 @@ void log_set_tap(void (*tap)(enum kurir_level, struct kurir_str))
 	out.tap = tap;
 }
 
-uint64_t log_dropped(void)
-{
-	return out.lost != NULL ? *out.lost : 0;
-}
-
 /* True when this call site may write once more.  *ret_cut: how many it could not before. */
 static bool site_may(const void *where, unsigned *ret_cut)
 {

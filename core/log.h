@@ -15,7 +15,6 @@ void log_set_role(const char *name);
 bool log_wants(enum kurir_level);
 /* Lines wait for the end of the loop's round; those of WARN and above do not. */
 void log_flush(void);
-uint64_t log_dropped(void);
 /* Every line also goes here, without its LF (kurirctl log -f, tests); NULL: nowhere. */
 void log_set_tap(void (*tap)(enum kurir_level, struct kurir_str line));
 /* One finished line: name is the instance or "kurird", label the session or empty; event and the

@@ -182,11 +182,6 @@ KURIR_PARKS static void resumed_run(void *arg)
 	fiber_set_label(KURIR_STR(""));
 }
 
-static struct kurir_str unpack(struct kurir_reader *rd)
-{
-	return kurir_get_text(rd);
-}
-
 /* Takes fd. */
 static int resume_begin(const struct conn_origin *from, struct kurir_str id,
     struct kurir_str account, struct kurir_str state, struct kurir_str input, int fd)
@@ -222,19 +217,19 @@ static int resume_begin(const struct conn_origin *from, struct kurir_str id,
 KURIR_PARKS static int resume_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	struct kurir_reader rd = KURIR_READER(in->body);
-	struct kurir_str ticket = unpack(&rd), id = unpack(&rd), account;
-	struct conn_origin from = { .peer = unpack(&rd) };
+	struct kurir_str ticket = kurir_get_text(&rd), id = kurir_get_text(&rd), account;
+	struct conn_origin from = { .peer = kurir_get_text(&rd) };
 	struct kurir_str state, input;
 	int r, fd;
 
 	(void)reply;
-	from.local = unpack(&rd);
-	from.listener = unpack(&rd);
-	from.protocol = unpack(&rd);
-	from.pipeline = unpack(&rd);
-	account = unpack(&rd);
-	state = unpack(&rd);
-	input = unpack(&rd);
+	from.local = kurir_get_text(&rd);
+	from.listener = kurir_get_text(&rd);
+	from.protocol = kurir_get_text(&rd);
+	from.pipeline = kurir_get_text(&rd);
+	account = kurir_get_text(&rd);
+	state = kurir_get_text(&rd);
+	input = kurir_get_text(&rd);
 	from.peer_port = (uint16_t)kurir_get_u32(&rd);
 	from.tls = (enum kurir_tls_mode)kurir_get_u8(&rd);
 	from.encrypted = kurir_get_u8(&rd) != 0;

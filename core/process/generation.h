@@ -50,8 +50,6 @@ extern struct generation *generation_newest;
 /* What the supervisor wants to hear. */
 void supervisor_ready(struct process *);
 void supervisor_failed(struct process *, struct kurir_str why);
-/* A child that is no role: the planner. */
-void supervisor_child(pid_t, int status);
 void supervisor_exited(struct process *);
 void supervisor_command(struct process *, int64_t id, struct kurir_str command);
 

@@ -1,5 +1,6 @@
 /* process.c - one process of the server, as the supervisor sees it. */
 #include "generation.h"
+#include "planner.h"
 #include "role.h"
 #include "spawn.h"
 #include "wire.h"
@@ -356,6 +357,6 @@ void process_reap(void)
 		if (p != NULL)
 			process_exited(p, status);
 		else
-			supervisor_child(info.si_pid, status);
+			(void)planner_exited(info.si_pid, status);
 	}
 }

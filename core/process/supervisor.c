@@ -349,11 +349,6 @@ out:
 	kurir_arena_free(arena);
 }
 
-void supervisor_child(pid_t pid, int status)
-{
-	(void)planner_exited(pid, status);
-}
-
 static int supervisor_reload(void)
 {
 	int r;
