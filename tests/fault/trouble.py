@@ -21,7 +21,7 @@ from faultlib import FAR, HYD, ROLES, SITI, WAIT, Far, Load, Near, Plan, judge, 
 from netlib import check, cleanup, done, equal, path, wait_until
 
 SESSIONS = 20
-DISK = 96 << 20
+DISK = 96 << 20  # for half a second of each trouble: what was sent stays there
 PLENTY = {"nofile": 1024, "as": "unlimited"}
 BEGUN = "KURIR_TROUBLE_MOUNTS"
 
@@ -42,7 +42,7 @@ def with_mounts():
     return False
 
 
-def small_disk(loop):
+def small_disk(loop, size):
     """The folder, or None where nothing may be mounted."""
     if not with_mounts():
         return None
@@ -51,11 +51,11 @@ def small_disk(loop):
     if loop:
         image = path("image")
         with open(image, "wb") as f:
-            f.truncate(DISK)
+            f.truncate(size)
         subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
         mount = ["mount", "-o", "loop", image, where]
     else:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=%d,mode=755" % DISK, "tmpfs", where]
+        mount = ["mount", "-t", "tmpfs", "-o", "size=%d,mode=755" % size, "tmpfs", where]
     made = subprocess.run(mount, capture_output=True, text=True, check=False)
     if made.returncode:
         print("#", made.stderr.strip())
@@ -198,7 +198,7 @@ def main():
     parse.add_argument("--only")
     parse.add_argument("--seed", default=os.environ.get("KURIR_SEED") or str(random.randrange(10 ** 6)))
     args = parse.parse_args()
-    disk = small_disk(args.loop)
+    disk = small_disk(args.loop, int(DISK * max(1, 2 * args.hold)))
     print("# seed %s" % args.seed, flush=True)
     preload = nth()
     far = Far()
