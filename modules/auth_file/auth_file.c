@@ -454,10 +454,12 @@ KURIR_PARKS static int auth_file_compare(struct kurir_self *self, struct auth_ke
 
 	cache_digest(a, name, password, digest);
 	r = auth_file_turn(self, k, name, digest);
+	if (r < 0) /* perhaps because all of it ends: the table may be gone */
+		return r;
 	u = users_find(a->users, name);
 	*ret_exists = u != NULL;
-	if (r != 0) {
-		kurir_count(self, COUNT_CACHED, r == 1);
+	if (r == 1) {
+		kurir_count(self, COUNT_CACHED, 1);
 		return r;
 	}
 	usable = u != NULL && u->hash.ptr[0] == '$';
