@@ -1,7 +1,7 @@
 /* group.c - fibers that cannot outlive their scope.
  * Groups form a tree below those of the instances and of the process.  Ending one cancels its
- * fibers and waits for them, deaf to the own cancellation; groups that its instance began and
- * nobody ended go with it. */
+ * fibers and all that are below it, and waits for them, deaf to the own cancellation: a fiber
+ * that is one of them ends the groups it has begun.  What nobody ended goes with it then. */
 #include <kurir/module.h>
 
 #include <errno.h>
@@ -50,8 +50,9 @@ int fiber_start(
 {
 	struct fiber_link *link;
 	kurir_assert(g->magic == GROUP_MAGIC);
-	if (g->ending)
-		return -ECANCELED;
+	for (const struct kurir_group *p = g; p; p = p->parent)
+		if (p->ending)
+			return -ECANCELED;
 	struct fiber *f = fiber_new(name, fn, arg, &link);
 	if (!f)
 		return -EAGAIN;
@@ -114,18 +115,34 @@ static void group_unlink(struct kurir_group *g)
 		fiber_waiters_wake(&parent->waiters, 0);
 }
 
+static void group_cancel(struct kurir_group *g)
+{
+	for (struct fiber_link *l = g->fibers; l; l = l->next) {
+		kurir_assert(l->fiber != fiber_self()); /* a fiber cannot wait for itself */
+		fiber_cancel(l->fiber);
+	}
+	for (struct kurir_group *c = g->children; c; c = c->next)
+		group_cancel(c);
+}
+
+/* g or one below it that has fibers; NULL: none has. */
+static struct kurir_group *group_busy(struct kurir_group *g)
+{
+	struct kurir_group *busy = g->fibers ? g : NULL;
+	for (struct kurir_group *c = g->children; c && !busy; c = c->next)
+		busy = group_busy(c);
+	return busy;
+}
+
 KURIR_PARKS void kurir_group_end(struct kurir_group *g)
 {
 	if (!g)
 		return;
 	kurir_assert(g->magic == GROUP_MAGIC && !g->ending);
 	g->ending = true;
-	for (struct fiber_link *l = g->fibers; l; l = l->next) {
-		kurir_assert(l->fiber != fiber_self()); /* a fiber cannot wait for itself */
-		fiber_cancel(l->fiber);
-	}
-	while (g->fibers)
-		group_wait_shielded(g);
+	group_cancel(g);
+	for (struct kurir_group *busy; (busy = group_busy(g)) != NULL;)
+		group_wait_shielded(busy);
 	while (g->children) {
 		struct kurir_group *c = g->children;
 		if (c->ending)

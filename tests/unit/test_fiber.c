@@ -232,12 +232,40 @@ static void many(void **state)
 	run_on_loop(true, body_many, (void *)1000);
 }
 
+/* Two groups end together, and the owner of one is in the other: it ends its own. */
+static void owner(void *arg)
+{
+	struct kurir_group *g = kurir_group_begin(NULL);
+	(void)arg;
+	CHECK_IS(kurir_group_go(g, "sleeper", sleeper, NULL), 0);
+	CHECK_IS(kurir_group_wait(g, KURIR_FOREVER), -ECANCELED);
+	CHECK_IS(kurir_group_go(g, "sleeper", sleeper, NULL), -ECANCELED);
+	kurir_group_end(g);
+	count += 10;
+}
+
+static void owned_groups(void **state)
+{
+	(void)state;
+	loop_unit_failed = NULL;
+	count = 0;
+	loop_init(true);
+	kurir_group_go(kurir_group_begin(NULL), "owner", owner, NULL);
+	loop_run();
+	assert_int_equal(count, 1);
+	kurir_group_end(fiber_group_root());
+	assert_int_equal(count, 10);
+	loop_fini();
+	assert_null(loop_unit_failed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bodies),
 		cmocka_unit_test(many),
 		cmocka_unit_test(abandoned_groups),
+		cmocka_unit_test(owned_groups),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
