@@ -53,7 +53,10 @@ static int world_transport(
 	for (size_t i = 0; i < job.envelope.count && i < 1000; i++) {
 		struct kurir_str a = job.envelope.recipients[i].address;
 		enum kurir_fate fate = world.fate;
-		if (kurir_str_starts(a, KURIR_STR("ok")))
+		bool site = world.site;
+		if (world.decide != NULL)
+			fate = world.decide(a, job.attempt, &site);
+		else if (kurir_str_starts(a, KURIR_STR("ok")))
 			fate = KURIR_FATE_DELIVERED;
 		else if (kurir_str_starts(a, KURIR_STR("bad")))
 			fate = KURIR_FATE_FAILED;
@@ -63,7 +66,7 @@ static int world_transport(
 			.code = 250,
 			.xyz = KURIR_STR("2.0.0"),
 			.text = KURIR_STR("ok"),
-			.site = world.site };
+			.site = site };
 		if (fate == KURIR_FATE_FAILED)
 			results[i].code = 550, results[i].xyz = KURIR_STR("5.1.1");
 		else if (fate == KURIR_FATE_DEFERRED)
@@ -213,6 +216,8 @@ static void run_script(void *arg)
 void live(void (*script)(void))
 {
 	loop_init(true);
+	if (world.wallclock != 0)
+		loop_set_wallclock(world.wallclock);
 	journal_module.m = *queue_journal_LTX_kurir_module();
 	bounce_module.m = *bounce_LTX_kurir_module();
 	world_module.m = (struct kurir_module){ .name = "world", .services = world_services };

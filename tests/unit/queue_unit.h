@@ -53,6 +53,9 @@ struct world {
 	void (*script)(void);
 	bool failed, may_fail; /* to start */
 	void (*armed)(void);   /* after the start, before the script */
+	int64_t wallclock;     /* when a life begins; 0: where a virtual clock starts */
+	/* What becomes of a recipient whose body was read; NULL: the words above. */
+	enum kurir_fate (*decide)(struct kurir_str address, unsigned attempt, bool *site);
 };
 extern struct world world;
 extern struct kurir_self *queue_instance;
