@@ -15,6 +15,7 @@ PLACES = [os.path.join(p, "peers") for p in (BUILD, os.path.join(BUILD, ".."), o
 USERS = (("root", 0), ("daemon", 1), ("nobody", 65534), ("postfix", 64201), ("postdrop", 64202), ("opensmtpd", 64203),
          ("opensmtpq", 64204), ("vmail", 64205), ("Debian-exim", 64206), ("dovecot", 64207), ("dovenull", 64208))
 SENDER = "hyd@satu.example"
+ROOT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LD_LIBRARY_PATH": "/usr/lib/postfix", "LC_ALL": "C"}
 POSTFIX_SERVICES = """
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -106,9 +107,8 @@ class Root:
             if word.startswith("/") and not word.startswith(self.folder) and not word.endswith(":"):
                 self.copy(word)
 
-    def start(self, log, *argv):
-        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LD_LIBRARY_PATH": "/usr/lib/postfix", "LC_ALL": "C"}
-        return start(["chroot", self.folder] + list(argv), log, env=env)
+    def start(self, log, *argv, **more):
+        return start(["chroot", self.folder] + list(argv), log, env=ROOT_ENV, **more)
 
     def run(self, *argv):
         return subprocess.run(["chroot", self.folder] + list(argv), capture_output=True, text=True, timeout=60,
@@ -119,16 +119,8 @@ class Root:
         return messages(self.at("boxes"))
 
 
-def postfix_files(root, port, options):
-    """What it needs in its root: folders, and a configuration with these options beside the usual ones."""
-    spool = root.at("var/spool/postfix/")
-    for name in "active bounce corrupt defer deferred flush hold incoming private saved trace public maildrop pid".split():
-        os.makedirs(spool + name, mode=0o700, exist_ok=True)
-        if name != "pid":
-            os.chown(spool + name, 64201, -1)
-    for name in ("var/lib/postfix", "var/log", "etc/postfix"):
-        os.makedirs(root.at(name), exist_ok=True)
-    os.chown(root.at("var/lib/postfix"), 64201, -1)
+def postfix_configuration(root, port, options, place="etc/postfix"):
+    """Its files in that folder of its root, with these options beside the usual ones."""
     options = {
         "compatibility_level": "3.6", "mail_owner": "postfix", "setgid_group": "postdrop", "daemon_directory":
         "/usr/lib/postfix/sbin", "maillog_file": "/var/log/mail.log", "inet_interfaces": "127.0.0.1",
@@ -136,8 +128,22 @@ def postfix_files(root, port, options):
         "smtpd_relay_restrictions": "permit_mynetworks,reject", "alias_maps": "", "smtp_dns_support_level": "disabled",
         "smtp_host_lookup": "native", "import_environment": "LD_LIBRARY_PATH", "export_environment": "LD_LIBRARY_PATH",
         **options}
-    root.write("etc/postfix/main.cf", "".join("%s = %s\n" % o for o in options.items()))
-    root.write("etc/postfix/master.cf", "127.0.0.1:%d inet n - n - - smtpd" % port + POSTFIX_SERVICES)
+    os.makedirs(root.at(place), exist_ok=True)
+    root.write(place + "/main.cf", "".join("%s = %s\n" % o for o in options.items()))
+    root.write(place + "/master.cf", "127.0.0.1:%d inet n - n - - smtpd" % port + POSTFIX_SERVICES)
+
+
+def postfix_files(root, port, options):
+    """What it needs in its root: folders, and its configuration."""
+    spool = root.at("var/spool/postfix/")
+    for name in "active bounce corrupt defer deferred flush hold incoming private saved trace public maildrop pid".split():
+        os.makedirs(spool + name, mode=0o700, exist_ok=True)
+        if name != "pid":
+            os.chown(spool + name, 64201, -1)
+    for name in ("var/lib/postfix", "var/log"):
+        os.makedirs(root.at(name), exist_ok=True)
+    os.chown(root.at("var/lib/postfix"), 64201, -1)
+    postfix_configuration(root, port, options)
 
 
 def opensmtpd_spool(root):

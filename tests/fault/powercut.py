@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """250 means kept: cuts the power at many points of a recorded load, and looks for what was acknowledged.
 
-    powercut.py [--cuts N] [--seed S] [--messages M] [--lie none|sync|file|folder] [--jobs J] [--keep FOLDER]
+    powercut.py [--cuts N] [--seed S] [--messages M] [--disk strict|ordered] [--server kurir|postfix|dovecot]
+                [--lie none|sync|file|folder] [--jobs J] [--keep FOLDER]
 
-The unmodified kurird runs on the file system of recorder.c; clients note each 250 in the recording as soon as they
-have read it. Then the disk is rebuilt as it could look after a cut (disk.py), a kurird is started on it, and when its
+The unmodified server runs on the file system of recorder.c; clients note each 250 in the recording as soon as they
+have read it. Then the disk is rebuilt as it could look after a cut (disk.py), a server is started on it, and when its
 queue is empty every message that was acknowledged before the cut has to be in its mailboxes, exactly as it was
-sent. With a lie the barriers of that sort are left out of the recording, and losses have to be found."""
+sent. With a lie the barriers of that sort are left out of the recording, and losses have to be found.
+
+Strict is a disk that keeps no more than POSIX promises; ordered one like ext4 and xfs. The others than Kurir are
+there to be compared with; powerpeers.py knows how they are run."""
 import argparse
 import hashlib
 import multiprocessing
@@ -30,6 +34,7 @@ NEAR = ["hyd@satu.example", "siti@satu.example"]
 LATE = "paijo@dua.example"  # nobody answers there during the load
 HERE = os.path.dirname(os.path.abspath(__file__))
 RECORDER, SHIM = path("recorder"), path("shim.so")
+BEGIN = b"begin"  # the mark before which nothing is cut
 SYNC = 1500  # microseconds that a sync takes
 
 
@@ -71,20 +76,81 @@ def mark(mount, text):
         f.write(text.encode())
 
 
+class Kurir:
+    """What the mill asks of a server."""
+    protocol = smtplib.SMTP
+    options = []  # for FUSE
+
+    def __init__(self):
+        self.mount = path("mount")
+        os.mkdir(self.mount)
+
+    def begin(self):
+        """For the load: near ones are delivered, late ones wait."""
+        os.environ.update(LD_PRELOAD=SHIM, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
+        self.server = Mill("load", self.mount, ["satu.example"])
+        del os.environ["LD_PRELOAD"]
+        self.port = self.server.port
+
+    def settle(self, late):
+        wait_until(lambda: self.server.ledger()["queued"] == late, 60, "all but %d are delivered" % late)
+
+    def end(self):
+        self.server.stop()
+
+    def text(self):
+        return self.server.text()
+
+    def home(self):
+        """A new folder for a disk."""
+        return tempfile.mkdtemp(prefix="cut-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+
+    def recover(self, home, faults):
+        """Starts on it, delivers all that is there, and stops; what it logged."""
+        server = Mill(os.path.basename(home), home, ["satu.example", "dua.example"])
+        try:
+            wait_until(lambda: server.ledger()["queued"] == 0, 20, "the queue is empty")
+            sums = server.ledger()
+            if sums["accepted"] != sums["delivered"] + sums["bounced"] + sums["cancelled"] + sums["queued"]:
+                faults.append("the ledger does not balance: %s" % sums)
+            if sums["cancelled"] or sums["bounced"]:
+                faults.append("something was given up: %s" % sums)
+            server.stop()
+        except (AssertionError, OSError) as e:
+            faults.append(str(e))
+            server.child.kill()
+            server.child.wait()
+        return server.text()
+
+    def kept(self, home):
+        """Numbers of mails that are queued still, and need be in no mailbox."""
+        return ()
+
+
+def give(c, text, to):
+    """One mail; LMTP answers for each recipient."""
+    c.ehlo_or_helo_if_needed()
+    said = [c.mail("you@tiga.example")] + [c.rcpt(one) for one in to]
+    if all(code == 250 for code, _ in said):
+        said.append(c.data(text))
+    if isinstance(c, smtplib.LMTP):
+        said += [c.getreply() for _ in to[1:]]
+    if any(code != 250 for code, _ in said):
+        raise smtplib.SMTPException("refused: %s" % said)
+
+
 class Client(threading.Thread):
-    def __init__(self, server, mount, seed, numbers):
+    def __init__(self, subject, seed, numbers):
         super().__init__(daemon=True)
-        self.server, self.mount, self.seed, self.numbers = server, mount, seed, numbers
+        self.subject, self.seed, self.numbers = subject, seed, numbers
         self.error = None
 
     def run(self):
         try:
-            with smtplib.SMTP("127.0.0.1", self.server.port, timeout=60) as c:
+            with self.subject.protocol("127.0.0.1", self.subject.port, timeout=60) as c:
                 for n in self.numbers:
-                    text, to = message(self.seed, n)
-                    if c.sendmail("you@tiga.example", to, text):
-                        raise smtplib.SMTPException("a recipient was refused")
-                    mark(self.mount, "250 %d" % n)
+                    give(c, *message(self.seed, n))
+                    mark(self.subject.mount, "250 %d" % n)
         except (OSError, smtplib.SMTPException) as e:
             self.error = repr(e)
 
@@ -101,29 +167,30 @@ def tools():
     subprocess.run(cc + ["-shared", "-fPIC", HERE + "/shim.c", "-o", SHIM], check=True)
 
 
-def record(args):
+def record(args, subject):
     """Runs the load; the recording."""
-    mount, backing, log = path("mount"), path("backing"), path("recording")
-    os.mkdir(mount)
+    backing, log = path("backing"), path("recording")
     os.mkdir(backing)
-    done_ = subprocess.run([RECORDER, log, backing, str(SYNC), args.lie, mount], capture_output=True, text=True, check=False)
-    if done_.returncode:
-        skip_all("no FUSE here: " + done_.stderr.strip())
+    os.chmod(backing, 0o755)
+    made = subprocess.run([RECORDER, log, backing, str(SYNC), args.lie, subject.mount] + subject.options,
+                          capture_output=True, text=True, check=False)
+    if made.returncode:
+        skip_all("no FUSE here: " + made.stderr.strip())
     try:
-        os.environ.update(LD_PRELOAD=SHIM, ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
-        server = Mill("load", mount, ["satu.example"])
-        del os.environ["LD_PRELOAD"]
-        clients = [Client(server, mount, args.seed, range(i, args.messages, 8)) for i in range(8)]
+        subject.begin()
+        clients = [Client(subject, args.seed, range(i, args.messages, 8)) for i in range(8)]
         for c in clients:
             c.start()
         for c in clients:
             c.join()
-        check(not any(c.error for c in clients), "the load was taken", [c.error for c in clients], server.text()[-1000:])
-        late = sum(LATE in message(args.seed, n)[1] for n in range(args.messages))
-        wait_until(lambda: server.ledger()["queued"] == late, 60, "all but %d are delivered" % late)
-        server.stop()
+        check(not any(c.error for c in clients), "the load was taken", [c.error for c in clients], subject.text()[-1000:])
+        subject.settle(sum(LATE in message(args.seed, n)[1] for n in range(args.messages)))
+        subject.end()
+    except (AssertionError, smtplib.SMTPException):
+        print("#", "\n# ".join(subject.text()[-2000:].splitlines()))
+        raise
     finally:
-        subprocess.run(["fusermount3", "-u", "-z", mount], check=False)
+        subprocess.run(["fusermount3", "-u", "-z", subject.mount], check=False)
     return disk.read_log(log)
 
 
@@ -138,8 +205,10 @@ def mailboxes(home):
                 text = f.read()
             head = re.search(rb"^Delivered-To: (\S+)", text, re.M)
             body = re.search(rb"^X-Mill: (\d+)", text, re.M)
-            if head and body:
-                found.setdefault((int(body.group(1)), head.group(1).decode()), []).append(text[body.start():])
+            # Dovecot's files for several recipients name none.
+            to = head.group(1).decode() if head else os.path.basename(os.path.dirname(folder))
+            if body:
+                found.setdefault((int(body.group(1)), to), []).append(text[body.start():])
             else:
                 strange.append("%s (%d bytes)" % (name, len(text)))
     return found, strange
@@ -148,7 +217,7 @@ def mailboxes(home):
 def judge(seed, home, acknowledged):
     found, strange = mailboxes(home)
     faults = ["not a mail: " + s for s in strange]
-    for n in acknowledged:
+    for n in sorted(acknowledged):
         faults += ["mail %d to %s is lost" % (n, to) for to in message(seed, n)[1] if (n, to) not in found]
     for (n, to), texts in found.items():
         want = message(seed, n)[0].encode().replace(b"\r\n", b"\n")
@@ -159,31 +228,23 @@ def judge(seed, home, acknowledged):
 def recover(job):
     """One cut: faults, duplicates."""
     seed, position, tree, acknowledged, keep = job
-    home = tempfile.mkdtemp(prefix="cut-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
-    name, server, faults, twice = os.path.basename(home), None, [], 0
+    home = SUBJECT.home()
+    faults, text, twice = [], "", 0
     try:
         disk.write_tree(tree, home)
-        server = Mill(name, home, ["satu.example", "dua.example"])
-        wait_until(lambda: server.ledger()["queued"] == 0, 20, "the queue is empty")
-        sums = server.ledger()
-        if sums["accepted"] != sums["delivered"] + sums["bounced"] + sums["cancelled"] + sums["queued"]:
-            faults.append("the ledger does not balance: %s" % sums)
-        if sums["cancelled"] or sums["bounced"]:
-            faults.append("something was given up: %s" % sums)
-        server.stop()
-        more, twice = judge(seed, home, acknowledged)
-        faults += more
+        text = SUBJECT.recover(home, faults)
+        if not faults:
+            more, twice = judge(seed, home, set(acknowledged) - set(SUBJECT.kept(home)))
+            faults += more
     except (AssertionError, OSError) as e:
         faults.append(str(e))
     if faults and keep:
         where = os.path.join(keep, "cut-%d" % position)
         shutil.rmtree(where, ignore_errors=True)
-        disk.write_tree(dict({"": None}, **tree), where)
+        os.makedirs(where)
+        disk.write_tree(tree, where)
         with open(os.path.join(where, "log"), "w", encoding="utf-8") as f:
-            f.write("\n".join(faults) + "\n" + (server.text() if server else ""))
-    if server and server.child.poll() is None:
-        server.child.kill()
-        server.child.wait()
+            f.write("\n".join(faults) + "\n" + text)
     shutil.rmtree(home, ignore_errors=True)
     return position, faults, twice
 
@@ -191,40 +252,61 @@ def recover(job):
 def cuts(args, records):
     """A job for each point, in order; several guesses at one point differ."""
     rng = random.Random("points-%s" % args.seed)
-    points = sorted(rng.randint(0, len(records)) for _ in range(args.cuts))
-    at, acknowledged, d = 0, [], disk.Disk(records)
+    first = max([i for i, r in enumerate(records) if r.kind == disk.MARK and r.data == BEGIN], default=0)
+    points = sorted(rng.randint(first, len(records)) for _ in range(args.cuts))
+    at, acknowledged, d = 0, [], disk.Disk(records, args.disk == "ordered")
     for i, point in enumerate(points):
         d.advance(point)
         for r in records[at:point]:
-            if r.kind == disk.MARK:
+            if r.kind == disk.MARK and r.data != BEGIN:
                 acknowledged.append(int(r.data.split()[1]))
         at = point
         yield args.seed, point, d.cut(random.Random("cut-%s-%d" % (args.seed, i))), list(acknowledged), args.keep
 
 
+def server(name):
+    """The one that goes through the mill."""
+    if name == "kurir":
+        return Kurir()
+    import powerpeers
+    return powerpeers.SERVERS[name]()
+
+
+SUBJECT = None  # known to the processes of the pool, too
+
+
 def main():
+    global SUBJECT
     parse = argparse.ArgumentParser()
     parse.add_argument("--cuts", type=int, default=100)
     parse.add_argument("--messages", type=int, default=120)
     parse.add_argument("--seed", default=os.environ.get("KURIR_SEED", "1"))
+    parse.add_argument("--disk", default="strict", choices=("strict", "ordered"))
+    parse.add_argument("--server", default="kurir", choices=("kurir", "postfix", "dovecot"))
     parse.add_argument("--lie", default="none", choices=("none", "sync", "file", "folder"))
     parse.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parse.add_argument("--keep")
     args = parse.parse_args()
     tools()
-    records = record(args)
+    SUBJECT = server(args.server)
+    records = record(args, SUBJECT)
     digest = hashlib.sha256(b"".join(r.data for r in records)).hexdigest()[:8]
-    print("# seed %s, %d records (%s), %d cuts, lie %s" % (args.seed, len(records), digest, args.cuts, args.lie), flush=True)
-    bad = twice = acknowledged = 0
+    print("# %s, %s disk, seed %s, %d records (%s), %d cuts, lie %s"
+          % (args.server, args.disk, args.seed, len(records), digest, args.cuts, args.lie), flush=True)
+    bad = twice = lost = 0
     with multiprocessing.Pool(args.jobs) as pool:
         for position, faults, again in pool.imap_unordered(recover, cuts(args, records)):
             twice += again
             bad += bool(faults)
+            lost += sum("lost" in f for f in faults)
             if faults and bad <= 10:
                 print("# cut at record %d:" % position, *faults[:3], flush=True)
-    acknowledged = sum(r.kind == disk.MARK for r in records)
-    print("# %d messages acknowledged; %d cuts, %d with faults; %d came twice" % (acknowledged, args.cuts, bad, twice))
-    if args.lie == "none":
+    acknowledged = sum(r.kind == disk.MARK and r.data != BEGIN for r in records)
+    print("# %d messages acknowledged; %d cuts, %d with faults, %d mails lost in them; %d came twice"
+          % (acknowledged, args.cuts, bad, lost, twice))
+    if args.server != "kurir":
+        check(True, "%s was put through the mill: %d of %d cuts with faults" % (args.server, bad, args.cuts))
+    elif args.lie == "none":
         check(bad == 0, "after each of %d cuts everything that was acknowledged is there" % args.cuts, "%d are bad" % bad)
     else:
         check(bad > 0, "a lie about \"%s\" is found out" % args.lie)

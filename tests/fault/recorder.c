@@ -29,7 +29,7 @@
 #include "fault.h"
 
 enum kind {
-	MAKE_FILE = 1, /* a: folder, b: file, name */
+	MAKE_FILE = 1, /* a: folder, b: file, at: mode, owner and group, name */
 	MAKE_FOLDER,
 	WRITE,	  /* a: file, at, data */
 	TRUNCATE, /* a: file, at: the new length */
@@ -39,6 +39,7 @@ enum kind {
 	BARRIER,  /* a: file or folder, 0 for all: a sync begins */
 	DURABLE,  /* a: as above, at: number of the barrier: it has returned */
 	MARK,	  /* data */
+	CHANGE,	  /* a: file or folder, at: mode, owner and group */
 };
 
 /* Each record: this, then its name, then its data. */
@@ -123,6 +124,12 @@ static uint64_t folder_of(const char *path)
 	return number_at(folder);
 }
 
+static uint64_t attributes(const struct stat *st)
+{
+	return (st->st_mode & 07777) | (uint64_t)(st->st_uid & 0xffffff) << 16 |
+	    (uint64_t)(st->st_gid & 0xffffff) << 40;
+}
+
 static void put(const void *p, size_t n)
 {
 	const char *from = p;
@@ -185,13 +192,26 @@ static int rec_getattr(const char *path, struct stat *st, struct fuse_file_info 
 
 static int rec_mkdir(const char *path, mode_t mode)
 {
+	const struct fuse_context *who = fuse_get_context();
 	lock_order();
 	int r = mkdirat(backing, below(path), mode);
 	struct stat st;
+	if (r == 0)
+		r = fchownat(backing, below(path), who->uid, who->gid, 0);
 	if (r == 0 && fstatat(backing, below(path), &st, 0) == 0)
-		note(MAKE_FOLDER, folder_of(path), number_of(st.st_ino, true), 0, leaf(path), "",
-		    0);
+		note(MAKE_FOLDER, folder_of(path), number_of(st.st_ino, true), attributes(&st),
+		    leaf(path), "", 0);
 	return unlock_order(r);
+}
+
+/* Sockets and pipes: a start makes them anew, so nothing is written down. */
+static int rec_mknod(const char *path, mode_t mode, dev_t device)
+{
+	const struct fuse_context *who = fuse_get_context();
+	int r = mknodat(backing, below(path), mode, device);
+	if (r == 0)
+		r = fchownat(backing, below(path), who->uid, who->gid, 0);
+	return r < 0 ? -errno : 0;
 }
 
 static int rec_unlink(const char *path)
@@ -250,17 +270,35 @@ static int rec_truncate(const char *path, off_t length, struct fuse_file_info *f
 	return unlock_order(r);
 }
 
+/* Of a file or folder, but not of a socket. */
+static int changed(const char *path, const struct fuse_file_info *fi, int r)
+{
+	struct stat st;
+	if (r == 0)
+		r = fi != NULL ? fstat((int)fi->fh, &st)
+			       : fstatat(backing, below(path), &st, AT_SYMLINK_NOFOLLOW);
+	if (r == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+		note(CHANGE, number_of(st.st_ino, false), 0, attributes(&st), "", "", 0);
+	return unlock_order(r);
+}
+
 static int rec_chmod(const char *path, mode_t mode, struct fuse_file_info *fi)
 {
+	if (path == NULL && fi == NULL)
+		return -ENOENT;
+	lock_order();
 	int r = fi != NULL ? fchmod((int)fi->fh, mode) : fchmodat(backing, below(path), mode, 0);
-	return r < 0 ? -errno : 0;
+	return changed(path, fi, r);
 }
 
 static int rec_chown(const char *path, uid_t u, gid_t g, struct fuse_file_info *fi)
 {
+	if (path == NULL && fi == NULL)
+		return -ENOENT;
+	lock_order();
 	int r = fi != NULL ? fchown((int)fi->fh, u, g)
 			   : fchownat(backing, below(path), u, g, AT_SYMLINK_NOFOLLOW);
-	return r < 0 ? -errno : 0;
+	return changed(path, fi, r);
 }
 
 static int rec_utimens(const char *path, const struct timespec t[2], struct fuse_file_info *fi)
@@ -291,13 +329,14 @@ static int rec_open(const char *path, struct fuse_file_info *fi)
 
 static int rec_create(const char *path, mode_t mode, struct fuse_file_info *fi)
 {
+	const struct fuse_context *who = fuse_get_context();
 	int flags = (fi->flags & ~(O_APPEND | O_TRUNC)) | O_CREAT | O_CLOEXEC;
 	lock_order();
 	int fd = openat(backing, below(path), flags | O_EXCL, mode);
 	struct stat st;
-	if (fd >= 0 && fstat(fd, &st) == 0)
-		note(
-		    MAKE_FILE, folder_of(path), number_of(st.st_ino, true), 0, leaf(path), "", 0);
+	if (fd >= 0 && fchown(fd, who->uid, who->gid) == 0 && fstat(fd, &st) == 0)
+		note(MAKE_FILE, folder_of(path), number_of(st.st_ino, true), attributes(&st),
+		    leaf(path), "", 0);
 	else if (errno == EEXIST && !(fi->flags & O_EXCL))
 		fd = openat(backing, below(path), flags, mode);
 	if (fd >= 0)
@@ -421,6 +460,7 @@ static const struct fuse_operations operations = {
 	.init = rec_init,
 	.getattr = rec_getattr,
 	.mkdir = rec_mkdir,
+	.mknod = rec_mknod,
 	.unlink = rec_unlink,
 	.rmdir = rec_rmdir,
 	.rename = rec_rename,
