@@ -5,6 +5,7 @@
  * missing function is found here, with the system's words, and not in the middle of a session.
  * Each refusal is one sentence that says what to do. */
 #include "modload.h"
+#include "check.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -361,7 +362,7 @@ int modload_open(struct kurir_arena *arena, struct kurir_str name, const char *f
 		return r;
 	m = calloc(1, sizeof(*m));
 	if (!m)
-		abort();
+		check_no_memory();
 	m->m = ours;
 	m->path = strdup(file);
 	m->caps = ours.caps;

@@ -231,8 +231,9 @@ static int server_load(struct server *s, const struct offer *from, enum conf_tls
 	}
 	if (least == CONF_TLS_1_3)
 		(void)SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION);
-	kurir_assert(SSL_CTX_set_cipher_list(ctx, SUITES) == 1);
-	kurir_assert(SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1);
+	if (SSL_CTX_set_cipher_list(ctx, SUITES) != 1 ||
+	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1)
+		check_no_memory();
 	(void)SSL_CTX_set_num_tickets(ctx, 1);
 	(void)SSL_CTX_set_tlsext_servername_callback(ctx, choose);
 	s->ctx = ctx;

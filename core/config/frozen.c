@@ -1,5 +1,6 @@
 /* frozen.c - memory that is filled once and then made read-only: a stray write to
  * the configuration is a fault on the spot, not a riddle later. */
+#include "check.h"
 #include "option.h"
 
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static struct frozen_chunk *chunk_new(size_t need)
 	    mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (c == MAP_FAILED)
-		abort();
+		check_no_memory();
 	c->size = size;
 	c->used = (sizeof(*c) + 15) & ~(size_t)15;
 	return c;
@@ -34,7 +35,7 @@ struct frozen *frozen_new(void)
 	struct frozen *f = calloc(1, sizeof(*f));
 
 	if (!f)
-		abort();
+		check_no_memory();
 	return f;
 }
 
@@ -68,7 +69,7 @@ void frozen_seal(struct frozen *f)
 	for (struct frozen_chunk *c = f->chunks, *after; c; c = after) {
 		after = c->next;
 		if (mprotect(c, c->size, PROT_READ) < 0)
-			abort();
+			check_no_memory();
 	}
 }
 

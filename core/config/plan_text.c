@@ -1,9 +1,25 @@
 /* plan_text.c - a plan as text: written by the planner, cut for each role, read by all. */
 #include "plan_private.h"
+#include "check.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+static void *json_memory(size_t n)
+{
+	void *p = malloc(n);
+
+	if (!p)
+		check_no_memory();
+	return p;
+}
+
+/* A plan that lacks what there was no memory for would be another plan. */
+static void json_whole(void)
+{
+	json_set_alloc_funcs(json_memory, free);
+}
 
 static json_t *roles_write(uint32_t roles)
 {
@@ -110,6 +126,7 @@ char *plan_write(struct planner *p, bool secrets)
 	json_t *plan;
 	char *text;
 
+	json_whole();
 	for (size_t i = 0; i < p->count; i++)
 		if (p->items[i].module)
 			roles |= p->items[i].module->m.roles & KURIR_ROLE_ALL;
@@ -120,7 +137,7 @@ char *plan_write(struct planner *p, bool secrets)
 	text = json_dumps(plan, JSON_INDENT(1));
 	json_decref(plan);
 	if (!text)
-		abort();
+		check_no_memory();
 	return text;
 }
 
@@ -203,7 +220,7 @@ int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **re
 	const struct json *top, *core, *version;
 
 	if (!plan)
-		abort();
+		check_no_memory();
 	plan->arena = rd.arena = kurir_arena_new("plan");
 	plan->memory = rd.memory = frozen_new();
 	plan->text = kurir_copy(plan->arena, text);
@@ -247,11 +264,13 @@ void plan_free(struct plan *plan)
 
 struct kurir_str plan_for_role(const struct plan *plan, struct kurir_arena *arena, uint32_t roles)
 {
-	json_t *whole = json_loadb(plan->text.ptr, plan->text.len, 0, NULL),
-	       *list = json_object_get(whole, "instances"), *kept;
+	json_t *whole, *list, *kept;
 	struct kurir_str ret;
 	char *text;
 
+	json_whole();
+	whole = json_loadb(plan->text.ptr, plan->text.len, 0, NULL);
+	list = json_object_get(whole, "instances");
 	kept = json_array();
 	for (size_t i = 0; i < plan->instance_count && i < json_array_size(list); i++)
 		if (plan->instances[i].roles & roles)
@@ -260,7 +279,7 @@ struct kurir_str plan_for_role(const struct plan *plan, struct kurir_arena *aren
 	text = json_dumps(whole, JSON_COMPACT);
 	json_decref(whole);
 	if (!text)
-		abort();
+		check_no_memory();
 	ret = kurir_copy(arena, kurir_str_of(text));
 	free(text);
 	return ret;
