@@ -144,7 +144,7 @@ class Near(Server):
 
 
 class Plan:
-    """The struct plan of nth.c."""
+    """The struct fault_plan of fault.h."""
     NAMES = ("armed", "n", "error", "seen", "hits", "memory_n", "memory_seen", "memory_hits")
     SIZE = 192
 

@@ -1,6 +1,6 @@
 /* nth.c - for LD_PRELOAD: the n-th file operation below some folders fails, or all from the n-th on.
  *
- * KURIR_FAULT names a file with a struct plan, which test and server share; KURIR_FAULT_UNDER the folders, with
+ * KURIR_FAULT names a file with a struct fault_plan, which test and server share; KURIR_FAULT_UNDER the folders, with
  * ':' between them.  Reading is left alone; memory has a count of its own. */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -19,19 +19,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "fault.h"
+
 #define SHOWN __attribute__((visibility("default")))
 
-/* class Plan of faultlib.py writes and reads these by their offsets. */
-struct plan {
-	_Atomic uint64_t
-	    armed; /* 0 no; 1 the n-th; 2 all from the n-th on; 3 what opens a file, from the n-th on */
-	_Atomic uint64_t n, error, seen, hits;
-	_Atomic uint64_t memory_n, memory_seen, memory_hits;
-	char name[64]; /* the operation that failed first */
-	char only[64]; /* what stands in the names of the files that fail */
-};
-
-static struct plan *plan;
+static struct fault_plan *plan;
 static const char *under;
 
 __attribute__((constructor)) static void nth_start(void)

@@ -138,10 +138,13 @@ static int at_message(struct kurir_self *self, struct kurir_tx *tx, struct kurir
 {
 	const struct conf *c = kurir_conf(self);
 	struct kurir_str l;
+	int r = 0;
 
-	while (c->find.len > 0 && kurir_readline(body, 10000, &l, KURIR_FOREVER) == 1)
+	while (c->find.len > 0 && (r = kurir_readline(body, 10000, &l, KURIR_FOREVER)) == 1)
 		if (kurir_str_starts(l, c->find))
 			return say(self, kurir_tx_conn(tx), KURIR_REJECT);
+	if (r < 0)
+		return r;
 	return say(self, kurir_tx_conn(tx), c->at_message);
 }
 

@@ -9,6 +9,7 @@
 #include "count.h"
 #include "fiber.h"
 #include "instance.h"
+#include "listener.h"
 #include "log.h"
 #include "loop.h"
 #include "plan.h"
@@ -36,6 +37,8 @@ void run_fail(const char *fmt, ...)
 	if (run.failed)
 		return;
 	run.failed = true;
+	if (run.tortured)
+		return;
 	fprintf(stdout, "# %s:%u: ", run.file, run.line);
 	va_start(ap, fmt);
 	vfprintf(stdout, fmt, ap);
@@ -80,21 +83,30 @@ static size_t unescape(char *s)
 	return (size_t)(to - s);
 }
 
-bool run_matches(const char *pattern, const char *text)
+static bool regex_matches(const char *pattern, const char *text)
 {
 	regex_t re;
 	bool yes;
 
-	if (pattern[0] == '~') {
-		if (regcomp(&re, pattern + 1, REG_EXTENDED | REG_NOSUB) != 0) {
-			run_fail("bad regular expression: %s", pattern + 1);
-			return false;
-		}
-		yes = regexec(&re, text, 0, NULL, 0) == 0;
-		regfree(&re);
-		return yes;
+	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0) {
+		run_fail("bad regular expression: %s", pattern);
+		return false;
 	}
-	return strcmp(pattern, text) == 0 || glob_match(pattern, text);
+	yes = regexec(&re, text, 0, NULL, 0) == 0;
+	regfree(&re);
+	return yes;
+}
+
+bool run_matches(const char *pattern, const char *text)
+{
+	bool yes;
+
+	if (pattern[0] != '~')
+		return strcmp(pattern, text) == 0 || glob_match(pattern, text);
+	torture_spare(true);
+	yes = regex_matches(pattern + 1, text);
+	torture_spare(false);
+	return yes;
 }
 
 /* '*' stands for any bytes; nothing else is special. */
@@ -166,6 +178,10 @@ static void do_connect(char *args)
 		return;
 	}
 	v = calloc(1, sizeof(*v));
+	if (v == NULL) {
+		run_fail("no memory");
+		return;
+	}
 	v->ops = kurir_service_find("protocol", l->protocol.ptr, &v->owner);
 	if (v->ops == NULL) {
 		run_fail("no protocol \"%s\"", l->protocol.ptr);
@@ -186,6 +202,7 @@ static void do_connect(char *args)
 	from.peer_port = 4025;
 	from.tls = l->tls;
 	memcpy(c->name, as, sizeof(c->name));
+	(void)snprintf(c->protocol, sizeof(c->protocol), "%s", l->protocol.ptr);
 	v->conn = conn_new(server, &from, KURIR_STR(""));
 	run.now = c;
 	r = kurir_group_go(run.group, "session", serve, v);
@@ -297,7 +314,15 @@ static bool next_line(char *to, size_t room, const char *wanted)
 			to[n++] = (char)b;
 	}
 	to[n] = '\0';
+	torture_hears(to);
 	return true;
+}
+
+/* Another line came. */
+static void wrong_line(const char *pattern, const char *got)
+{
+	torture_judge(client()->protocol, pattern, got);
+	run_fail("expected \"%s\", got \"%s\"", pattern, got);
 }
 
 static void do_expect_line(const char *pattern)
@@ -305,7 +330,7 @@ static void do_expect_line(const char *pattern)
 	static char got[65536];
 
 	if (next_line(got, sizeof(got), pattern) && !run_matches(pattern, got))
-		run_fail("expected \"%s\", got \"%s\"", pattern, got);
+		wrong_line(pattern, got);
 }
 
 /* S> pattern: lines are skipped until one matches. */
@@ -367,14 +392,12 @@ static void do_close(void)
 	(void)kurir_sleep(kurir_now() + 1);
 }
 
+/* The virtual clock stands while anything can run. */
 static void settle(void)
 {
-	int i;
-
 	if (run.now != NULL && run.now->io != NULL)
 		flush_out();
-	for (i = 0; i < 200; i++)
-		(void)kurir_yield();
+	(void)kurir_sleep(kurir_now() + 1);
 }
 
 static void do_silence(void)
@@ -389,7 +412,6 @@ static void do_silence(void)
 static void do_time(char *args)
 {
 	kurir_time span;
-	int i;
 
 	settle();
 	if (option_span(kurir_str_of(args), &span) < 0) {
@@ -397,8 +419,7 @@ static void do_time(char *args)
 		return;
 	}
 	(void)kurir_sleep(kurir_now() + span);
-	for (i = 0; i < 20; i++)
-		(void)kurir_yield();
+	settle();
 }
 
 static void do_tls(void)
@@ -619,6 +640,17 @@ static void one_step(char *l)
 	}
 }
 
+/* Twice: one wait may be made to fail. */
+static void wait_for_sessions(void)
+{
+	int r = kurir_group_wait(run.group, kurir_now() + 3600000);
+
+	if (r == -ETIMEDOUT && run.tortured)
+		r = kurir_group_wait(run.group, kurir_now() + 3600000);
+	if (r == -ETIMEDOUT)
+		torture_fault("a session does not end");
+}
+
 static void script(void *arg)
 {
 	int i, r;
@@ -639,9 +671,12 @@ static void script(void *arg)
 	for (i = 0; i < CLIENTS; i++)
 		if (run.clients[i].io != NULL)
 			kurir_close(run.clients[i].io);
-	if (!run.failed)
-		(void)kurir_group_wait(run.group, kurir_now() + 3600000);
+	/* A failure of the script alone is no reason to wait for sessions. */
+	if (!run.failed || run.tortured)
+		wait_for_sessions();
 	kurir_group_end(run.group);
+	listener_finish(); /* those that were handed over */
+	torture_count();
 	instance_stop_all();
 	loop_stop();
 }
@@ -679,23 +714,10 @@ static int start(void)
 	return 0;
 }
 
-int main(int argc, char **argv)
+void run_play(void)
 {
 	struct kurir_group *group;
-	bool loud = argc > 2 && strcmp(argv[1], "-v") == 0;
-	int null;
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	run.file = argv[argc - 1];
-	run.log = KURIR_BUF(64u << 20);
-	if (argc < 2 || run_read(run.file) < 0) {
-		fprintf(stdout, "1..1\nnot ok 1 - %s\n",
-		    argc < 2 ? "usage: runner [-v] FILE" : run.file);
-		return 1;
-	}
-	null = loud ? -1 : open("/dev/null", O_WRONLY);
-	if (null >= 0)
-		(void)dup2(null, 2);
 	loop_init(true);
 	role_set(KURIR_ROLE_ALL, 0);
 	(void)log_open(LOG_TO_STDERR, LOG_AS_TEXT, KURIR_DEBUG);
@@ -705,16 +727,46 @@ int main(int argc, char **argv)
 		if (kurir_group_go(group, "script", script, NULL) == 0)
 			loop_run();
 	}
-	if (run.failed && run.log.len > 0) {
-		struct kurir_str l = kurir_buf_str(&run.log);
+}
 
-		while (l.len > 0) {
-			ssize_t nl = kurir_str_find(l, '\n');
+static void show_log(void)
+{
+	struct kurir_str l = kurir_buf_str(&run.log);
 
-			fprintf(stdout, "# log: %.*s\n", (int)nl, l.ptr);
-			l = kurir_str_part(l, (size_t)nl + 1, l.len);
-		}
+	while (l.len > 0) {
+		ssize_t nl = kurir_str_find(l, '\n');
+
+		fprintf(stdout, "# log: %.*s\n", (int)nl, l.ptr);
+		l = kurir_str_part(l, (size_t)nl + 1, l.len);
 	}
+}
+
+/* run [-v] FILE, run --torture KIND[:FROM[:STEP[:MOST]]] FILE */
+int main(int argc, char **argv)
+{
+	bool loud = argc > 2 && strcmp(argv[1], "-v") == 0;
+	int null, status;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	run.tortured = argc > 3 && strcmp(argv[1], "--torture") == 0;
+	run.file = argv[argc - 1];
+	run.log = KURIR_BUF(64u << 20);
+	if (argc < 2 || run_read(run.file) < 0) {
+		fprintf(stdout, "1..1\nnot ok 1 - %s\n",
+		    argc < 2 ? "usage: run [-v | --torture KIND] FILE" : run.file);
+		return 1;
+	}
+	null = loud ? -1 : open("/dev/null", O_WRONLY);
+	if (null >= 0)
+		(void)dup2(null, 2);
+	if (run.tortured) {
+		status = torture(argv[2]);
+		run_clean();
+		return status;
+	}
+	run_play();
+	if (run.failed)
+		show_log();
 	run_clean();
 	fprintf(stdout, "1..1\n%s 1 - %s\n", run.failed ? "not ok" : "ok", run.title);
 	return run.failed ? 1 : 0;

@@ -12,7 +12,7 @@
 
 struct client {
 	struct kurir_stream *io; /* NULL: free */
-	char name[32];
+	char name[32], protocol[32];
 };
 struct served {
 	const struct kurir_protocol_ops *ops;
@@ -28,6 +28,7 @@ extern struct runner {
 	char title[200], folder[200], conf[260];
 	unsigned line;
 	bool failed, unsent, wants_certificate;
+	bool tortured; /* failures of the script are expected */
 	struct step steps[STEPS_MAX];
 	size_t step_count;
 	struct client clients[CLIENTS], *now;
@@ -41,7 +42,17 @@ void run_fail(const char *, ...) KURIR_FMT(1);
 bool run_matches(const char *pattern, const char *text);
 bool glob_match(const char *pattern, const char *text);
 int run_read(const char *file); /* the steps, and the configuration in a folder of its own */
-void run_clean(void);		/* removes that folder */
+void run_remove(const char *folder);
+void run_clean(void); /* removes that folder */
+void run_play(void);
+
+/* torture.c; but for the first they do nothing when it is not at work. */
+int torture(const char *what);
+void torture_fault(const char *, ...) KURIR_FMT(1);
+void torture_spare(bool yes);
+void torture_hears(const char *line);
+void torture_judge(const char *protocol, const char *wanted, const char *line);
+void torture_count(void);
 
 int run_make_certificate(const char *cert, const char *key);
 

@@ -148,7 +148,12 @@ static int removed(const char *path, const struct stat *st, int what, struct FTW
 	return remove(path);
 }
 
+void run_remove(const char *folder)
+{
+	(void)nftw(folder, removed, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 void run_clean(void)
 {
-	(void)nftw(run.folder, removed, 16, FTW_DEPTH | FTW_PHYS);
+	run_remove(run.folder);
 }
