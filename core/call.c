@@ -148,7 +148,7 @@ static int endpoint_local(const struct endpoint *e, const struct kurir_endpoint_
 	if ((e->role & kurir_roles()) == 0)
 		return -ENOENT;
 	if (over)
-		return -ECONNRESET;
+		return -ESHUTDOWN;
 	if (e->call != NULL || e->post != NULL)
 		return 0;
 	*ret_ops = kurir_service_find("endpoint", e->name.ptr, ret_owner);
@@ -215,14 +215,12 @@ KURIR_PARKS static void call_run(void *arg)
 
 	while (r == 0 && held && in->owner != NULL && !in->owner->started)
 		r = kurir_signal_wait(book_signal(), KURIR_FOREVER);
-	if (r == 0)
-		r = -ENOENT;
 	if (r == -ECANCELED)
-		;
+		r = -ESHUTDOWN; /* not begun: the caller may ask somebody else */
 	else if (in->ops != NULL && in->ops->call != NULL)
 		r = in->ops->call(in->owner, &incoming, &reply);
-	else if (in->endpoint->call != NULL)
-		r = in->endpoint->call(&incoming, &reply);
+	else
+		r = in->endpoint->call == NULL ? -ENOENT : in->endpoint->call(&incoming, &reply);
 	if (in->fd >= 0)
 		(void)close(in->fd);
 	/* The caller's process is not being ended, this one is. */
@@ -540,11 +538,13 @@ KURIR_PARKS static int call_channel(
 		if (index < 0)
 			return index == -1 ? -ENOENT : index;
 		c = book[slot].at[index];
-		if (c != NULL && !c->down && !channel_full(c)) {
+		if (c != NULL && (c->down || c->leaving))
+			c = NULL;
+		if (c != NULL && !channel_full(c)) {
 			*ret = c;
 			return 0;
 		}
-		if (c != NULL && !c->down) {
+		if (c != NULL) {
 			channel_ref(c);
 			r = kurir_signal_wait(c->room, until);
 			channel_unref(c);
@@ -584,6 +584,7 @@ KURIR_PARKS static int call_remote(const struct endpoint *e, const struct kurir_
 		    c, &c->slots[id & 0xffffu]); /* looked up again: the table may have moved */
 		(void)channel_send(c, &(struct frame){ .kind = FRAME_CANCEL, .id = id }, -1);
 	}
+	c->leaving |= w->done && w->result == -ESHUTDOWN;
 	channel_unref(c);
 	return w->done ? w->result : r;
 }
@@ -640,11 +641,13 @@ KURIR_PARKS int kurir_call(struct kurir_self *self, const struct kurir_request *
 	if (fiber_canceled())
 		return -ECANCELED;
 	calls_out++;
-	if (call_target(e, q->key, &slot) == -1)
-		r = call_local(e, q, until, &w);
-	else
-		r = call_remote(e, q, until, &w);
+	do {
+		w.done = false;
+		r = call_target(e, q->key, &slot) == -1 ? call_local(e, q, until, &w)
+							: call_remote(e, q, until, &w);
+	} while (r == -ESHUTDOWN && !over && kurir_roles() != KURIR_ROLE_ALL);
 	calls_out--;
+	r = r == -ESHUTDOWN ? -ECONNRESET : r;
 	if (w.done && ret_reply != NULL)
 		*ret_reply = w.reply;
 	return r;

@@ -58,9 +58,9 @@ struct channel {
 	struct loop_task flush, more;
 	struct loop_timer late; /* set: frames wait for it, or for others */
 	unsigned refs;
-	bool down, blocked;
-	bool control;	       /* at the other end is the control role */
-	channel_lost_fn *lost; /* or NULL */
+	bool down, blocked, leaving; /* leaving: it begins nothing any more */
+	bool control;		     /* at the other end is the control role */
+	channel_lost_fn *lost;	     /* or NULL */
 	int64_t peer;
 	char label[32];
 	struct kurir_arena *arena;

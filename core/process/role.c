@@ -138,8 +138,12 @@ KURIR_PARKS static int role_serve(void)
 {
 	int r;
 
-	if (role_wait(ROLE_GO) < 0 || role.order >= ROLE_DRAIN)
+	if (role_wait(ROLE_GO) < 0 || role.order >= ROLE_DRAIN) {
+		/* Replaced before it began: who has asked already is told to ask the next. */
+		call_stop();
+		(void)kurir_signal_wait(role.ordered, kurir_now() + DRAIN_TICK);
 		return 0;
+	}
 	r = instance_start_all(roles_now);
 	call_hold(false);
 	if (r >= 0 && (roles_now & KURIR_ROLE_EDGE))
