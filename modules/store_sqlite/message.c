@@ -76,6 +76,8 @@ int email_share(struct db *db, const struct account_row *a, int64_t blob, int64_
     int64_t date, int64_t *ret_id)
 {
 	int r = db_exec(db, "UPDATE blob SET refs = refs + 1 WHERE id = ?", "i", blob);
+	if (r == 0 && db_changed(db) == 0)
+		r = -ENOENT;
 	return r < 0 ? r : email_insert(db, a, blob, size, date, ret_id);
 }
 

@@ -50,7 +50,7 @@ int message_expunge(struct db *, struct account_row *, struct mailbox_row *,
 /* A new e-mail of these bytes. */
 int email_make(struct db *, const struct account_row *, const struct blob_place *,
     uint64_t record_bytes, int64_t date, int64_t *ret_id);
-/* Another e-mail of bytes that are there already. */
+/* Another e-mail of bytes that are there already; -ENOENT when they went meanwhile. */
 int email_share(struct db *, const struct account_row *, int64_t blob, int64_t size, int64_t date,
     int64_t *ret_id);
 int email_unref(struct db *, int64_t email);

@@ -19,10 +19,12 @@ static int put_email(struct shard *s, const struct account_row *a, const struct 
 	uint64_t bytes;
 	bool known = message.len > 0 && s->recent.blob > 0 &&
 	    kurir_str_equal(message, kurir_str_of(s->recent.message));
-	if (known)
-		return email_share(
-		    &s->db, a, s->recent.blob, (int64_t)from->length, from->date, ret_email);
-	int r = blob_append(&s->blobs, from, &place, &bytes);
+	int r = known
+	    ? email_share(&s->db, a, s->recent.blob, (int64_t)from->length, from->date, ret_email)
+	    : -ENOENT;
+	if (r != -ENOENT)
+		return r;
+	r = blob_append(&s->blobs, from, &place, &bytes);
 	if (r == 0)
 		r = email_make(&s->db, a, &place, bytes, from->date, ret_email);
 	if (r < 0 || message.len == 0 || message.len >= sizeof(s->recent.message))
