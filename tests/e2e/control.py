@@ -69,7 +69,8 @@ def crowd(server):
 
 
 def followers(server):
-    """One reads nothing; another sees what happens; events are never waited for."""
+    """One reads nothing; another sees what happens; events are never waited for. Those of two processes may come in
+    any order."""
     path = os.path.join(server.folder, "run/control")
     slow = socket.socket(socket.AF_UNIX)
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -79,10 +80,11 @@ def followers(server):
                            stdout=subprocess.PIPE, text=True)
     point("following" in log.stdout.readline(), "log -f says when it begins")
     server.send("followed")
-    events = []
-    while "delivered" not in events:
-        events.append(json.loads(log.stdout.readline())["event"])
-    point(events.index("message") < events.index("delivered"), "and tells what happens", events)
+    ids = {}
+    while not {"message", "delivered"} <= ids.keys():
+        event = json.loads(log.stdout.readline())
+        ids.setdefault(event["event"], event.get("id"))
+    point(ids["message"] and ids["message"] == ids["delivered"], "and tells what happens to the message", ids)
     log.terminate()
     log.wait()
     log.stdout.close()
