@@ -4,8 +4,8 @@ n-th file operation says ENOSPC or EIO.
 
     scenarios.py [--full] [--only PATTERN] [--kinds KIND,...]
 
-tests/scenario/torture.c has the rules. With --full n ends at 2,000, because while days pass there
-is always one more wait; without it some n of every third are tried, which KURIR_SEED moves. A
+tests/scenario/torture.c has the rules. With --full each n up to 300 is tried, as while days pass there is always one
+more wait, and of the allocations each 31st; without it some n in every third scenario, which KURIR_SEED moves. A
 sanitizer has the allocator: there only waits fail, and nothing may leak."""
 import argparse
 import concurrent.futures
@@ -22,7 +22,7 @@ from netlib import BUILD, SRC, check, done, path, skip_all
 
 RUN = os.path.join(BUILD, "tests/scenario/run")
 WAITS, OTHERS = ["canceled", "late"], ["memory", "full", "broken"]
-SOME, FULL = 5, 2000  # failures of one kind in one scenario, at most
+SOME, FULL = 5, 300  # failures of one kind in one scenario, at most
 # A filter may have a fiber of its own, which reads what the core closes when a wait of the core's fails: who ends first
 # is not settled in the contract of filter(). Waits do not fail there until it is.
 UNSETTLED = "pipeline-filter"
@@ -40,7 +40,7 @@ def torture(number, kind, scenario, full):
     if kind in OTHERS:
         env.update(LD_PRELOAD=path("nth.so"), KURIR_FAULT=Plan(str(number)).file, KURIR_FAULT_UNDER=path("kurir-scn-"))
     begin = lot(kind, os.path.basename(scenario)) % STEP[kind] + 1
-    how = "%s:1:1:%d" % (kind, FULL) if full else "%s:%d:%d:%d" % (kind, begin, STEP[kind], SOME)
+    how = "%s:1:%d:%d" % (kind, 31 if kind == "memory" else 1, FULL) if full else "%s:%d:%d:%d" % (kind, begin, STEP[kind], SOME)
     try:
         return subprocess.run([RUN, "--torture", how, scenario], env=env, capture_output=True, text=True, errors="replace",
                               timeout=7200, check=False).stdout

@@ -320,7 +320,11 @@ static void candidates_settle(
 			r->since = kurir_wallclock();
 			r->durable = o->verb != EXPIRE;
 			r->expiring |= o->verb == EXPIRE;
-		} else if (later == c->count && o->verb != REDIRECT) {
+			continue;
+		}
+		if (r->fates & verbs[o->verb].of) /* an answer may have come since the mark */
+			r->fates |= outcome;
+		if (later == c->count && o->verb != REDIRECT) {
 			r->asked |= outcome;
 		} else {
 			r->perhaps |= outcome;
@@ -499,6 +503,7 @@ static void one_life(void)
 	world.wallclock = model->now > 0 ? model->now + 1000 : 0;
 	world.options.segment_size = 80 << 10;
 	world.options.inline_size = 16 << 10;
+	world.options.scan_interval = 60000; /* hours pass */
 	world.options.delay_warning = 0;
 	world.options.retry.count = 3;
 	live(script);
