@@ -171,10 +171,11 @@ static struct bounds count(unsigned fates)
 	return b;
 }
 
-/* Notifications are messages, too: one for each failure at most, and more after a crash. */
-static uint64_t notices_most(void)
+/* Notifications are messages, too: one for each failure at most.  What failed before a crash may
+ * have another fate after it, and its sender has heard of it. */
+static uint64_t notices_most(uint64_t failed, uint64_t all)
 {
-	return model->notices ? count(BOUNCED).most * (1 + (uint64_t)model->lives) : 0;
+	return !model->notices ? 0 : model->lives == 1 ? failed : all * model->lives;
 }
 
 void model_check(const struct queue *q)
@@ -187,9 +188,10 @@ void model_check(const struct queue *q)
 		    (unsigned long long)t->accepted, (unsigned long long)t->delivered,
 		    (unsigned long long)t->bounced, (unsigned long long)t->cancelled,
 		    (unsigned long long)q->entry_count);
-	accepted.most += notices_most();
-	delivered.most += notices_most();
-	queued.most += notices_most();
+	uint64_t notices = notices_most(count(BOUNCED).most, model->recipient_count);
+	accepted.most += notices;
+	delivered.most += notices;
+	queued.most += notices;
 	within("accepted", t->accepted, accepted);
 	within("delivered", t->delivered, delivered);
 	within("bounced", t->bounced, count(BOUNCED));
@@ -200,6 +202,7 @@ void model_check(const struct queue *q)
 void model_check_end(void)
 {
 	unsigned failed[MESSAGES_MAX] = { 0 }, perhaps[MESSAGES_MAX] = { 0 };
+	unsigned all[MESSAGES_MAX] = { 0 };
 	for (unsigned i = 0; i < model->recipient_count; i++) {
 		const struct recipient *r = &model->recipients[i];
 		unsigned p = model_possible(r);
@@ -207,12 +210,13 @@ void model_check_end(void)
 			model_fault("r%u was taken, and is lost", i);
 		failed[r->message] += p == BOUNCED;
 		perhaps[r->message] += (p & BOUNCED) != 0;
+		all[r->message]++;
 	}
 	for (unsigned i = 0; model->notices && i < model->message_count; i++) {
 		unsigned n = model->messages[i].notices;
 		if (failed[i] > 0 && n == 0)
 			model_fault("nobody told s%u that %u failed", i, failed[i]);
-		if (n > perhaps[i] * model->lives)
+		if (n > notices_most(perhaps[i], all[i]))
 			model_fault("s%u was told %u times that %u failed", i, n, perhaps[i]);
 	}
 }
