@@ -3,6 +3,7 @@
  * other through the channel that the address book has for its role and index. */
 #include "call.h"
 #include "channel_private.h"
+#include "check.h"
 #include "fiber.h"
 #include "instance.h"
 
@@ -215,16 +216,18 @@ KURIR_PARKS static void call_run(void *arg)
 
 	while (r == 0 && held && in->owner != NULL && !in->owner->started)
 		r = kurir_signal_wait(book_signal(), KURIR_FOREVER);
+	bool begun = r == 0;
 	if (r == -ECANCELED)
 		r = -ESHUTDOWN; /* not begun: the caller may ask somebody else */
 	else if (in->ops != NULL && in->ops->call != NULL)
 		r = in->ops->call(in->owner, &incoming, &reply);
 	else
 		r = in->endpoint->call == NULL ? -ENOENT : in->endpoint->call(&incoming, &reply);
-	if (in->fd >= 0)
-		(void)close(in->fd);
-	/* The caller's process is not being ended, this one is. */
-	if (r == -ECANCELED && in->channel != NULL)
+	if (in->fd >= 0 && close(in->fd) < 0)
+		kurir_assert(errno != EBADF); /* it was borrowed, and the handler closed it */
+	/* The caller's process is not being ended, this one is; and only a call that was not
+	 * begun may be made once more. */
+	if ((r == -ECANCELED && in->channel != NULL) || (r == -ESHUTDOWN && begun))
 		r = -ECONNRESET;
 	if (in->channel != NULL)
 		call_answer_wait(in, r, kurir_buf_str(&reply));

@@ -89,7 +89,5 @@ KURIR_PARKS int sqlite_transport(
 	struct kurir_job job = { .attempt = 0 };
 	int r = kurir_get_job(&reader, kurir_scratch(), &job);
 
-	if (in->fd >= 0)
-		close(in->fd);
 	return r < 0 ? r : deliver_all(self, &job, reply);
 }

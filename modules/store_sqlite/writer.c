@@ -260,14 +260,18 @@ KURIR_PARKS int sqlite_writer(
 	struct shard *s = shard_get(self, (unsigned)(in->key % (uint64_t)conf->shards));
 	struct request *q = malloc(sizeof(*q) + in->body.len);
 	if (q == NULL || s == NULL) {
-		if (in->fd >= 0)
-			close(in->fd);
 		free(q);
 		return q == NULL ? -ENOMEM : -ENAMETOOLONG;
 	}
 	*q = (struct request){
-		.fd = in->fd, .reply = KURIR_BUF(KURIR_CALL_MAX), .length = in->body.len
+		.fd = -1, .reply = KURIR_BUF(KURIR_CALL_MAX), .length = in->body.len
 	};
+	/* The batch may outlive the call, whose descriptor is borrowed. */
+	if (in->fd >= 0 && (q->fd = fcntl(in->fd, F_DUPFD_CLOEXEC, 3)) < 0) {
+		int r = -errno;
+		request_free(q);
+		return r;
+	}
 	memcpy(q->bytes, in->body.ptr, in->body.len);
 	int r = shard_do(s, q);
 	if (r < 0)

@@ -36,6 +36,14 @@ static int refuse(const struct kurir_incoming *in, struct kurir_buf *reply)
 	return -EDQUOT;
 }
 
+/* An error that a handler's own socket gives it. */
+static int shut(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	(void)in;
+	(void)reply;
+	return -ESHUTDOWN;
+}
+
 static int take_fd(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	(void)reply;
@@ -103,6 +111,7 @@ static int set_up(void **state)
 	role_set(KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE, 0);
 	channel_serve("echo", KURIR_ROLE_QUEUE, echo, posted);
 	channel_serve("refuse", KURIR_ROLE_QUEUE, refuse, NULL);
+	channel_serve("shut", KURIR_ROLE_QUEUE, shut, NULL);
 	channel_serve("fd", KURIR_ROLE_QUEUE, take_fd, NULL);
 	channel_serve("hang", KURIR_ROLE_QUEUE, hang, NULL);
 	channel_serve("stay", KURIR_ROLE_QUEUE, stay, NULL);
@@ -195,6 +204,21 @@ static void admission(void **state)
 {
 	(void)state;
 	on_fiber(admission_fiber, NULL);
+}
+
+/* What the handler says is no word of the channel: "not begun, ask the next process". */
+KURIR_PARKS static void shut_fiber(void *arg)
+{
+	(void)arg;
+	assert_int_equal(call("shut", 0, KURIR_STR("x"), -1, 5000, NULL), -ECONNRESET);
+	assert_int_equal(call("echo", 5, KURIR_STR("x"), -1, 5000, NULL), 5);
+	done++;
+}
+
+static void shut_handler(void **state)
+{
+	(void)state;
+	on_fiber(shut_fiber, NULL);
 }
 
 KURIR_PARKS static void descriptor_fiber(void *arg)
@@ -645,6 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames),
 		cmocka_unit_test_setup_teardown(answers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(shut_handler, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(admission, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unwanted_descriptors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(descriptors, set_up, tear_down),
