@@ -168,7 +168,7 @@ struct kurir_append {
 	uint32_t flags;
 	struct kurir_str keywords;
 	int64_t date; /* 0: now */
-	int fd;	      /* holds the message in wire form; borrowed */
+	int fd; /* holds the message in wire form; borrowed; one and the same for all of a call */
 	uint64_t offset, length;
 };
 

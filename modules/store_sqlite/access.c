@@ -4,10 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #define TRIES 10
@@ -219,60 +217,23 @@ KURIR_PARKS static int change(struct kurir_self *self, struct kurir_str account,
 	return ask_changed(self, account, &b, e, -1, until, arena, ret);
 }
 
-/* One descriptor goes with a request: several messages are put into one file first. */
-static int gather(const struct kurir_append *all, size_t count, struct kurir_append *ret)
-{
-	char *piece = malloc(65536);
-	int fd = memfd_create("kurir-append", MFD_CLOEXEC), e = fd < 0 ? -errno : 0;
-	uint64_t end = 0;
-	if (piece == NULL)
-		e = -ENOMEM;
-	for (size_t i = 0; i < count && e == 0; i++) {
-		ret[i] = all[i];
-		ret[i].fd = fd;
-		ret[i].offset = end;
-		for (uint64_t at = 0; at < all[i].length && e == 0;) {
-			size_t want =
-			    all[i].length - at < 65536 ? (size_t)(all[i].length - at) : 65536;
-			ssize_t n = pread(all[i].fd, piece, want, (off_t)(all[i].offset + at));
-			if (n <= 0 || pwrite(fd, piece, (size_t)n, (off_t)end) != n)
-				e = n < 0 ? -errno : -EIO;
-			at += n > 0 ? (uint64_t)n : 0;
-			end += n > 0 ? (uint64_t)n : 0;
-		}
-	}
-	free(piece);
-	if (e < 0 && fd >= 0)
-		close(fd);
-	return e < 0 ? e : fd;
-}
-
 KURIR_PARKS static int append(struct kurir_self *self, struct kurir_str account,
     struct kurir_str mailbox, const struct kurir_append *all, size_t count, kurir_time until,
     struct kurir_arena *arena, struct kurir_changed *ret)
 {
-	int fd = count == 1 ? all[0].fd : -1, e = 0;
 	struct kurir_buf b;
-	if (count > 1) {
-		struct kurir_append *gathered = kurir_alloc(arena, count * sizeof(*gathered));
-		fd = gather(all, count, gathered);
-		if (fd < 0)
-			return fd;
-		all = gathered;
-	}
 	sqlite_begin(&b, SQLITE_OP_APPEND, account, mailbox);
-	e = kurir_put_u32(&b, (uint32_t)count);
+	int e = kurir_put_u32(&b, (uint32_t)count);
 	for (size_t i = 0; i < count && e == 0; i++) {
 		kurir_put_u32(&b, all[i].flags);
 		kurir_put_text(&b, all[i].keywords);
 		kurir_put_u64(&b, (uint64_t)all[i].date);
 		kurir_put_u64(&b, all[i].offset);
 		e = kurir_put_u64(&b, all[i].length);
+		if (all[i].fd != all[0].fd)
+			e = -EINVAL;
 	}
-	e = ask_changed(self, account, &b, e, fd, until, arena, ret);
-	if (count > 1)
-		close(fd);
-	return e;
+	return ask_changed(self, account, &b, e, count > 0 ? all[0].fd : -1, until, arena, ret);
 }
 
 KURIR_PARKS static int manage(struct kurir_self *self, struct kurir_str account,

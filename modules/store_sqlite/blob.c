@@ -232,8 +232,7 @@ static void rewind_to(struct blob_writer *w, uint64_t end)
 	w->end = end;
 }
 
-int blob_append(struct blob_writer *w, const struct blob_source *s, struct blob_place *ret,
-    uint64_t *ret_size)
+int blob_append(struct blob_writer *w, const struct blob_source *s, struct blob_place *ret)
 {
 	int r = 0;
 	if (w->fd >= 0 && w->end >= w->limit) {
@@ -249,8 +248,6 @@ int blob_append(struct blob_writer *w, const struct blob_source *s, struct blob_
 	r = append(w, s, ret);
 	if (r < 0)
 		rewind_to(w, before);
-	else
-		*ret_size = w->end - before;
 	return r;
 }
 

@@ -41,9 +41,8 @@ struct blob_source {
 	int64_t date;
 	struct kurir_str account, mailbox;
 };
-/* 0, or -errno with nothing kept.  *ret_size: bytes of the file that it takes. */
-int blob_append(
-    struct blob_writer *, const struct blob_source *, struct blob_place *ret, uint64_t *ret_size);
+/* 0, or -errno with nothing kept. */
+int blob_append(struct blob_writer *, const struct blob_source *, struct blob_place *ret);
 int blob_sync(struct blob_writer *); /* all that was appended is durable */
 /* Forgets what is not durable; that file is not written again. */
 void blob_cut(struct blob_writer *);

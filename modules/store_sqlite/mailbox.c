@@ -93,24 +93,29 @@ int mailbox_make(struct db *db, struct account_row *a, struct kurir_str name, ui
 /* Names below name: "name/..." sorts before "name0", as '0' follows '/'. */
 #define BELOW "account = ?1 AND name > ?2 || '/' AND name < ?2 || '0'"
 
-/* All levels above that are none yet, too (RFC 9051 section 6.3.4). */
-static int create(
-    struct db *db, struct account_row *a, const struct kurir_manage *what, int64_t *ret_id)
+/* All levels above that are none yet (RFC 9051 sections 6.3.4 and 6.3.6). */
+static int make_levels(struct db *db, struct account_row *a, struct kurir_str name)
 {
-	struct kurir_str name = what->mailbox;
 	struct mailbox_row m;
-	int r;
-	for (size_t i = 1; i < name.len; i++) {
+	int r = 0;
+	for (size_t i = 1; i < name.len && r == 0; i++) {
 		struct kurir_str level = { name.ptr, i };
 		if (name.ptr[i] != '/')
 			continue;
 		r = mailbox_load(db, a, level, &m);
 		if (r == -ENOENT)
 			r = mailbox_make(db, a, level, 0, &m);
-		if (r < 0)
-			return r;
 	}
-	r = mailbox_make(db, a, name, what->uses & KURIR_MAILBOX_USES, &m);
+	return r;
+}
+
+static int create(
+    struct db *db, struct account_row *a, const struct kurir_manage *what, int64_t *ret_id)
+{
+	struct mailbox_row m;
+	int r = make_levels(db, a, what->mailbox);
+	if (r == 0)
+		r = mailbox_make(db, a, what->mailbox, what->uses & KURIR_MAILBOX_USES, &m);
 	if (r == 0)
 		*ret_id = m.id;
 	return r;
@@ -197,6 +202,9 @@ static int rename_mailbox(
 	if (kurir_str_equal(from, KURIR_STR("INBOX")))
 		return rename_inbox(db, a, to);
 	a->modseq++;
+	r = make_levels(db, a, to);
+	if (r < 0)
+		return r;
 	r = db_exec(db,
 	    "UPDATE mailbox SET name = ?3 || substr(name, length(?2) + 1) WHERE " BELOW, "itt",
 	    a->id, from, to);

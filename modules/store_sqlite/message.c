@@ -59,12 +59,12 @@ static int email_insert(struct db *db, const struct account_row *a, int64_t blob
 }
 
 int email_make(struct db *db, const struct account_row *a, const struct blob_place *p,
-    uint64_t record_bytes, int64_t date, int64_t *ret_id)
+    int64_t date, int64_t *ret_id)
 {
 	int r = db_exec(db,
 	    "INSERT INTO segment(id, bytes, live) VALUES(?1, ?2, ?2) ON CONFLICT(id)"
 	    " DO UPDATE SET bytes = bytes + ?2, live = live + ?2",
-	    "ii", (int64_t)p->segment, (int64_t)record_bytes);
+	    "ii", (int64_t)p->segment, (int64_t)p->length);
 	if (r == 0)
 		r = db_exec(db,
 		    "INSERT INTO blob(segment, offset, length, refs) VALUES(?, ?, ?, 1)", "iii",

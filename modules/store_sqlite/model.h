@@ -47,9 +47,9 @@ void message_count(struct mailbox_row *, int64_t flags, int64_t size, int sign);
 int message_insert(struct db *, struct account_row *, struct mailbox_row *, struct message_row *);
 int message_expunge(struct db *, struct account_row *, struct mailbox_row *,
     const struct message_row *, int64_t now);
-/* A new e-mail of these bytes. */
-int email_make(struct db *, const struct account_row *, const struct blob_place *,
-    uint64_t record_bytes, int64_t date, int64_t *ret_id);
+/* A new e-mail of these bytes; a segment counts them without what is around them. */
+int email_make(struct db *, const struct account_row *, const struct blob_place *, int64_t date,
+    int64_t *ret_id);
 /* Another e-mail of bytes that are there already; -ENOENT when they went meanwhile. */
 int email_share(struct db *, const struct account_row *, int64_t blob, int64_t size, int64_t date,
     int64_t *ret_id);

@@ -16,7 +16,6 @@ static int put_email(struct shard *s, const struct account_row *a, const struct 
     struct kurir_str message, int64_t *ret_email)
 {
 	struct blob_place place;
-	uint64_t bytes;
 	bool known = message.len > 0 && s->recent.blob > 0 &&
 	    kurir_str_equal(message, kurir_str_of(s->recent.message));
 	int r = known
@@ -24,9 +23,9 @@ static int put_email(struct shard *s, const struct account_row *a, const struct 
 	    : -ENOENT;
 	if (r != -ENOENT)
 		return r;
-	r = blob_append(&s->blobs, from, &place, &bytes);
+	r = blob_append(&s->blobs, from, &place);
 	if (r == 0)
-		r = email_make(&s->db, a, &place, bytes, from->date, ret_email);
+		r = email_make(&s->db, a, &place, from->date, ret_email);
 	if (r < 0 || message.len == 0 || message.len >= sizeof(s->recent.message))
 		return r;
 	memcpy(s->recent.message, message.ptr, message.len);

@@ -5,6 +5,7 @@
 #include "read.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LIST_SQL \
@@ -31,38 +32,44 @@ static struct kurir_mailbox *list_room(struct read *r)
 	return &r->mailboxes[r->count++];
 }
 
-static bool below(struct kurir_str name, struct kurir_str level)
+/* By the bytes of their names, as the database sorts them. */
+static int by_name(const void *left, const void *right)
 {
-	return name.len > level.len && name.ptr[level.len] == '/' &&
-	    memcmp(name.ptr, level.ptr, level.len) == 0;
+	const struct kurir_mailbox *a = left, *b = right;
+	return kurir_str_compare(a->name, b->name);
 }
 
-static bool is_there(const struct read *r, struct kurir_str name)
+/* All levels above that mailbox have children; those that were deleted, or never made, are added
+ * behind the count that there were, and may be there several times. */
+static void mark_levels(struct read *r, struct kurir_str name, size_t count)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (kurir_str_equal(r->mailboxes[i].name, name))
-			return true;
-	return false;
+	for (size_t n = 1; n < name.len; n++) {
+		struct kurir_mailbox level = { .name = { name.ptr, n },
+			.flags = KURIR_MAILBOX_NOSELECT | KURIR_MAILBOX_CHILDREN,
+			.id = KURIR_STR("") };
+		if (name.ptr[n] != '/')
+			continue;
+		struct kurir_mailbox *found =
+		    bsearch(&level, r->mailboxes, count, sizeof(level), by_name);
+		if (found != NULL)
+			found->flags |= KURIR_MAILBOX_CHILDREN;
+		else if (r->count == count || by_name(&r->mailboxes[r->count - 1], &level) != 0)
+			*list_room(r) = level;
+	}
 }
 
-/* Levels that were deleted, or never made. */
 static void add_levels(struct read *r)
 {
-	size_t count = r->count;
-	for (size_t i = 0; i < count; i++) {
-		struct kurir_str name = r->mailboxes[i].name;
-		for (size_t n = 1; n < name.len; n++) {
-			struct kurir_str level = { name.ptr, n };
-			if (name.ptr[n] == '/' && !is_there(r, level))
-				*list_room(r) = (struct kurir_mailbox){ .name = level,
-					.flags = KURIR_MAILBOX_NOSELECT,
-					.id = KURIR_STR("") };
-		}
-	}
+	size_t count = r->count, kept = 0;
+	for (size_t i = 0; i < count; i++)
+		mark_levels(r, r->mailboxes[i].name, count);
+	if (r->count == count)
+		return;
+	qsort(r->mailboxes, r->count, sizeof(*r->mailboxes), by_name);
 	for (size_t i = 0; i < r->count; i++)
-		for (size_t j = 0; j < r->count; j++)
-			if (below(r->mailboxes[j].name, r->mailboxes[i].name))
-				r->mailboxes[i].flags |= KURIR_MAILBOX_CHILDREN;
+		if (kept == 0 || by_name(&r->mailboxes[kept - 1], &r->mailboxes[i]) != 0)
+			r->mailboxes[kept++] = r->mailboxes[i];
+	r->count = kept;
 }
 
 /* INBOX comes first. */
@@ -233,8 +240,8 @@ int read_facts(struct read *r)
 	int e = load_mailbox(r);
 	for (size_t i = 0; e == 0 && i < r->uids->count && r->count < KURIR_FACTS_MAX; i++) {
 		sqlite3_stmt *s = db_query(r->db, &e,
-		    "SELECT m.uid, m.email, e.thread FROM message m JOIN email e ON e.id = m.email"
-		    " WHERE m.mailbox = ? AND m.uid BETWEEN ? AND ? ORDER BY m.uid",
+		    "SELECT uid, email FROM message"
+		    " WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
 		    "iii", r->mailbox_row.id, (int64_t)r->uids->ranges[i].first,
 		    (int64_t)r->uids->ranges[i].last);
 		while (e == 0 && r->count < KURIR_FACTS_MAX && (e = db_step(r->db, s)) == 1) {

@@ -10,7 +10,7 @@ struct reader {
 	struct reader *next;
 };
 
-static struct shard_view *view_get(struct kurir_self *self, struct kurir_str account)
+struct shard_view *shard_view(struct kurir_self *self, struct kurir_str account)
 {
 	struct sqlite_self *m = kurir_state(self);
 	const struct sqlite_conf *conf = kurir_conf(self);
@@ -26,14 +26,9 @@ static struct shard_view *view_get(struct kurir_self *self, struct kurir_str acc
 	return v;
 }
 
-struct shard_view *shard_view(struct kurir_self *self, struct kurir_str account)
-{
-	return view_get(self, account);
-}
-
 struct db *reader_take(struct kurir_self *self, struct kurir_str account, int *ret_error)
 {
-	struct shard_view *v = view_get(self, account);
+	struct shard_view *v = shard_view(self, account);
 	char path[SHARD_PATH + 16];
 	*ret_error = v == NULL ? -ENAMETOOLONG : 0;
 	if (v == NULL)
@@ -65,10 +60,8 @@ void reader_drop(struct db *db)
 /* One stays a shard; more are for moments in which many read. */
 void reader_give(struct kurir_self *self, struct kurir_str account, struct db *db)
 {
-	struct shard_view *v = view_get(self, account);
+	struct shard_view *v = shard_view(self, account);
 	struct reader *r = (struct reader *)(void *)db;
-	if (db == NULL)
-		return;
 	if (v->idle == NULL) {
 		r->next = NULL;
 		v->idle = r;

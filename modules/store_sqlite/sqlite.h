@@ -71,12 +71,11 @@ struct shard {
 
 /* A shard as a reader has it, in the access role. */
 struct reader;
-struct waiter;
 struct shard_view {
 	char folder[SHARD_PATH];
 	struct reader *idle; /* connections that nobody uses */
 	int wd;		     /* inotify, of the bell */
-	struct waiter *waiters;
+	struct kurir_signal *rung;
 };
 
 struct sqlite_self {
@@ -89,6 +88,9 @@ struct sqlite_self {
 
 unsigned shard_of(const struct sqlite_conf *, struct kurir_str account);
 int shard_folder(const struct sqlite_conf *, unsigned number, char ret[SHARD_PATH]);
+
+/* format.c: 0 when the root is as the configuration says, or now is. */
+int format_check(struct kurir_self *);
 
 /* writer.c: the endpoint "store.sqlite" */
 int sqlite_writer(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)

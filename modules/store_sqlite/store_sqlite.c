@@ -75,6 +75,8 @@ KURIR_PARKS static int start(struct kurir_self *self)
 	m->inotify = -1;
 	if (kurir_roles() & KURIR_ROLE_ACCESS)
 		r = sqlite_wait_start(self);
+	if (r >= 0 && kurir_roles() & KURIR_ROLE_STORE)
+		r = format_check(self);
 	if (r >= 0 && kurir_roles() & KURIR_ROLE_STORE) {
 		m->group = kurir_group_begin(self);
 		r = kurir_group_go(m->group, "store-purge", purge, self);

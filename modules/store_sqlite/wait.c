@@ -10,11 +10,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-struct waiter {
-	struct kurir_signal *signal;
-	unsigned users;
-};
-
 static void rung(void *arg, short events)
 {
 	struct sqlite_self *m = arg;
@@ -27,9 +22,9 @@ static void rung(void *arg, short events)
 			const struct inotify_event *e = (const void *)p;
 
 			for (unsigned i = 0; i < SHARDS_MAX; i++)
-				if (m->views[i] != NULL && m->views[i]->waiters != NULL &&
+				if (m->views[i] != NULL && m->views[i]->rung != NULL &&
 				    (m->views[i]->wd == e->wd || e->mask & IN_Q_OVERFLOW))
-					kurir_signal_raise(m->views[i]->waiters->signal);
+					kurir_signal_raise(m->views[i]->rung);
 			p += sizeof(*e) + e->len;
 		}
 }
@@ -65,10 +60,8 @@ static int listen_to(struct kurir_self *self, struct shard_view *v)
 	v->wd = inotify_add_watch(m->inotify, path, IN_MODIFY);
 	if (v->wd < 0)
 		return -errno;
-	if (v->waiters == NULL) {
-		v->waiters = kurir_alloc(kurir_self_arena(self), sizeof(*v->waiters));
-		v->waiters->signal = kurir_signal_new(kurir_self_arena(self));
-	}
+	if (v->rung == NULL)
+		v->rung = kurir_signal_new(kurir_self_arena(self));
 	return 0;
 }
 
@@ -103,6 +96,6 @@ KURIR_PARKS int sqlite_wait(struct kurir_self *self, struct kurir_str account,
 	int r = v == NULL ? -ENAMETOOLONG : listen_to(self, v);
 
 	while (r == 0 && (r = differs(self, account, mailbox, view)) == 0)
-		r = kurir_signal_wait(v->waiters->signal, until);
+		r = kurir_signal_wait(v->rung, until);
 	return r;
 }

@@ -89,8 +89,20 @@ def imap(s):
     ok(c.rename("Arsip", "Lama"))
     equal(subjects(c, "Lama/2026"), ["two"], "what is below a renamed mailbox comes with it")
     equal(c.select("Arsip/2026")[0], "NO", "and is no longer where it was")
-    ok(c.delete("Lama/2026"))
+    ok(c.rename("Lama/2026", "Baru/2025"))
+    equal(subjects(c, "Baru"), [], "a level above a new name is made with it")
     ok(c.delete("Lama"))
+    ok(c.delete("Baru/2025"))
+    ok(c.delete("Baru"))
+    ok(c.create("Satu/Dua/Tiga"))
+    ok(c.create("Satu0"))
+    ok(c.delete("Satu/Dua"))
+    ok(c.delete("Satu"))
+    names = [(n.decode().split('"/" ')[1].strip('"'), "Noselect" in n.decode()) for n in ok(c.list())]
+    equal(names, [("INBOX", False), ("Satu", True), ("Satu/Dua", True), ("Satu/Dua/Tiga", False), ("Satu0", False)],
+          "a level that was deleted is still a level of what is below it")
+    ok(c.delete("Satu/Dua/Tiga"))
+    ok(c.delete("Satu0"))
     ok(c.subscribe("INBOX"))
     equal(len(ok(c.lsub())), 1, "a subscription is kept")
     ok(c.select("INBOX"))
@@ -206,6 +218,13 @@ def main():
         with sqlite3.connect(os.path.join(shard, "index.db")) as db:
             equal(db.execute("PRAGMA integrity_check").fetchone()[0], "ok", "the database is whole")
     equal(s.stop(), 0, "the server ends well")
+    s.modules["store_sqlite"]["shards"] = 3
+    try:
+        s.start()
+        check(False, "with another number of shards it does not start")
+        s.stop()
+    except AssertionError:
+        check('shards 16"' in s.text(), "with another number of shards it does not start", s.text()[-2000:])
     done()
 
 
