@@ -45,11 +45,30 @@ int imap_incoming_write(struct imap_incoming *in, struct kurir_str bytes)
 	return 0;
 }
 
+/* Lines end with CRLF in what a store keeps: a bare LF gets its CR.  *last: the byte before. */
+static int write_lines(struct imap_incoming *in, struct kurir_str bytes, char *last)
+{
+	size_t from = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < bytes.len && r == 0; i++) {
+		if (bytes.ptr[i] == '\n' && *last != '\r') {
+			r = imap_incoming_write(in, kurir_str_part(bytes, from, i - from));
+			if (r == 0)
+				r = imap_incoming_write(in, KURIR_STR("\r"));
+			from = i;
+		}
+		*last = bytes.ptr[i];
+	}
+	return r < 0 ? r : imap_incoming_write(in, kurir_str_part(bytes, from, bytes.len));
+}
+
 /* The literal into the file.  What is wrong with it is said when all of it has been read. */
 KURIR_PARKS static int receive(struct imap_incoming *in, uint64_t size, bool binary)
 {
 	struct kurir_mark mark = kurir_mark(kurir_scratch());
 	char *chunk = kurir_alloc(kurir_scratch(), CHUNK);
+	char last = '\0';
 	int bad = 0;
 
 	while (size > 0) {
@@ -65,8 +84,10 @@ KURIR_PARKS static int receive(struct imap_incoming *in, uint64_t size, bool bin
 			if (bad == 0 && !binary)
 				bad = refuse(in, IMAP_REFUSED_NUL);
 		}
-		if (bad == 0)
+		if (bad == 0 && binary)
 			bad = imap_incoming_write(in, (struct kurir_str){ chunk, want });
+		else if (bad == 0)
+			bad = write_lines(in, (struct kurir_str){ chunk, want }, &last);
 		size -= want;
 	}
 	kurir_rewind(kurir_scratch(), mark);

@@ -121,6 +121,34 @@ KURIR_PARKS static int op_append(struct kurir_self *self, struct kurir_str accou
 	return list_appended(self, f, keywords, reply);
 }
 
+/* INBOX is emptied into the new one and stays (RFC 9051 section 6.3.6).  When that fails the new
+ * one stays if anything is in it. */
+static int rename_inbox(struct kurir_self *self, struct kurir_str account, struct kurir_str to)
+{
+	const struct maildir_conf *conf = kurir_conf(self);
+	struct kurir_uid_range all = { 1, UINT32_MAX };
+	struct kurir_change move = { .kind = KURIR_CHANGE_MOVE,
+		.uids = { 1, &all },
+		.keywords = KURIR_STR(""),
+		.target = to };
+	struct kurir_str inbox = KURIR_STR("INBOX");
+	char account_path[MAILDIR_PATH_MAX], path[MAILDIR_PATH_MAX];
+	struct kurir_changed done;
+	struct maildir_list list;
+	bool any;
+	int r = maildir_manage(conf, account, KURIR_MANAGE_CREATE, to, KURIR_STR(""));
+
+	if (r < 0)
+		return r;
+	r = maildir_change(self, account, inbox, &move, kurir_scratch(), &done);
+	if (r < 0 && maildir_account_path(conf->root, account, account_path) == 0 &&
+	    maildir_mailbox_path(conf->root, account, to, path) == 0 &&
+	    maildir_sync(conf, account_path, path, kurir_scratch(), &list, &any) == 0 &&
+	    list.count == 0)
+		(void)maildir_manage(conf, account, KURIR_MANAGE_DELETE, to, KURIR_STR(""));
+	return r;
+}
+
 /* + u8 kind, text new name -> nothing */
 static int op_manage(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
     struct kurir_reader *in)
@@ -130,6 +158,8 @@ static int op_manage(struct kurir_self *self, struct kurir_str account, struct k
 
 	if (in->error < 0)
 		return -EBADMSG;
+	if (kind == KURIR_MANAGE_RENAME && kurir_str_equal(mailbox, KURIR_STR("INBOX")))
+		return rename_inbox(self, account, new_name);
 	return maildir_manage(kurir_conf(self), account, kind, mailbox, new_name);
 }
 

@@ -14,6 +14,10 @@
 	" FROM mailbox m LEFT JOIN subscription s ON s.account = m.account AND s.name = m.name" \
 	" WHERE m.account = ? ORDER BY m.name"
 
+#define SUBSCRIBED_SQL \
+	"SELECT name FROM subscription s WHERE account = ?1 AND NOT EXISTS" \
+	" (SELECT 1 FROM mailbox m WHERE m.account = ?1 AND m.name = s.name)"
+
 static struct kurir_str id_text(struct kurir_arena *arena, char kind, int64_t id)
 {
 	return kurir_format(arena, "%c%llx", kind, (unsigned long long)id);
@@ -62,7 +66,8 @@ static void add_levels(struct read *r)
 {
 	size_t count = r->count, kept = 0;
 	for (size_t i = 0; i < count; i++)
-		mark_levels(r, r->mailboxes[i].name, count);
+		if (!(r->mailboxes[i].flags & KURIR_MAILBOX_NOSELECT))
+			mark_levels(r, r->mailboxes[i].name, count);
 	if (r->count == count)
 		return;
 	qsort(r->mailboxes, r->count, sizeof(*r->mailboxes), by_name);
@@ -84,6 +89,22 @@ static void inbox_first(struct read *r)
 		}
 }
 
+/* A name may be subscribed without a mailbox. */
+static int add_subscribed(struct read *r, const struct account_row *a)
+{
+	size_t count = r->count;
+	int e;
+	sqlite3_stmt *s = db_query(r->db, &e, SUBSCRIBED_SQL, "i", a->id);
+	while (e >= 0 && (e = db_step(r->db, s)) == 1)
+		*list_room(r) =
+		    (struct kurir_mailbox){ .name = kurir_copy(r->arena, db_text(s, 0)),
+			    .flags = KURIR_MAILBOX_NOSELECT | KURIR_MAILBOX_SUBSCRIBED,
+			    .id = KURIR_STR("") };
+	if (r->count > count)
+		qsort(r->mailboxes, r->count, sizeof(*r->mailboxes), by_name);
+	return e;
+}
+
 int read_list(struct read *r)
 {
 	struct account_row a;
@@ -103,6 +124,8 @@ int read_list(struct read *r)
 			    .unseen = (uint32_t)db_column(s, 8),
 			    .deleted = (uint32_t)db_column(s, 9),
 			    .bytes = (uint64_t)db_column(s, 10) };
+	if (e == 0)
+		e = add_subscribed(r, &a);
 	if (e < 0)
 		return e;
 	add_levels(r);
