@@ -242,6 +242,13 @@ struct kurir_store_ops {
 	int (*set_entries)(struct kurir_self *, struct kurir_str account,
 	    struct kurir_str mailbox, const struct kurir_entry *, size_t count, kurir_time)
 	    KURIR_PARKS;
+	/* As view, but only those messages of the set that are there. */
+	int (*part)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    const struct kurir_uid_set *, kurir_time, struct kurir_arena *,
+	    struct kurir_mailbox_view *ret) KURIR_PARKS;
+	/* One mailbox as list with KURIR_LIST_COUNTS has it, when that costs less. */
+	int (*status)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    kurir_time, struct kurir_arena *, struct kurir_mailbox *ret) KURIR_PARKS;
 };
 
 /* For stores whose changes are made in another role: packed as in kurir/call.h.  Sets go into the

@@ -126,6 +126,34 @@ KURIR_PARKS static int changes(struct kurir_self *self, struct kurir_str account
 	return e;
 }
 
+KURIR_PARKS static int part(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, const struct kurir_uid_set *uids, kurir_time until,
+    struct kurir_arena *arena, struct kurir_mailbox_view *ret)
+{
+	struct read r = { .run = read_part,
+		.arena = arena,
+		.account = account,
+		.mailbox = mailbox,
+		.uids = uids };
+	int e = ask_database(self, &r, until);
+	if (e == 0)
+		*ret = r.view;
+	return e;
+}
+
+KURIR_PARKS static int status(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, kurir_time until, struct kurir_arena *arena,
+    struct kurir_mailbox *ret)
+{
+	struct read r = {
+		.run = read_status, .arena = arena, .account = account, .mailbox = mailbox
+	};
+	int e = ask_database(self, &r, until);
+	if (e == 0)
+		*ret = r.mailboxes[0];
+	return e;
+}
+
 KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str account,
     struct kurir_str mailbox, const struct kurir_message *m, kurir_time until,
     struct kurir_body *ret)
@@ -343,4 +371,6 @@ const struct kurir_store_ops sqlite_store = {
 	.quota = quota,
 	.entries = entries,
 	.set_entries = set_entries,
+	.part = part,
+	.status = status,
 };

@@ -133,21 +133,30 @@ int read_list(struct read *r)
 	return 0;
 }
 
-/* Rows of a statement as messages; as many as the mailbox says it has, and a few more. */
+/* Room for so many messages more than the answer has. */
+static struct kurir_message *messages_room(struct read *r, size_t more)
+{
+	struct kurir_message *all = (struct kurir_message *)(uintptr_t)r->view.messages;
+	size_t count = r->view.count;
+	if (count + more > r->room) {
+		r->room = count + more > 2 * count ? count + more : 2 * count;
+		struct kurir_message *p = kurir_alloc(r->arena, (r->room + 1) * sizeof(*p));
+		if (count > 0)
+			memcpy(p, all, count * sizeof(*p));
+		r->view.messages = all = p;
+	}
+	return all + count;
+}
+
+/* The rows of a statement as messages behind those that the answer has. */
 static int messages_of(struct read *r, sqlite3_stmt *s, size_t expected)
 {
-	size_t room = expected + 1, n = 0;
-	struct kurir_message *all = kurir_alloc(r->arena, room * sizeof(*all));
 	int e;
+	messages_room(r, expected);
 	while ((e = db_step(r->db, s)) == 1) {
 		struct kurir_str keywords = db_text(s, 2);
-		if (n == room) {
-			struct kurir_message *p = kurir_alloc(r->arena, 2 * room * sizeof(*p));
-			memcpy(p, all, n * sizeof(*p));
-			all = p;
-			room *= 2;
-		}
-		all[n] = (struct kurir_message){ .uid = (uint32_t)db_column(s, 0),
+		struct kurir_message *m = messages_room(r, 1);
+		*m = (struct kurir_message){ .uid = (uint32_t)db_column(s, 0),
 			.flags = (uint32_t)db_column(s, 1),
 			.keywords = KURIR_STR(""),
 			.size = (uint64_t)db_column(s, 3),
@@ -156,13 +165,11 @@ static int messages_of(struct read *r, sqlite3_stmt *s, size_t expected)
 			.modseq = (uint64_t)db_column(s, 6),
 			.name = KURIR_STR("") };
 		if (keywords.len > 0)
-			all[n].keywords = kurir_copy(r->arena, keywords);
-		if (all[n].uid >= r->mailbox_row.recent)
-			all[n].flags |= KURIR_MESSAGE_RECENT;
-		n++;
+			m->keywords = kurir_copy(r->arena, keywords);
+		if (m->uid >= r->mailbox_row.recent)
+			m->flags |= KURIR_MESSAGE_RECENT;
+		r->view.count++;
 	}
-	r->view.messages = all;
-	r->view.count = n;
 	return e;
 }
 
@@ -196,6 +203,39 @@ int read_view(struct read *r)
 	return e < 0 ? e : messages_of(r, s, (size_t)r->mailbox_row.messages);
 }
 
+int read_part(struct read *r)
+{
+	int e = load_mailbox(r);
+	for (size_t i = 0; e == 0 && i < r->uids->count; i++) {
+		sqlite3_stmt *s = db_query(r->db, &e,
+		    "SELECT " MESSAGE_COLUMNS
+		    " FROM message WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
+		    "iii", r->mailbox_row.id, (int64_t)r->uids->ranges[i].first,
+		    (int64_t)r->uids->ranges[i].last);
+		if (e == 0)
+			e = messages_of(r, s, 0);
+	}
+	return e;
+}
+
+int read_status(struct read *r)
+{
+	int e = load_mailbox(r);
+	const struct mailbox_row *m = &r->mailbox_row;
+	r->mailboxes = list_room(r);
+	*r->mailboxes = (struct kurir_mailbox){ .name = r->mailbox,
+		.id = r->view.id,
+		.uid_validity = (uint32_t)m->uid_validity,
+		.uid_next = (uint32_t)m->uid_next,
+		.recent = (uint32_t)(m->uid_next - m->recent),
+		.modseq = (uint64_t)m->modseq,
+		.messages = (uint32_t)m->messages,
+		.unseen = (uint32_t)m->unseen,
+		.deleted = (uint32_t)m->deleted,
+		.bytes = (uint64_t)m->bytes };
+	return e;
+}
+
 static int vanished_of(struct read *r, sqlite3_stmt *s)
 {
 	size_t room = 16, n = 0;
@@ -219,6 +259,8 @@ static int vanished_of(struct read *r, sqlite3_stmt *s)
 	return e;
 }
 
+/* "+uid": else it would go through all of the mailbox, which is in that order, and not through
+ * the index of what changed. */
 int read_changes(struct read *r)
 {
 	int e = load_mailbox(r);
@@ -226,7 +268,7 @@ int read_changes(struct read *r)
 	if (e == 0)
 		s = db_query(r->db, &e,
 		    "SELECT " MESSAGE_COLUMNS
-		    " FROM message WHERE mailbox = ? AND modseq > ? ORDER BY uid",
+		    " FROM message WHERE mailbox = ? AND modseq > ? ORDER BY +uid",
 		    "ii", r->mailbox_row.id, (int64_t)r->since);
 	if (e == 0)
 		e = messages_of(r, s, 16);

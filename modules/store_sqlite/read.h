@@ -27,6 +27,8 @@ struct read {
 };
 int read_list(struct read *);
 int read_view(struct read *);
+int read_part(struct read *);
+int read_status(struct read *);
 int read_changes(struct read *);
 int read_place(struct read *);
 int read_facts(struct read *);
