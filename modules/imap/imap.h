@@ -1,9 +1,9 @@
 /* imap.h - one IMAP session, shared by the files of this module (RFC 9051, and RFC 3501).
  *
  * Before the login a session runs in the edge role (imap_login.c); afterwards in the access
- * role.  A selected mailbox is a snapshot: sequence numbers are its indices, and it changes only
- * where the protocol lets us tell the client (imap_update.c).  What a client has to ask for
- * before we may answer in another form is in enabled (imap_enable.c). */
+ * role.  A selected mailbox is a snapshot (imap_box.h): sequence numbers are its indices, and it
+ * changes only where the protocol lets us tell the client (imap_update.c).  What a client has to
+ * ask for before we may answer in another form is in enabled (imap_enable.c). */
 #ifndef IMAP_H
 #define IMAP_H
 
@@ -11,6 +11,8 @@
 #include <kurir/session.h>
 #include <kurir/store.h>
 #include <kurir/stream.h>
+
+#include "imap_box.h"
 
 #define IMAP_LINE_MAX	 65536	/* one line of a command, without its literals */
 #define IMAP_COMMAND_MAX 262144 /* a whole command with its literals, but for APPEND's message */
@@ -46,6 +48,10 @@ enum imap_enabled {
 	IMAP_UIDONLY = 1u << 3,
 };
 
+/* Whether the store has a function; one of an older ABI may be shorter. */
+#define imap_store_has(s, member) \
+	((s)->store->size > offsetof(struct kurir_store_ops, member) && (s)->store->member)
+
 struct imap {
 	struct kurir_self *self;
 	struct kurir_conn *conn;
@@ -64,11 +70,9 @@ struct imap {
 	struct kurir_str account;
 
 	/* Selected */
-	struct kurir_str mailbox;
 	bool read_only;
-	struct kurir_arena *box; /* of the snapshot */
-	struct kurir_mailbox_view view;
-	struct kurir_message *messages; /* view.count of them; ours to change */
+	struct imap_box box;		/* the snapshot; box.name is the mailbox */
+	struct kurir_mailbox_view view; /* what the client knows of it; without messages */
 	struct kurir_buf keywords;	/* all that the client was told of, one space between */
 	struct kurir_arena *saved_arena;
 	struct kurir_uid_set saved; /* "$", RFC 5182 */
@@ -142,7 +146,6 @@ int imap_set_parse(
 int imap_set_uids(struct imap *, struct imap_args *, struct kurir_uid_set *ret);
 int imap_set_numbers(struct imap *, struct imap_args *, bool strict, struct kurir_uid_set *ret);
 int imap_set_arg(struct imap *, struct imap_args *, struct kurir_uid_set *ret_uids);
-size_t imap_index_of(const struct imap *, uint32_t uid); /* view.count: not there */
 /* Appends to ranges, which has room; ascending numbers join. */
 void imap_set_add(struct kurir_uid_range *ranges, size_t *count, uint32_t number);
 void imap_saved_clear(struct imap *);
@@ -185,6 +188,10 @@ void imap_view_close(struct imap *);
 int imap_update(struct imap *, bool expunge) KURIR_PARKS;
 /* And of the flags of all of those, changed or not. */
 int imap_update_telling(struct imap *, bool expunge, const struct kurir_uid_set *) KURIR_PARKS;
+/* Makes known what the store has of those messages (NULL: of all), as it is now; then imap_at()
+ * may be asked for them, by their indices. */
+int imap_need(struct imap *, const struct kurir_uid_set *) KURIR_PARKS;
+struct kurir_message *imap_at(const struct imap *, size_t index);
 kurir_time imap_until(const struct imap *);	   /* deadline of one store call */
 void imap_put_keywords(struct imap *) KURIR_PARKS; /* FLAGS and PERMANENTFLAGS */
 

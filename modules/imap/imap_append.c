@@ -16,7 +16,7 @@ KURIR_PARKS static void store(struct imap *s, struct imap_incoming *in)
 		imap_no(s, "[TRYCREATE] No such mailbox");
 		return;
 	}
-	if (r >= 0 && s->state == IMAP_SELECTED && kurir_str_equal(in->mailbox, s->mailbox))
+	if (r >= 0 && s->state == IMAP_SELECTED && kurir_str_equal(in->mailbox, s->box.name))
 		r = imap_update(s, true);
 	if (r < 0) {
 		imap_failed(s, r);

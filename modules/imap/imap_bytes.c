@@ -36,7 +36,7 @@ KURIR_PARKS int imap_bytes_open_in(struct imap *s, struct kurir_str mailbox,
 KURIR_PARKS int imap_bytes_open(
     struct imap *s, const struct kurir_message *m, struct imap_bytes *ret)
 {
-	return imap_bytes_open_in(s, s->mailbox, m, ret);
+	return imap_bytes_open_in(s, s->box.name, m, ret);
 }
 
 void imap_bytes_close(struct imap_bytes *b)

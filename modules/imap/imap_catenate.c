@@ -59,7 +59,7 @@ KURIR_PARKS static int copy_url(struct imap_incoming *in)
 	r = imap_url_parse(in->url, &url);
 	if (r >= 0 && url.mailbox.len == 0) {
 		r = in->s->state == IMAP_SELECTED ? 0 : -ENOENT;
-		url.mailbox = in->s->mailbox;
+		url.mailbox = in->s->box.name;
 	}
 	arena = kurir_arena_new("imap url");
 	if (r >= 0)

@@ -47,7 +47,7 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 		    s, "[MESSAGELIMIT %lld] Too many messages", (long long)s->conf->messages_max);
 		return;
 	}
-	r = s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
+	r = s->store->change(s->store_self, s->account, s->box.name, &change, imap_until(s),
 	    kurir_scratch(), &changed);
 	if (r == -ENOENT) {
 		imap_no(s, "[TRYCREATE] No such mailbox");

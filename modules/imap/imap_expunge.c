@@ -19,7 +19,7 @@ KURIR_PARKS static int remove_deleted(struct imap *s, const struct kurir_uid_set
 	struct kurir_changed changed;
 
 	kurir_count(s->self, IMAP_EXPUNGED, 1);
-	return s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
+	return s->store->change(s->store_self, s->account, s->box.name, &change, imap_until(s),
 	    kurir_scratch(), &changed);
 }
 

@@ -92,24 +92,28 @@ static void plan(struct imap *s, struct fetch *f)
 		f->items[f->count++] = (struct imap_item){ .kind = IMAP_ITEM_UID };
 }
 
+/* The next message that is asked for, from that index on. */
+static size_t next(const struct imap *s, const struct fetch *f, size_t from)
+{
+	return imap_box_next(&s->box, &f->uids, from);
+}
+
 /* The messages that are left when those that did not change, and other pages, are left out. */
 static void narrow(struct imap *s, struct fetch *f)
 {
 	struct kurir_uid_range *ranges =
-	    kurir_alloc(kurir_scratch(), (s->view.count + 1) * sizeof(*ranges));
-	size_t count = 0, total = 0, begin = 0, end = s->view.count;
+	    kurir_alloc(kurir_scratch(), (s->box.count + 1) * sizeof(*ranges));
+	size_t count = 0, total = 0, begin = 0, end = s->box.count;
 
 	if (f->partial_given) {
-		for (size_t i = 0; i < s->view.count; i++)
-			total += kurir_uid_set_has(&f->uids, s->messages[i].uid);
+		for (size_t i = next(s, f, 0); i < s->box.count; i = next(s, f, i + 1))
+			total++;
 		imap_partial_of(&f->partial, total, &begin, &end);
 	}
 	total = 0;
-	for (size_t i = 0; i < s->view.count; i++) {
-		const struct kurir_message *m = &s->messages[i];
+	for (size_t i = next(s, f, 0); i < s->box.count; i = next(s, f, i + 1)) {
+		const struct kurir_message *m = imap_at(s, i);
 
-		if (!kurir_uid_set_has(&f->uids, m->uid))
-			continue;
 		if (total >= begin && total < end && m->modseq > f->changed_since)
 			imap_set_add(ranges, &count, m->uid);
 		total++;
@@ -128,12 +132,11 @@ KURIR_PARKS static int set_seen(struct imap *s, const struct fetch *f)
 	struct kurir_changed changed;
 	bool any = false;
 
-	for (size_t i = 0; i < s->view.count && !any; i++)
-		any = !(s->messages[i].flags & KURIR_MESSAGE_SEEN) &&
-		    kurir_uid_set_has(&f->uids, s->messages[i].uid);
+	for (size_t i = next(s, f, 0); i < s->box.count && !any; i = next(s, f, i + 1))
+		any = !(imap_at(s, i)->flags & KURIR_MESSAGE_SEEN);
 	if (!any)
 		return 0;
-	return s->store->change(s->store_self, s->account, s->mailbox, &change, imap_until(s),
+	return s->store->change(s->store_self, s->account, s->box.name, &change, imap_until(s),
 	    kurir_scratch(), &changed);
 }
 
@@ -277,7 +280,7 @@ static int miss(struct imap *s, struct fetch *f, const struct kurir_message *m, 
 /* One message; -errno when the connection is gone. */
 KURIR_PARKS static int put_message(struct imap *s, struct fetch *f, size_t index)
 {
-	struct kurir_message *m = &s->messages[index];
+	struct kurir_message *m = imap_at(s, index);
 	struct imap_bytes b = { .body = { .fd = -1 } };
 	bool told = false;
 	int r;
@@ -335,20 +338,20 @@ KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
 	plan(s, f);
 	if (f->condstore)
 		imap_enable_condstore(s);
-	if (f->changed_since || f->partial_given)
+	r = imap_need(s, &f->uids);
+	if (r >= 0 && (f->changed_since || f->partial_given))
 		narrow(s, f);
-	imap_limit(s, &f->uids, &f->lowest);
-	if (f->sets_seen)
+	if (r >= 0)
+		imap_limit(s, &f->uids, &f->lowest);
+	if (r >= 0 && f->sets_seen)
 		r = set_seen(s, f);
 	if (r < 0) {
 		imap_failed(s, r);
 		return;
 	}
-	for (size_t i = 0; i < s->view.count && r >= 0; i++) {
+	for (size_t i = next(s, f, 0); i < s->box.count && r >= 0; i = next(s, f, i + 1)) {
 		struct kurir_mark mark = kurir_mark(kurir_scratch());
 
-		if (!kurir_uid_set_has(&f->uids, s->messages[i].uid))
-			continue;
 		r = put_message(s, f, i);
 		kurir_rewind(kurir_scratch(), mark);
 		/* The others have a turn, also when the client reads as fast as we write. */

@@ -3,11 +3,20 @@
  *   idle = "IDLE" CRLF "DONE"
  *
  * A fiber waits for the mailbox while the session's own waits for the client's DONE.  All
- * writing happens in the fiber of the mailbox until it has ended. */
+ * writing happens in the fiber of the mailbox until it has ended.  Of a large mailbox only the
+ * UIDs are kept meanwhile. */
 
 #include <errno.h>
 
 #include "imap.h"
+
+#define KNOWN_MAX 256 /* messages */
+
+static void forget(struct imap *s)
+{
+	if (s->box.known_count > KNOWN_MAX)
+		imap_box_pack(&s->box, false);
+}
 
 KURIR_PARKS static void watch(void *arg)
 {
@@ -16,11 +25,12 @@ KURIR_PARKS static void watch(void *arg)
 
 	while (r >= 0 && !s->over) {
 		r = s->store->wait(
-		    s->store_self, s->account, s->mailbox, &s->view, KURIR_FOREVER);
+		    s->store_self, s->account, s->box.name, &s->view, KURIR_FOREVER);
 		if (r >= 0)
 			r = imap_update(s, true);
 		if (r >= 0)
 			r = kurir_flush(s->stream, imap_until(s));
+		forget(s);
 		kurir_arena_clear(kurir_scratch());
 	}
 }
@@ -39,6 +49,7 @@ KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
 		s->over = true;
 		return;
 	}
+	forget(s);
 	group = kurir_group_begin(s->self);
 	if (s->state == IMAP_SELECTED)
 		kurir_group_go(group, "imap idle", watch, s);

@@ -10,7 +10,7 @@
 
 int imap_limit(struct imap *s, struct kurir_uid_set *set, uint32_t *ret_lowest)
 {
-	size_t max = (size_t)s->conf->messages_max, n = 0, i = s->view.count;
+	size_t max = (size_t)s->conf->messages_max, n = 0, i = s->box.count;
 	struct kurir_uid_range *ranges;
 	size_t count = 0;
 
@@ -18,14 +18,14 @@ int imap_limit(struct imap *s, struct kurir_uid_set *set, uint32_t *ret_lowest)
 	if (max == 0)
 		return 0;
 	while (i > 0 && n <= max)
-		n += kurir_uid_set_has(set, s->messages[--i].uid);
+		n += kurir_uid_set_has(set, imap_box_uid(&s->box, --i));
 	if (n <= max)
 		return 0;
 	/* The message at i is the first that is too much. */
 	ranges = kurir_alloc(kurir_scratch(), (max + 1) * sizeof(*ranges));
-	while (++i < s->view.count)
-		if (kurir_uid_set_has(set, s->messages[i].uid))
-			imap_set_add(ranges, &count, s->messages[i].uid);
+	for (i = imap_box_next(&s->box, set, i + 1); i < s->box.count;
+	     i = imap_box_next(&s->box, set, i + 1))
+		imap_set_add(ranges, &count, imap_box_uid(&s->box, i));
 	*set = (struct kurir_uid_set){ count, ranges };
 	*ret_lowest = ranges[0].first;
 	return 1;

@@ -28,7 +28,7 @@ KURIR_PARKS static bool need_bytes(struct search *q)
 
 	if (q->open)
 		return true;
-	r = imap_bytes_open(q->s, &q->s->messages[q->index], &q->bytes);
+	r = imap_bytes_open(q->s, imap_at(q->s, q->index), &q->bytes);
 	if (r == -ECANCELED)
 		q->error = r;
 	q->open = r >= 0;
@@ -173,7 +173,7 @@ KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 /* Depth is bounded by the parser. */
 KURIR_PARKS static bool match(struct search *q, const struct imap_key *k)
 {
-	const struct kurir_message *m = &q->s->messages[q->index];
+	const struct kurir_message *m = imap_at(q->s, q->index);
 
 	switch (k->kind) {
 	case IMAP_KEY_ALL:
@@ -220,19 +220,24 @@ static size_t begin_of(const struct imap *s, struct imap_hits *hits)
 {
 	size_t max = (size_t)s->conf->messages_max;
 
-	if (max == 0 || s->view.count <= max)
+	if (max == 0 || s->box.count <= max)
 		return 0;
-	hits->lowest = s->messages[s->view.count - max].uid;
-	return s->view.count - max;
+	hits->lowest = imap_box_uid(&s->box, s->box.count - max);
+	return s->box.count - max;
 }
 
 KURIR_PARKS int imap_find(
     struct imap *s, const struct imap_key *key, struct kurir_arena *arena, struct imap_hits *ret)
 {
-	struct imap_hits hits = { .at = kurir_alloc(
-				      arena, (s->view.count + 1) * sizeof(*hits.at)) };
+	struct imap_hits hits = { .at =
+				      kurir_alloc(arena, (s->box.count + 1) * sizeof(*hits.at)) };
+	int r = imap_need(s, NULL);
 
-	for (size_t i = begin_of(s, &hits); i < s->view.count; i++) {
+	if (r < 0) {
+		imap_failed(s, r);
+		return r;
+	}
+	for (size_t i = begin_of(s, &hits); i < s->box.count; i++) {
 		struct search q = { .s = s, .index = i, .now = kurir_wallclock() };
 
 		if (match(&q, key))
@@ -243,7 +248,7 @@ KURIR_PARKS int imap_find(
 			if (q.error >= 0)
 				q.error = kurir_yield();
 			if (q.error >= 0)
-				q.error = imap_progress(s, i + 1, s->view.count);
+				q.error = imap_progress(s, i + 1, s->box.count);
 		}
 		if (q.error < 0) {
 			s->over = true;

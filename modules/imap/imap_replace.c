@@ -15,7 +15,7 @@ static int parse_old(struct imap *s, struct imap_args *a, struct kurir_uid_set *
 	if (imap_set_arg(s, a, ret) < 0 || ret->count != 1 ||
 	    ret->ranges[0].first != ret->ranges[0].last || !imap_space(a))
 		return -EBADMSG;
-	return imap_index_of(s, ret->ranges[0].first) < s->view.count ? 0 : -ENOENT;
+	return imap_box_index(&s->box, ret->ranges[0].first) < s->box.count ? 0 : -ENOENT;
 }
 
 KURIR_PARKS static void replace(
@@ -37,7 +37,7 @@ KURIR_PARKS static void replace(
 		kurir_printf(s->stream, "* OK [APPENDUID %u ", made.target_validity);
 		imap_put_uids(s, &made.target);
 		imap_puts(s, "] The new one is there\r\n");
-		r = s->store->change(s->store_self, s->account, s->mailbox, &change,
+		r = s->store->change(s->store_self, s->account, s->box.name, &change,
 		    imap_until(s), kurir_scratch(), &gone);
 	}
 	if (r >= 0)

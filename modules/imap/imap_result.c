@@ -14,7 +14,7 @@
 
 static uint32_t number_of(const struct imap *s, uint32_t index)
 {
-	return s->by_uid ? s->messages[index].uid : index + 1;
+	return s->by_uid ? imap_box_uid(&s->box, index) : index + 1;
 }
 
 /* In the order they have, ascending neighbours joined. */
@@ -71,7 +71,7 @@ static void save(struct imap *s, const struct imap_search *q, const struct imap_
 	qsort(at, n, sizeof(*at), by_number);
 	ranges = kurir_alloc(s->saved_arena, n * sizeof(*ranges));
 	for (size_t i = 0; i < n; i++)
-		imap_set_add(ranges, &count, s->messages[at[i]].uid);
+		imap_set_add(ranges, &count, imap_box_uid(&s->box, at[i]));
 	s->saved = (struct kurir_uid_set){ count, ranges };
 }
 
@@ -87,8 +87,8 @@ static uint64_t modseq_of(
 		bool first = (q->returns & IMAP_RETURN_MIN) && i == 0;
 		bool last = (q->returns & IMAP_RETURN_MAX) && i + 1 == hits->count;
 
-		if ((!ends || first || last) && s->messages[hits->at[i]].modseq > highest)
-			highest = s->messages[hits->at[i]].modseq;
+		if ((!ends || first || last) && imap_at(s, hits->at[i])->modseq > highest)
+			highest = imap_at(s, hits->at[i])->modseq;
 	}
 	return highest;
 }

@@ -30,9 +30,11 @@ KURIR_PARKS static void put_counts(struct imap *s)
 {
 	size_t recent = 0, unseen = 0;
 
-	for (size_t i = s->view.count; i > 0; i--) {
-		recent += (s->messages[i - 1].flags & KURIR_MESSAGE_RECENT) != 0;
-		if (!(s->messages[i - 1].flags & KURIR_MESSAGE_SEEN))
+	for (size_t i = s->box.count; i > 0; i--) {
+		const struct kurir_message *m = imap_at(s, i - 1);
+
+		recent += (m->flags & KURIR_MESSAGE_RECENT) != 0;
+		if (!(m->flags & KURIR_MESSAGE_SEEN))
 			unseen = i;
 	}
 	kurir_printf(s->stream, "* %zu RECENT\r\n", recent);
@@ -61,7 +63,7 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 		return;
 	}
 	imap_put_keywords(s);
-	kurir_printf(s->stream, "* %zu EXISTS\r\n", s->view.count);
+	kurir_printf(s->stream, "* %zu EXISTS\r\n", s->box.count);
 	if (!(s->enabled & IMAP_REV2))
 		put_counts(s);
 	kurir_printf(s->stream,
@@ -70,7 +72,7 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 	kurir_printf(s->stream, "* OK [HIGHESTMODSEQ %llu] The last change\r\n",
 	    (unsigned long long)s->view.modseq);
 	if (s->enabled & IMAP_REV2)
-		imap_put_list_of(s, s->mailbox);
+		imap_put_list_of(s, s->box.name);
 	imap_ok(s, read_only ? "[READ-ONLY] Done" : "[READ-WRITE] Done");
 }
 

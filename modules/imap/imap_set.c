@@ -97,23 +97,6 @@ int imap_set_parse(
 	return 0;
 }
 
-size_t imap_index_of(const struct imap *s, uint32_t uid)
-{
-	size_t low = 0, high = s->view.count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (s->messages[mid].uid == uid)
-			return mid;
-		if (s->messages[mid].uid < uid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return s->view.count;
-}
-
 void imap_set_add(struct kurir_uid_range *ranges, size_t *count, uint32_t number)
 {
 	if (*count > 0 && ranges[*count - 1].last + 1 == number)
@@ -122,26 +105,38 @@ void imap_set_add(struct kurir_uid_range *ranges, size_t *count, uint32_t number
 		ranges[(*count)++] = (struct kurir_uid_range){ number, number };
 }
 
+/* A range of sequence numbers, as ranges of UIDs behind those that are there; how many then. */
+static size_t add_numbers(const struct imap *s, const struct kurir_uid_range *numbers,
+    struct kurir_uid_range *uids, size_t count)
+{
+	size_t i = numbers->first - 1, last = numbers->last;
+
+	if (last > s->box.count)
+		last = s->box.count;
+	while (i < last) {
+		struct kurir_uid_range r = imap_box_run(&s->box, i, last - i);
+
+		if (count > 0 && uids[count - 1].last + 1 == r.first)
+			uids[count - 1].last = r.last;
+		else
+			uids[count++] = r;
+		i += (size_t)(r.last - r.first) + 1;
+	}
+	return count;
+}
+
 /* Sequence numbers become the UIDs they stand for; neighbours in the snapshot join. */
 static int to_uids(
     const struct imap *s, const struct imap_set *set, bool strict, struct kurir_uid_set *ret)
 {
-	size_t total = 0, count = 0;
-	struct kurir_uid_range *uids;
+	struct kurir_uid_set all = imap_box_all(&s->box);
+	size_t total = all.count + set->count, count = 0;
+	struct kurir_uid_range *uids = kurir_alloc(kurir_scratch(), total * sizeof(*uids) + 1);
 
-	for (size_t i = 0; i < set->count; i++) {
-		if (strict && set->ranges[i].last > s->view.count)
-			return -EBADMSG;
-		if (set->ranges[i].first <= s->view.count)
-			total += s->view.count - set->ranges[i].first + 1;
-	}
-	if (total > s->view.count)
-		total = s->view.count;
-	uids = kurir_alloc(kurir_scratch(), (total + 1) * sizeof(*uids));
-	for (size_t i = 0; i < set->count; i++)
-		for (size_t n = set->ranges[i].first;
-		     n <= set->ranges[i].last && n <= s->view.count; n++)
-			imap_set_add(uids, &count, s->messages[n - 1].uid);
+	if (strict && set->count > 0 && set->ranges[set->count - 1].last > s->box.count)
+		return -EBADMSG;
+	for (size_t i = 0; i < set->count && set->ranges[i].first <= s->box.count; i++)
+		count = add_numbers(s, &set->ranges[i], uids, count);
 	*ret = (struct kurir_uid_set){ count, uids };
 	return 0;
 }
@@ -160,7 +155,7 @@ static int take(struct imap_args *a, uint32_t largest, struct imap_set *ret)
 
 int imap_set_uids(struct imap *s, struct imap_args *a, struct kurir_uid_set *ret)
 {
-	uint32_t largest = s->view.count ? s->messages[s->view.count - 1].uid : 0;
+	uint32_t largest = s->box.count ? imap_box_uid(&s->box, s->box.count - 1) : 0;
 	struct imap_set set;
 
 	if (imap_take(a, '$')) {
@@ -181,7 +176,7 @@ int imap_set_numbers(struct imap *s, struct imap_args *a, bool strict, struct ku
 		*ret = s->saved;
 		return 0;
 	}
-	if (take(a, (uint32_t)s->view.count, &set) < 0)
+	if (take(a, (uint32_t)s->box.count, &set) < 0)
 		return -EBADMSG;
 	return to_uids(s, &set, strict, ret);
 }

@@ -163,7 +163,7 @@ static int compare(const void *a, const void *b)
 /* One message that cannot be read is sorted by what the store knows of it. */
 KURIR_PARKS static int fill(struct sort *q, struct row *row)
 {
-	const struct kurir_message *m = &q->s->messages[row->at];
+	const struct kurir_message *m = imap_at(q->s, row->at);
 	struct imap_bytes b = { .body = { .fd = -1 } };
 	int r = q->needs_bytes ? imap_bytes_open(q->s, m, &b) : 0;
 

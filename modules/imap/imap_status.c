@@ -28,7 +28,8 @@ KURIR_PARKS int imap_put_counts(struct imap *s, const struct kurir_mailbox *m, u
 	return imap_puts(s, ")\r\n");
 }
 
-KURIR_PARKS static int put_status(struct imap *s, struct kurir_str mailbox, uint32_t items)
+/* For a store that cannot tell without looking at all messages. */
+KURIR_PARKS static int count(struct imap *s, struct kurir_str mailbox, struct kurir_mailbox *ret)
 {
 	struct kurir_arena *box = kurir_arena_new("imap status");
 	struct kurir_mailbox m = { .name = mailbox };
@@ -46,10 +47,21 @@ KURIR_PARKS static int put_status(struct imap *s, struct kurir_str mailbox, uint
 		m.uid_next = v.uid_next;
 		m.uid_validity = v.uid_validity;
 		m.modseq = v.modseq;
-		r = imap_put_counts(s, &m, items);
+		m.id = kurir_copy(kurir_scratch(), v.id);
+		*ret = m;
 	}
 	kurir_arena_free(box);
 	return r;
+}
+
+KURIR_PARKS static int put_status(struct imap *s, struct kurir_str mailbox, uint32_t items)
+{
+	struct kurir_mailbox m;
+	int r = imap_store_has(s, status) ? s->store->status(s->store_self, s->account, mailbox,
+						imap_until(s), kurir_scratch(), &m)
+					  : count(s, mailbox, &m);
+
+	return r < 0 ? r : imap_put_counts(s, &m, items);
 }
 
 KURIR_PARKS void imap_status(struct imap *s, struct imap_args *a)

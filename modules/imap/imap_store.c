@@ -82,18 +82,17 @@ static struct kurir_str new_words(
 /* Silent: the client knows its own change, so that only those of others are told. */
 static void set_locally(struct imap *s, const struct kurir_change *c, struct kurir_uid_set done)
 {
-	for (size_t i = 0; i < s->view.count; i++) {
-		struct kurir_message *m = &s->messages[i];
+	for (size_t i = imap_box_next(&s->box, &done, 0); i < s->box.count;
+	     i = imap_box_next(&s->box, &done, i + 1)) {
+		struct kurir_message *m = imap_at(s, i);
 
-		if (!kurir_uid_set_has(&done, m->uid))
-			continue;
 		if (c->kind == KURIR_CHANGE_FLAGS_ADD)
 			m->flags |= c->flags;
 		else if (c->kind == KURIR_CHANGE_FLAGS_REMOVE)
 			m->flags &= ~c->flags;
 		else
 			m->flags = (m->flags & KURIR_MESSAGE_RECENT) | c->flags;
-		m->keywords = new_words(s->box, c, m->keywords);
+		imap_box_set_keywords(&s->box, m, new_words(kurir_scratch(), c, m->keywords));
 	}
 }
 
@@ -102,13 +101,14 @@ static struct kurir_uid_set modified(
     struct imap *s, const struct store *q, struct kurir_uid_set done)
 {
 	struct kurir_uid_range *ranges =
-	    kurir_alloc(kurir_scratch(), (s->view.count + 1) * sizeof(*ranges));
+	    kurir_alloc(kurir_scratch(), (s->box.count + 1) * sizeof(*ranges));
 	size_t count = 0;
 
-	for (size_t i = 0; i < s->view.count; i++) {
-		uint32_t uid = s->messages[i].uid;
+	for (size_t i = imap_box_next(&s->box, &q->change.uids, 0); i < s->box.count;
+	     i = imap_box_next(&s->box, &q->change.uids, i + 1)) {
+		uint32_t uid = imap_box_uid(&s->box, i);
 
-		if (kurir_uid_set_has(&q->change.uids, uid) && !kurir_uid_set_has(&done, uid))
+		if (!kurir_uid_set_has(&done, uid))
 			imap_set_add(ranges, &count, s->by_uid ? uid : (uint32_t)i + 1);
 	}
 	return (struct kurir_uid_set){ count, ranges };
@@ -144,9 +144,10 @@ KURIR_PARKS void imap_store(struct imap *s, struct imap_args *a)
 	if (q.conditional)
 		imap_enable_condstore(s);
 	imap_limit(s, &q.change.uids, &q.lowest);
+	r = imap_need(s, &q.change.uids);
 	/* Nothing is as old as 0, which the store takes for no condition. */
-	if (!q.conditional || q.change.unchanged_since > 0)
-		r = s->store->change(s->store_self, s->account, s->mailbox, &q.change,
+	if (r >= 0 && (!q.conditional || q.change.unchanged_since > 0))
+		r = s->store->change(s->store_self, s->account, s->box.name, &q.change,
 		    imap_until(s), kurir_scratch(), &changed);
 	if (r >= 0 && q.silent)
 		set_locally(s, &q.change, changed.uids);

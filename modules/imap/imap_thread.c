@@ -38,7 +38,7 @@ static struct kurir_str field(struct imap_bytes *b, const char *name)
 /* What the header says of it.  One that cannot be read is a thread of its own. */
 KURIR_PARKS static int add(struct imap *s, struct thread *q, uint32_t at)
 {
-	const struct kurir_message *m = &s->messages[at];
+	const struct kurir_message *m = imap_at(s, at);
 	struct imap_thread_message t = {
 		.number = s->by_uid ? m->uid : at + 1, .date = m->date, .subject = KURIR_STR("")
 	};

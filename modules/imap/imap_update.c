@@ -1,8 +1,9 @@
-/* imap_update.c - the snapshot of the selected mailbox, and telling the client how it changed.
+/* imap_update.c - telling the client how the selected mailbox changed.
  *
+ * A store with a log of changes is asked for what is new since the mod-sequence that the client
+ * knows; of another, a whole view is taken and compared.
  * Removals may be told only where RFC 9051 section 7.5.1 allows; until then a removed message
- * keeps
- * its place in the snapshot, so that sequence numbers mean the same on both sides. */
+ * keeps its place in the snapshot, so that sequence numbers mean the same on both sides. */
 
 #include <errno.h>
 #include <string.h>
@@ -52,28 +53,43 @@ KURIR_PARKS void imap_put_keywords(struct imap *s)
 		    KURIR_ARG(kurir_buf_str(&s->keywords)));
 }
 
-/* The session's snapshot from now on.  It may stand for hours, so it has nothing but these
- * messages in it, while what the store needed to find them goes. */
-static void keep(struct imap *s, struct kurir_str mailbox, const struct kurir_mailbox_view *v,
-    const struct kurir_message *all, size_t n)
-{
-	struct kurir_arena *box = kurir_arena_new("imap mailbox"), *before = s->box;
-	struct kurir_message *m = kurir_alloc(box, (n + 1) * sizeof(*m));
+/* What became of the mailbox. */
+struct delta {
+	struct kurir_mailbox_view now;
+	const struct kurir_message *all; /* those that changed or came, and perhaps others */
+	size_t count;
+	struct kurir_uid_set vanished;
+	bool whole; /* all messages: from a view */
+};
 
-	for (size_t i = 0; i < n; i++) {
-		m[i] = all[i];
-		m[i].keywords = kurir_copy(box, m[i].keywords);
-		m[i].name = kurir_copy(box, m[i].name);
+KURIR_PARKS static int ask_store(struct imap *s, struct kurir_arena *arena, struct delta *d)
+{
+	struct kurir_uid_set all = imap_box_all(&s->box), there;
+	struct kurir_mailbox_changes c;
+	int r = -ESTALE;
+
+	if (imap_store_has(s, changes))
+		r = s->store->changes(s->store_self, s->account, s->box.name, s->view.modseq,
+		    !s->read_only, imap_until(s), arena, &c);
+	if (r >= 0)
+		*d = (struct delta){ .now = c.now, .vanished = c.vanished };
+	if (r == -ESTALE) {
+		d->whole = true;
+		r = s->store->view(s->store_self, s->account, s->box.name, !s->read_only,
+		    imap_until(s), arena, &d->now);
 	}
-	s->mailbox = kurir_copy(box, mailbox);
-	s->view = *v;
-	s->view.count = n;
-	s->view.messages = m;
-	s->messages = m;
-	s->box = box;
-	kurir_arena_free(before);
+	if (r < 0)
+		return r;
+	d->all = d->now.messages;
+	d->count = d->now.count;
+	if (d->whole) {
+		there = imap_uids_of(arena, d->all, d->count);
+		d->vanished = imap_uids_combine(arena, &all, &there, IMAP_IN_FIRST_ONLY);
+	}
+	return 0;
 }
 
+/* Opens the one mailbox and lets go of the other, also when that fails. */
 KURIR_PARKS int imap_view_open(struct imap *s, struct kurir_str mailbox, bool read_only)
 {
 	struct kurir_arena *found = kurir_arena_new("imap view");
@@ -84,10 +100,14 @@ KURIR_PARKS int imap_view_open(struct imap *s, struct kurir_str mailbox, bool re
 	imap_view_close(s);
 	imap_saved_clear(s);
 	if (r >= 0) {
-		keep(s, mailbox, &view, view.messages, view.count);
+		imap_box_begin(&s->box, mailbox, view.id);
+		imap_box_fill(&s->box, view.messages, view.count);
 		s->keywords = KURIR_BUF(KEYWORDS_MAX);
 		for (size_t i = 0; i < view.count; i++)
 			learn(s, view.messages[i].keywords);
+		s->view = view;
+		s->view.messages = NULL;
+		s->view.id = KURIR_STR("");
 		s->read_only = read_only;
 		s->state = IMAP_SELECTED;
 	}
@@ -97,60 +117,36 @@ KURIR_PARKS int imap_view_open(struct imap *s, struct kurir_str mailbox, bool re
 
 void imap_view_close(struct imap *s)
 {
-	kurir_arena_free(s->box);
-	s->box = NULL;
+	imap_box_end(&s->box);
 	s->view = (struct kurir_mailbox_view){ .count = 0 };
-	s->messages = NULL;
 	kurir_buf_free(&s->keywords);
 	if (s->state == IMAP_SELECTED)
 		s->state = IMAP_AUTHENTICATED;
 }
 
 /* EXPUNGE for each, or one VANISHED (RFC 9586 section 3.4). */
-KURIR_PARKS static void put_removals(
-    struct imap *s, const struct kurir_uid_range *numbers, size_t count)
+KURIR_PARKS static void tell_removals(struct imap *s)
 {
-	struct kurir_uid_set uids = { count, numbers };
+	const struct kurir_uid_set *gone = &s->box.gone;
+	size_t told = 0;
 
-	if (count == 0)
-		return;
-	imap_puts(s, "* VANISHED ");
-	imap_put_uids(s, &uids);
-	imap_puts(s, "\r\n");
-}
-
-/* The old snapshot's messages that the new one lacks. */
-KURIR_PARKS static void tell_removals(
-    struct imap *s, struct kurir_arena *arena, const struct kurir_mailbox_view *new)
-{
-	struct kurir_uid_range *gone = NULL;
-	size_t kept = 0, j = 0, count = 0;
-
-	if (s->enabled & IMAP_UIDONLY)
-		gone = kurir_alloc(arena, (s->view.count + 1) * sizeof(*gone));
-	for (size_t i = 0; i < s->view.count; i++) {
-		uint32_t uid = s->messages[i].uid;
-
-		while (j < new->count &&new->messages[j].uid < uid)
-			j++;
-		if (j < new->count &&new->messages[j].uid == uid)
-			s->messages[kept++] = s->messages[i];
-		else if (gone)
-			imap_set_add(gone, &count, uid);
-		else
-			kurir_printf(s->stream, "* %zu EXPUNGE\r\n", kept + 1);
+	if (gone->count > 0 && (s->enabled & IMAP_UIDONLY)) {
+		imap_puts(s, "* VANISHED ");
+		imap_put_uids(s, gone);
+		imap_puts(s, "\r\n");
+	} else {
+		for (size_t i = imap_box_next(&s->box, gone, 0); i < s->box.count;
+		     i = imap_box_next(&s->box, gone, i + 1))
+			kurir_printf(s->stream, "* %zu EXPUNGE\r\n", i + 1 - told++);
 	}
-	s->view.count = kept;
-	put_removals(s, gone, count);
+	imap_box_remove_gone(&s->box);
 }
 
-/* What changed of one message, as a FETCH reply that was not asked for. */
-KURIR_PARKS static void tell_change(struct imap *s, size_t index, const struct kurir_message *old,
-    const struct kurir_message *m, bool asked)
+/* The flags of one message, as a FETCH reply that was not asked for. */
+KURIR_PARKS static void tell_message(
+    struct imap *s, size_t index, const struct kurir_message *m, bool flags)
 {
-	bool flags =
-	    asked || m->flags != old->flags || !kurir_str_equal(m->keywords, old->keywords);
-	bool modseq = (s->enabled & IMAP_CONDSTORE) && (flags || m->modseq != old->modseq);
+	bool modseq = (s->enabled & IMAP_CONDSTORE) != 0;
 
 	if (!flags && !modseq)
 		return;
@@ -167,51 +163,86 @@ KURIR_PARKS static void tell_change(struct imap *s, size_t index, const struct k
 	imap_puts(s, ")\r\n");
 }
 
-/* Flags that others changed, and what of the old has to stay in its place (ghosts). */
-KURIR_PARKS static size_t merge(struct imap *s, const struct kurir_mailbox_view *new,
-    const struct kurir_uid_set *asked, struct kurir_message *out)
+/* One that the client knows, as it is now. */
+KURIR_PARKS static void tell_change(
+    struct imap *s, size_t index, struct kurir_message *m, bool asked)
 {
-	size_t n = 0, j = 0;
+	const struct kurir_message *old = imap_box_known(&s->box, m->uid);
+	bool modseq = m->modseq != (old ? old->modseq : s->view.modseq);
+	bool flags = asked || (!old && m->modseq > s->view.modseq);
 
-	for (size_t i = 0; i < s->view.count; i++) {
-		struct kurir_message *m = &s->messages[i];
+	if (!old && !flags)
+		return;
+	if (kurir_uid_set_has(&s->box.recent, m->uid))
+		m->flags |= KURIR_MESSAGE_RECENT;
+	else
+		m->flags &= ~(uint32_t)KURIR_MESSAGE_RECENT;
+	if (old)
+		flags = flags || m->flags != old->flags ||
+		    !kurir_str_equal(m->keywords, old->keywords);
+	if (flags || modseq)
+		tell_message(s, index, m, flags);
+	if (old)
+		imap_box_learn(&s->box, m, 1);
+}
 
-		while (j < new->count &&new->messages[j].uid < m->uid)
+/* Flags that others changed, and those that were asked for, by UID. */
+KURIR_PARKS static void tell_changes(
+    struct imap *s, const struct delta *d, const struct kurir_uid_set *asked)
+{
+	static const struct kurir_uid_set none = { 0, NULL };
+	const struct kurir_uid_set *also = asked ? asked : &none;
+	size_t i = imap_box_next(&s->box, also, 0), j = 0;
+
+	while (i < s->box.count || j < d->count) {
+		struct kurir_message m;
+		size_t at = s->box.count;
+
+		if (j < d->count)
+			at = imap_box_index(&s->box, d->all[j].uid);
+		if (j < d->count && at == s->box.count) { /* new */
 			j++;
-		out[n] = *m;
-		if (j < new->count &&new->messages[j].uid == m->uid) {
-			out[n] = new->messages[j];
-			out[n].flags |= m->flags & KURIR_MESSAGE_RECENT;
-			tell_change(s, n, m, &out[n], asked && kurir_uid_set_has(asked, m->uid));
-			j++;
+			continue;
 		}
-		n++;
+		if (i < at) { /* no change since; or it went */
+			m = *imap_at(s, i);
+			tell_message(s, i, &m, true);
+			i = imap_box_next(&s->box, also, i + 1);
+			continue;
+		}
+		m = d->all[j++];
+		tell_change(s, at, &m, i == at && i < s->box.count);
+		if (i == at)
+			i = imap_box_next(&s->box, also, i + 1);
 	}
-	return n;
 }
 
 /* Messages that the client does not know yet; how many. */
-static size_t add_fresh(struct imap *s, const struct kurir_mailbox_view *new, uint32_t last,
-    struct kurir_message *all, size_t n, bool *words)
+KURIR_PARKS static size_t tell_fresh(struct imap *s, const struct delta *d)
 {
+	uint32_t last = s->box.count ? imap_box_uid(&s->box, s->box.count - 1) : 0;
 	size_t fresh = 0;
+	bool words = false;
 
-	for (size_t j = 0; j < new->count; j++)
-		if (new->messages[j].uid > last &&new->messages[j].uid >= s->view.uid_next) {
-			all[n + fresh++] = new->messages[j];
-			*words |= learn(s, new->messages[j].keywords);
+	for (size_t j = 0; j < d->count; j++)
+		if (d->all[j].uid > last && d->all[j].uid >= s->view.uid_next) {
+			imap_box_add(&s->box, &d->all[j]);
+			words |= learn(s, d->all[j].keywords);
+			fresh++;
 		}
+	if (words)
+		imap_put_keywords(s);
 	return fresh;
 }
 
-KURIR_PARKS static void tell_recent(struct imap *s, const struct kurir_message *all, size_t n)
+KURIR_PARKS static void tell_recent(struct imap *s)
 {
 	size_t recent = 0;
 
 	if (s->enabled & IMAP_REV2)
 		return;
-	for (size_t i = 0; i < n; i++)
-		recent += (all[i].flags & KURIR_MESSAGE_RECENT) != 0;
+	for (size_t i = 0; i < s->box.recent.count; i++)
+		recent += s->box.recent.ranges[i].last - s->box.recent.ranges[i].first + 1;
 	kurir_printf(s->stream, "* %zu RECENT\r\n", recent);
 }
 
@@ -219,15 +250,11 @@ KURIR_PARKS int imap_update_telling(
     struct imap *s, bool expunge, const struct kurir_uid_set *asked)
 {
 	struct kurir_arena *found = kurir_arena_new("imap view");
-	struct kurir_mailbox_view new;
-	struct kurir_message *all;
-	uint32_t last = s->view.count ? s->messages[s->view.count - 1].uid : 0;
-	size_t before = s->view.count, n, fresh;
-	bool words = false;
-	int r = s->store->view(
-	    s->store_self, s->account, s->mailbox, !s->read_only, imap_until(s), found, &new);
+	struct delta d = { .whole = false };
+	size_t before = s->box.count, fresh;
+	int r = ask_store(s, found, &d);
 
-	if (r >= 0 && new.uid_validity != s->view.uid_validity) {
+	if (r >= 0 && d.now.uid_validity != s->view.uid_validity) {
 		imap_puts(s, "* BYE The mailbox was made anew\r\n");
 		s->over = true;
 		r = -ECANCELED;
@@ -236,19 +263,18 @@ KURIR_PARKS int imap_update_telling(
 		kurir_arena_free(found);
 		return r;
 	}
+	imap_box_gone(&s->box, &d.vanished);
 	if (expunge)
-		tell_removals(s, found, &new);
-	all = kurir_alloc(found, (s->view.count + new.count + 1) * sizeof(*all));
-	n = merge(s, &new, asked, all);
-	fresh = add_fresh(s, &new, last, all, n, &words);
-	if (words)
-		imap_put_keywords(s);
-	n += fresh;
-	if (fresh > 0 || n != before)
-		kurir_printf(s->stream, "* %zu EXISTS\r\n", n);
+		tell_removals(s);
+	tell_changes(s, &d, asked);
+	fresh = tell_fresh(s, &d);
+	if (fresh > 0 || s->box.count != before)
+		kurir_printf(s->stream, "* %zu EXISTS\r\n", s->box.count);
 	if (fresh > 0)
-		tell_recent(s, all, n);
-	keep(s, s->mailbox, &new, all, n);
+		tell_recent(s);
+	s->view.uid_next = d.now.uid_next;
+	s->view.modseq = d.now.modseq;
+	imap_box_tidy(&s->box);
 	kurir_arena_free(found);
 	return 0;
 }
@@ -256,4 +282,70 @@ KURIR_PARKS int imap_update_telling(
 KURIR_PARKS int imap_update(struct imap *s, bool expunge)
 {
 	return imap_update_telling(s, expunge, NULL);
+}
+
+/* What the store has of the messages of a set; of those that went, nothing but their UIDs. */
+KURIR_PARKS static int load(
+    struct imap *s, const struct kurir_uid_set *want, struct kurir_arena *arena)
+{
+	struct kurir_mailbox_view v;
+	struct kurir_message *all;
+	size_t n = 0, j = 0, count = 0;
+	int r = imap_store_has(s, part) ? s->store->part(s->store_self, s->account, s->box.name,
+					      want, imap_until(s), arena, &v)
+					: s->store->view(s->store_self, s->account, s->box.name,
+					      false, imap_until(s), arena, &v);
+
+	if (r >= 0 && v.uid_validity != s->view.uid_validity)
+		r = -ENOENT;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < want->count; i++)
+		count += want->ranges[i].last - want->ranges[i].first + 1;
+	all = kurir_alloc(arena, count * sizeof(*all));
+	for (size_t i = imap_box_next(&s->box, want, 0); i < s->box.count;
+	     i = imap_box_next(&s->box, want, i + 1), n++) {
+		uint32_t uid = imap_box_uid(&s->box, i);
+
+		while (j < v.count && v.messages[j].uid < uid)
+			j++;
+		all[n] = (struct kurir_message){
+			.uid = uid, .keywords = KURIR_STR(""), .name = KURIR_STR("")
+		};
+		if (j == v.count || v.messages[j].uid != uid)
+			continue;
+		all[n] = v.messages[j];
+		if (all[n].modseq > s->view.modseq)
+			all[n].flags |= IMAP_MESSAGE_UNTOLD;
+		if (learn(s, all[n].keywords))
+			imap_put_keywords(s);
+	}
+	imap_box_learn(&s->box, all, n);
+	return 0;
+}
+
+KURIR_PARKS int imap_need(struct imap *s, const struct kurir_uid_set *set)
+{
+	struct kurir_uid_set all = imap_box_all(&s->box), want = set ? *set : all, known;
+	struct kurir_arena *found;
+	int r = 0;
+
+	if (s->box.known_count == s->box.count)
+		return 0;
+	found = kurir_arena_new("imap view");
+	known = imap_uids_of(found, s->box.known, s->box.known_count);
+	want = imap_uids_combine(found, &want, &all, IMAP_IN_BOTH);
+	want = imap_uids_combine(found, &want, &known, IMAP_IN_FIRST_ONLY);
+	if (want.count > 0)
+		r = load(s, &want, found);
+	imap_box_tidy(&s->box);
+	kurir_arena_free(found);
+	return r;
+}
+
+struct kurir_message *imap_at(const struct imap *s, size_t index)
+{
+	return s->box.known_count == s->box.count
+	    ? &s->box.known[index]
+	    : imap_box_known(&s->box, imap_box_uid(&s->box, index));
 }

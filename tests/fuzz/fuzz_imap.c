@@ -34,7 +34,7 @@ static void threads(struct kurir_str text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kurir_message messages[3] = { { .uid = 3 }, { .uid = 7 }, { .uid = 4294967295 } };
-	struct imap s = { .view = { .count = 3 }, .messages = messages };
+	struct imap s = { .read_only = true };
 	struct kurir_str text = { size > 0 ? (const char *)data : "", size }, word;
 	struct imap_item items[8];
 	struct kurir_uid_set uids;
@@ -48,6 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t count;
 	bool sync, binary;
 
+	imap_box_begin(&s.box, KURIR_STR("INBOX"), KURIR_STR(""));
+	imap_box_fill(&s.box, messages, 3);
 	while (imap_astring(&a, &word) >= 0 && imap_space(&a))
 		imap_date_time(word, &when);
 	a = (struct imap_args){ .rest = text };
@@ -76,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	imap_literal_next(&a, &n, &sync, &binary);
 	imap_literal_mark(text, &n, &sync);
 	imap_date(text, &when);
+	imap_box_end(&s.box);
 	kurir_arena_clear(kurir_scratch());
 	return 0;
 }

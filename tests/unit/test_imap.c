@@ -12,7 +12,7 @@
 static struct kurir_arena *arena;
 static struct kurir_message messages[5] = { { .uid = 3 }, { .uid = 7 }, { .uid = 8 },
 	{ .uid = 9 }, { .uid = 40 } };
-static struct imap session = { .view = { .count = 5, .uid_next = 41 }, .messages = messages };
+static struct imap session;
 
 static struct imap_args args(const char *text)
 {
@@ -386,12 +386,15 @@ static int begin(void **state)
 {
 	(void)state;
 	arena = kurir_arena_new("test");
+	imap_box_begin(&session.box, KURIR_STR("INBOX"), KURIR_STR(""));
+	imap_box_fill(&session.box, messages, 5);
 	return 0;
 }
 
 static int end(void **state)
 {
 	(void)state;
+	imap_box_end(&session.box);
 	kurir_arena_free(arena);
 	return 0;
 }

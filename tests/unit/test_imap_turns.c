@@ -47,8 +47,7 @@ KURIR_PARKS static void body(void *arg)
 		.read_only = true,
 		.tag = KURIR_STR("a"),
 		.store = &store,
-		.messages = messages,
-		.view = { .count = MESSAGES, .uid_next = MESSAGES + 1 } };
+		.view = { .uid_next = MESSAGES + 1 } };
 	struct imap_args a = { .rest = KURIR_STR("1:* ENVELOPE") };
 	struct imap_args keys = { .rest =
 				      KURIR_STR("TEXT a TEXT b TEXT a TEXT b NOT TEXT x ALL") };
@@ -56,6 +55,8 @@ KURIR_PARKS static void body(void *arg)
 	(void)arg;
 	for (unsigned i = 0; i < MESSAGES; i++)
 		messages[i].uid = i + 1;
+	imap_box_begin(&s.box, KURIR_STR("INBOX"), KURIR_STR(""));
+	imap_box_fill(&s.box, messages, MESSAGES);
 	CHECK_IS(kurir_stream_pair(&ours, &theirs), 0);
 	s.stream = ours;
 	s.told = kurir_now();
@@ -76,6 +77,7 @@ KURIR_PARKS static void body(void *arg)
 	kurir_group_end(g);
 	kurir_close(ours);
 	kurir_close(theirs);
+	imap_box_end(&s.box);
 }
 
 static void turns_of_others(void **state)
