@@ -22,7 +22,7 @@ class Peer(Server):
             return "only root may give it a root folder"
         for package in cls.packages:
             if not any(os.path.isdir(f"{f}/{package}") for f in FOLDERS):
-                return f"{package} is not unpacked (contrib/build-aux/unpack-peers build/peers)"
+                return f"{package} is not unpacked (contrib/build-aux/unpack-peers build/peers bench)"
         return ""
 
     def start(self):

@@ -3,6 +3,7 @@
 install-deps unpacks the servers' packages into build/peers without installing them, as they
 would conflict with each other and start services.  A test makes a root folder of a copy of
 one, with the libraries, users and configuration it needs, and runs it by chroot."""
+import glob
 import os
 import shutil
 import smtplib
@@ -102,7 +103,8 @@ class Root:
         """Those of every program and plugin in it."""
         programs = [os.path.join(d, f) for d, _, files in os.walk(self.folder) for f in files]
         programs = [p for p in programs if (os.access(p, os.X_OK) or p.endswith(".so")) and not os.path.islink(p)]
-        env = dict(os.environ, LD_LIBRARY_PATH=self.at("usr/lib/postfix") + ":" + self.at("usr/lib/dovecot"))
+        own = [self.at("usr/lib/postfix"), self.at("usr/lib/dovecot")] + glob.glob(self.at("usr/lib/*-linux-gnu"))
+        env = dict(os.environ, LD_LIBRARY_PATH=":".join(own))
         for word in set(needed_libraries(programs, env=env).split()):
             if word.startswith("/") and not word.startswith(self.folder) and not word.endswith(":"):
                 self.copy(word)
