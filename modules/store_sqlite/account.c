@@ -2,9 +2,8 @@
 #include "model.h"
 
 #include <errno.h>
-#include <time.h>
 
-static int account_read(struct db *db, struct kurir_str name, struct account_row *ret)
+int account_load(struct db *db, struct kurir_str name, struct account_row *ret)
 {
 	int r;
 	sqlite3_stmt *s = db_query(db, &r,
@@ -24,16 +23,13 @@ static int account_read(struct db *db, struct kurir_str name, struct account_row
 }
 
 /* UIDVALIDITY begins with the clock, so that an account that is made again does not repeat it. */
-int account_load(struct db *db, struct kurir_str name, bool create, struct account_row *ret)
+int account_make(struct db *db, struct kurir_str name, int64_t now, struct account_row *ret)
 {
 	struct mailbox_row inbox;
-	int r = account_read(db, name, ret);
-	if (r != -ENOENT || !create)
-		return r;
-	r = db_exec(db, "INSERT INTO account(name, modseq, uid_validity) VALUES(?, 1, ?)", "ti",
-	    name, (int64_t)time(NULL) & 0x7fffffff);
+	int r = db_exec(db, "INSERT INTO account(name, modseq, uid_validity) VALUES(?, 1, ?)",
+	    "ti", name, now / 1000 & 0x7fffffff);
 	if (r == 0)
-		r = account_read(db, name, ret);
+		r = account_load(db, name, ret);
 	if (r == 0)
 		r = mailbox_make(db, ret, KURIR_STR("INBOX"), 0, &inbox);
 	return r == 0 ? account_save(db, ret) : r;

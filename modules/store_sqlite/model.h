@@ -29,8 +29,9 @@ struct message_row {
 
 bool model_name_valid(struct kurir_str mailbox);
 
-/* account.c; create: also its INBOX. */
-int account_load(struct db *, struct kurir_str name, bool create, struct account_row *ret);
+/* account.c; made with its INBOX. */
+int account_load(struct db *, struct kurir_str name, struct account_row *ret);
+int account_make(struct db *, struct kurir_str name, int64_t now, struct account_row *ret);
 int account_save(struct db *, const struct account_row *);
 
 /* mailbox.c */

@@ -95,7 +95,9 @@ int operation_run(struct shard *s, struct kurir_arena *arena, struct kurir_str r
 		return -EBADMSG;
 	if (op == SQLITE_OP_PURGE)
 		return purge_run(s, now);
-	int r = account_load(&s->db, name, true, &a);
+	int r = account_load(&s->db, name, &a);
+	if (r == -ENOENT)
+		r = account_make(&s->db, name, now, &a);
 	if (r < 0)
 		return r;
 	switch (op) {

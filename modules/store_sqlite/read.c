@@ -108,7 +108,7 @@ static int add_subscribed(struct read *r, const struct account_row *a)
 int read_list(struct read *r)
 {
 	struct account_row a;
-	int e = account_load(r->db, r->account, false, &a);
+	int e = account_load(r->db, r->account, &a);
 	sqlite3_stmt *s = e < 0 ? NULL : db_query(r->db, &e, LIST_SQL, "i", a.id);
 	while (e >= 0 && (e = db_step(r->db, s)) == 1)
 		*list_room(r) =
@@ -177,7 +177,7 @@ static int load_mailbox(struct read *r)
 {
 	struct account_row a;
 	struct mailbox_row *m = &r->mailbox_row;
-	int e = account_load(r->db, r->account, false, &a);
+	int e = account_load(r->db, r->account, &a);
 	if (e == 0)
 		e = mailbox_load(r->db, &a, r->mailbox, m);
 	if (e < 0)
@@ -325,14 +325,14 @@ int read_facts(struct read *r)
 
 int read_account(struct read *r)
 {
-	return account_load(r->db, r->account, false, &r->account_row);
+	return account_load(r->db, r->account, &r->account_row);
 }
 
 int read_entries(struct read *r)
 {
 	struct account_row a;
 	struct mailbox_row m = { .id = 0 };
-	int e = account_load(r->db, r->account, false, &a);
+	int e = account_load(r->db, r->account, &a);
 	sqlite3_stmt *s = NULL;
 	size_t room = 100;
 	if (e == 0 && r->mailbox.len > 0)

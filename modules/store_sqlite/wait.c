@@ -76,7 +76,7 @@ static int differs(struct kurir_self *self, struct kurir_str account, struct kur
 
 	if (db == NULL)
 		return e == -EAGAIN ? 1 : e;
-	e = account_load(db, account, false, &a);
+	e = account_load(db, account, &a);
 	if (e == 0)
 		e = mailbox_load(db, &a, mailbox, &m);
 	if (e == -EAGAIN || e == -EIO)
