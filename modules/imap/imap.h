@@ -46,6 +46,7 @@ enum imap_enabled {
 	IMAP_UTF8 = 1u << 1, /* UTF8=ACCEPT, RFC 6855 */
 	IMAP_CONDSTORE = 1u << 2,
 	IMAP_UIDONLY = 1u << 3,
+	IMAP_QRESYNC = 1u << 4,
 };
 
 /* Whether the store has a function; one of an older ABI may be shorter. */
@@ -180,6 +181,7 @@ void imap_enable_condstore(struct imap *) KURIR_PARKS;
 void imap_put_capability(struct imap *) KURIR_PARKS; /* the list, no line end */
 bool imap_may_log_in(const struct imap *);
 bool imap_may_upgrade(const struct imap *);
+bool imap_can_resync(const struct imap *); /* the store remembers what went */
 
 /* imap_update.c: the snapshot brought up to date. */
 int imap_view_open(struct imap *, struct kurir_str mailbox, bool read_only) KURIR_PARKS;

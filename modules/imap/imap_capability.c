@@ -81,6 +81,7 @@ static const struct {
 	{ "WITHIN", LOGGED, NULL, NULL },		       /* imap-within */
 	{ "PARTIAL", LOGGED, NULL, NULL },		       /* imap-partial */
 	{ "CONDSTORE", LOGGED, NULL, NULL },		       /* imap-condstore */
+	{ "QRESYNC", LOGGED, imap_can_resync, NULL },	       /* imap-qresync */
 	{ "SORT", LOGGED, NULL, NULL },			       /* imap-sort */
 	{ "SORT=DISPLAY", LOGGED, NULL, NULL },		       /* imap-sort */
 	{ "ESORT", LOGGED, NULL, NULL },		       /* imap-sort */

@@ -12,10 +12,8 @@ static const struct {
 	const char *name;
 	uint32_t enables;
 } known[] = {
-	{ "IMAP4rev2", IMAP_REV2 },
-	{ "UTF8=ACCEPT", IMAP_UTF8 },
-	{ "CONDSTORE", IMAP_CONDSTORE },
-	{ "UIDONLY", IMAP_UIDONLY },
+	{ "IMAP4rev2", IMAP_REV2 }, { "UTF8=ACCEPT", IMAP_UTF8 }, { "CONDSTORE", IMAP_CONDSTORE },
+	{ "UIDONLY", IMAP_UIDONLY }, { "QRESYNC", IMAP_QRESYNC }, /* RFC 7162 section 3.2.3 */
 };
 #define KNOWN (sizeof(known) / sizeof(*known))
 
@@ -53,12 +51,14 @@ KURIR_PARKS void imap_enable(struct imap *s, struct imap_args *a)
 		imap_bad(s, "ENABLE takes names of capabilities");
 		return;
 	}
+	if (!imap_can_resync(s))
+		asked &= ~(uint32_t)IMAP_QRESYNC;
 	imap_puts(s, "* ENABLED");
 	for (size_t i = 0; i < KNOWN; i++)
 		if (asked & known[i].enables & ~s->enabled)
 			kurir_printf(s->stream, " %s", known[i].name);
 	imap_puts(s, "\r\n");
-	if (asked & IMAP_CONDSTORE)
+	if (asked & (IMAP_CONDSTORE | IMAP_QRESYNC))
 		imap_enable_condstore(s);
 	s->enabled |= asked;
 	imap_ok(s, "Done");

@@ -10,22 +10,38 @@
 
 static const struct kurir_uid_range all = { 1, UINT32_MAX };
 
-KURIR_PARKS static int remove_deleted(struct imap *s, const struct kurir_uid_set *uids)
+KURIR_PARKS static int remove_deleted(
+    struct imap *s, const struct kurir_uid_set *uids, struct kurir_changed *ret)
 {
 	struct kurir_change change = { .kind = KURIR_CHANGE_EXPUNGE,
 		.uids = *uids,
 		.keywords = KURIR_STR(""),
 		.target = KURIR_STR("") };
-	struct kurir_changed changed;
 
 	kurir_count(s->self, IMAP_EXPUNGED, 1);
-	return s->store->change(s->store_self, s->account, s->box.name, &change, imap_until(s),
-	    kurir_scratch(), &changed);
+	return s->store->change(
+	    s->store_self, s->account, s->box.name, &change, imap_until(s), kurir_scratch(), ret);
+}
+
+/* What the client knows of when it knows what this removed, too (RFC 7162 section 3.2.8): not
+ * more, when others did something meanwhile. */
+KURIR_PARKS static uint64_t modseq_after(struct imap *s, const struct kurir_uid_set *removed)
+{
+	struct kurir_mailbox_changes c;
+	int r = s->store->changes(s->store_self, s->account, s->box.name, s->view.modseq, false,
+	    imap_until(s), kurir_scratch(), &c);
+	struct kurir_uid_set others;
+
+	if (r < 0 || c.now.count > 0)
+		return s->view.modseq;
+	others = imap_uids_combine(kurir_scratch(), &c.vanished, removed, IMAP_IN_FIRST_ONLY);
+	return others.count > 0 ? s->view.modseq : c.now.modseq;
 }
 
 KURIR_PARKS void imap_expunge(struct imap *s, struct imap_args *a)
 {
 	struct kurir_uid_set uids = { 1, &all };
+	struct kurir_changed changed;
 	uint32_t lowest = 0;
 	int r;
 
@@ -39,7 +55,7 @@ KURIR_PARKS void imap_expunge(struct imap *s, struct imap_args *a)
 	}
 	if (s->by_uid)
 		imap_limit(s, &uids, &lowest);
-	r = remove_deleted(s, &uids);
+	r = remove_deleted(s, &uids, &changed);
 	if (r >= 0)
 		r = imap_update(s, true);
 	if (r < 0)
@@ -54,11 +70,19 @@ KURIR_PARKS void imap_expunge(struct imap *s, struct imap_args *a)
 KURIR_PARKS void imap_close(struct imap *s, struct imap_args *a)
 {
 	struct kurir_uid_set uids = { 1, &all };
-	int r = s->read_only ? 0 : remove_deleted(s, &uids);
+	struct kurir_changed changed = { .uids = { 0, NULL } };
+	int r = s->read_only ? 0 : remove_deleted(s, &uids, &changed);
+	uint64_t modseq = 0;
 
 	(void)a;
+	if (r >= 0 && changed.uids.count > 0 && (s->enabled & IMAP_CONDSTORE) &&
+	    imap_can_resync(s))
+		modseq = modseq_after(s, &changed.uids);
 	imap_view_close(s);
-	imap_done(s, r);
+	if (modseq > 0)
+		imap_ok(s, "[HIGHESTMODSEQ %llu] Done", (unsigned long long)modseq);
+	else
+		imap_done(s, r);
 }
 
 KURIR_PARKS void imap_unselect(struct imap *s, struct imap_args *a)

@@ -3,7 +3,8 @@
  *
  *   fetch          = "FETCH" SP sequence-set SP fetch-items
  *                    [SP "(" fetch-modifier *(SP fetch-modifier) ")"]
- *   fetch-modifier = "CHANGEDSINCE" SP mod-sequence-value / "PARTIAL" SP partial-range
+ *   fetch-modifier = "CHANGEDSINCE" SP mod-sequence-value / "VANISHED" /
+ *                    "PARTIAL" SP partial-range
  *
  * Messages go out one after the other as the stream takes them; \Seen is set for all of
  * them in one change, before the first byte. */
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #include "imap_body.h"
+#include "imap_qresync.h"
 #include "imap_search.h"
 
 #define ITEMS_MAX 64
@@ -24,7 +26,7 @@ struct fetch {
 	size_t count;
 	struct kurir_uid_set uids;
 	uint64_t changed_since; /* only what changed after it; 0: all */
-	bool partial_given;
+	bool partial_given, vanished;
 	struct imap_partial partial;
 	uint32_t lowest; /* RFC 9738 */
 	bool sets_seen, needs_bytes;
@@ -38,7 +40,9 @@ static int modifiers(struct imap *s, struct imap_args *a, struct fetch *f)
 	if (!imap_take(a, '('))
 		return -EBADMSG;
 	do {
-		if (imap_take_word(a, "CHANGEDSINCE")) {
+		if (imap_take_word(a, "VANISHED")) {
+			f->vanished = true;
+		} else if (imap_take_word(a, "CHANGEDSINCE")) {
 			if (!imap_space(a) || imap_number64(a, &f->changed_since) < 0)
 				return -EBADMSG;
 			if (f->count < ITEMS_MAX)
@@ -53,6 +57,9 @@ static int modifiers(struct imap *s, struct imap_args *a, struct fetch *f)
 			return -EBADMSG;
 		}
 	} while (imap_space(a));
+	/* RFC 7162 section 3.2.6 */
+	if (f->vanished && (!s->by_uid || f->changed_since == 0 || !(s->enabled & IMAP_QRESYNC)))
+		return -EBADMSG;
 	return imap_take(a, ')') ? 0 : -EBADMSG;
 }
 
@@ -338,7 +345,10 @@ KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
 	plan(s, f);
 	if (f->condstore)
 		imap_enable_condstore(s);
-	r = imap_need(s, &f->uids);
+	if (f->vanished)
+		r = imap_put_vanished(s, f->changed_since, &f->uids);
+	if (r >= 0)
+		r = imap_need(s, &f->uids);
 	if (r >= 0 && (f->changed_since || f->partial_given))
 		narrow(s, f);
 	if (r >= 0)

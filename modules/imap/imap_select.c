@@ -1,13 +1,24 @@
 /* imap_select.c - SELECT and EXAMINE (RFC 9051 sections 6.3.2 and 6.3.3; CONDSTORE, RFC 7162).
  *
  *   select        = "SELECT" SP mailbox [SP "(" select-param *(SP select-param) ")"]
- *   select-param  = "CONDSTORE" */
+ *   select-param  = "CONDSTORE" / "QRESYNC" SP "(" ... ")"      ; imap_qresync.c */
 
 #include <errno.h>
 
-#include "imap.h"
+#include "imap_qresync.h"
 
-static int parse(struct imap *s, struct imap_args *a, struct kurir_str *ret)
+/* One that needs something of us in every reply from now on; not before it was enabled. */
+static int parameter(struct imap *s, struct imap_args *a, struct imap_qresync *q)
+{
+	if (imap_take_word(a, "CONDSTORE"))
+		return 0;
+	if (q->given || !(s->enabled & IMAP_QRESYNC) || !imap_take_word(a, "QRESYNC"))
+		return -EBADMSG;
+	return imap_qresync_parse(a, q);
+}
+
+static int parse(
+    struct imap *s, struct imap_args *a, struct kurir_str *ret, struct imap_qresync *q)
 {
 	if (imap_mailbox(a, ret) < 0)
 		return -EBADMSG;
@@ -16,7 +27,7 @@ static int parse(struct imap *s, struct imap_args *a, struct kurir_str *ret)
 	if (!imap_space(a) || !imap_take(a, '('))
 		return -EBADMSG;
 	do
-		if (!imap_take_word(a, "CONDSTORE"))
+		if (parameter(s, a, q) < 0)
 			return -EBADMSG;
 	while (imap_space(a));
 	if (!imap_take(a, ')') || !imap_end(a))
@@ -45,8 +56,9 @@ KURIR_PARKS static void put_counts(struct imap *s)
 KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool read_only)
 {
 	bool selected = s->state == IMAP_SELECTED;
+	struct imap_qresync resync = { .given = false };
 	struct kurir_str name;
-	int r = parse(s, a, &name);
+	int r = parse(s, a, &name, &resync);
 
 	if (r < 0)
 		imap_view_close(s);
@@ -73,6 +85,11 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 	    (unsigned long long)s->view.modseq);
 	if (s->enabled & IMAP_REV2)
 		imap_put_list_of(s, s->box.name);
+	if (resync.given && (r = imap_put_resync(s, &resync)) < 0) {
+		imap_view_close(s);
+		imap_failed(s, r);
+		return;
+	}
 	imap_ok(s, read_only ? "[READ-ONLY] Done" : "[READ-WRITE] Done");
 }
 

@@ -124,13 +124,13 @@ void imap_view_close(struct imap *s)
 		s->state = IMAP_AUTHENTICATED;
 }
 
-/* EXPUNGE for each, or one VANISHED (RFC 9586 section 3.4). */
+/* EXPUNGE for each, or one VANISHED (RFC 7162 section 3.2.10, RFC 9586 section 3.4). */
 KURIR_PARKS static void tell_removals(struct imap *s)
 {
 	const struct kurir_uid_set *gone = &s->box.gone;
 	size_t told = 0;
 
-	if (gone->count > 0 && (s->enabled & IMAP_UIDONLY)) {
+	if (gone->count > 0 && (s->enabled & (IMAP_UIDONLY | IMAP_QRESYNC))) {
 		imap_puts(s, "* VANISHED ");
 		imap_put_uids(s, gone);
 		imap_puts(s, "\r\n");

@@ -2,6 +2,7 @@
  * URLs; and what threads are made of. */
 #include <modules/imap/imap_incoming.h>
 #include <modules/imap/imap_list.h>
+#include <modules/imap/imap_qresync.h>
 #include <modules/imap/imap_search.h>
 #include <modules/imap/imap_sort.h>
 #include <modules/imap/imap_thread.h>
@@ -40,6 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct kurir_uid_set uids;
 	struct imap_search key;
 	struct imap_list list;
+	struct imap_qresync resync;
 	struct imap_url url;
 	struct imap_args a = { .rest = text };
 	uint32_t flags;
@@ -71,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (imap_list_parse(&a, &list) >= 0)
 			imap_list_matches(&list, KURIR_STR("a/b"));
 	}
+	a = (struct imap_args){ .rest = text };
+	imap_qresync_parse(&a, &resync);
 	imap_url_parse(text, &url);
 	imap_message_date(text, &when, &when);
 	threads(text);
