@@ -3,13 +3,14 @@
 #define IMAP_BODY_H
 
 #include "imap.h"
-#include "mime.h"
+
+#include <mime/mime.h>
 
 /* A message while a command looks at it. */
 struct imap_bytes {
 	struct kurir_body body;
-	struct kurir_str text;	/* mapped */
-	struct mime_part *root; /* parsed when first asked for */
+	struct kurir_str text;		    /* mapped */
+	const struct mime_message *message; /* parsed when first asked for */
 	struct kurir_arena *arena;
 };
 int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *ret)
@@ -17,9 +18,10 @@ int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_byt
 int imap_bytes_open_in(struct imap *, struct kurir_str mailbox, const struct kurir_message *,
     struct imap_bytes *ret) KURIR_PARKS;
 void imap_bytes_close(struct imap_bytes *);
-struct mime_part *imap_bytes_root(struct imap_bytes *);
+const struct mime_message *imap_bytes_message(struct imap_bytes *);
 /* The message's header with the empty line behind it; the parts are not looked at for it. */
 struct kurir_str imap_bytes_header(struct imap_bytes *);
+struct kurir_str imap_bytes_envelope(struct imap_bytes *);
 
 enum imap_item_kind {
 	IMAP_ITEM_FLAGS,
@@ -65,14 +67,5 @@ int imap_section_parse(struct imap_args *, struct imap_item *);
 struct kurir_str imap_section(struct imap_bytes *, const struct imap_item *);
 /* As imap_section(), decoded (RFC 3516); -EOPNOTSUPP for an encoding we do not know. */
 int imap_binary(struct imap_bytes *, const struct imap_item *, struct kurir_str *ret);
-
-/* imap_preview.c: RFC 8970. */
-#define IMAP_PREVIEW_MAX 200 /* characters */
-struct kurir_str imap_preview(struct imap_bytes *);
-
-/* imap_envelope.c, imap_structure.c */
-void imap_put_envelope(struct imap *, struct kurir_arena *, struct kurir_str header) KURIR_PARKS;
-void imap_put_structure(
-    struct imap *, struct kurir_arena *, const struct mime_part *, bool extended) KURIR_PARKS;
 
 #endif

@@ -50,19 +50,29 @@ void imap_bytes_close(struct imap_bytes *b)
 	*b = (struct imap_bytes){ .body = { .fd = -1 } };
 }
 
-struct mime_part *imap_bytes_root(struct imap_bytes *b)
+const struct mime_message *imap_bytes_message(struct imap_bytes *b)
 {
-	if (!b->root)
-		b->root = mime_parse(b->arena, b->text);
-	return b->root;
+	static const struct mime_options options = { .preview = true };
+
+	if (!b->message)
+		b->message = mime_read(b->arena, b->text, &options);
+	return b->message;
 }
 
 struct kurir_str imap_bytes_header(struct imap_bytes *b)
 {
 	struct kurir_str header, body;
 
-	if (b->root)
-		return b->root->header;
+	if (b->message)
+		return mime_bytes(b->text, b->message->root->header);
 	mime_split(b->text, &header, &body);
 	return header;
+}
+
+struct kurir_str imap_bytes_envelope(struct imap_bytes *b)
+{
+	const struct mime_message *m =
+	    b->message ? b->message : mime_read(b->arena, imap_bytes_header(b), NULL);
+
+	return m->root->envelope;
 }

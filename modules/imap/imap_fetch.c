@@ -234,6 +234,21 @@ KURIR_PARKS static int put_binary(
 	return kurir_write(s->stream, text);
 }
 
+/* All that may be kept of headers fits, however it is quoted. */
+#define STRUCTURE_MAX ((size_t)16 * 1024 * 1024)
+
+KURIR_PARKS static int put_structure(struct imap *s, struct imap_bytes *b, bool extended)
+{
+	struct kurir_buf text = KURIR_BUF(STRUCTURE_MAX);
+	int r = mime_put_structure(&text, imap_bytes_message(b)->root, extended);
+
+	imap_puts(s, extended ? "BODYSTRUCTURE " : "BODY ");
+	if (r >= 0)
+		r = kurir_write(s->stream, kurir_buf_str(&text));
+	kurir_buf_free(&text);
+	return r;
+}
+
 KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct imap_item *item,
     const struct kurir_message *m, struct imap_bytes *b)
 {
@@ -251,14 +266,10 @@ KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct im
 		return kurir_printf(s->stream, "MODSEQ (%llu)", (unsigned long long)m->modseq);
 	case IMAP_ITEM_ENVELOPE:
 		imap_puts(s, "ENVELOPE ");
-		imap_put_envelope(s, b->arena, imap_bytes_header(b));
-		return 0;
+		return kurir_write(s->stream, imap_bytes_envelope(b));
 	case IMAP_ITEM_BODY:
 	case IMAP_ITEM_BODYSTRUCTURE:
-		imap_puts(s, item->kind == IMAP_ITEM_BODY ? "BODY " : "BODYSTRUCTURE ");
-		imap_put_structure(
-		    s, b->arena, imap_bytes_root(b), item->kind == IMAP_ITEM_BODYSTRUCTURE);
-		return 0;
+		return put_structure(s, b, item->kind == IMAP_ITEM_BODYSTRUCTURE);
 	case IMAP_ITEM_SECTION:
 		return put_section(s, b, item);
 	case IMAP_ITEM_BINARY:
@@ -266,7 +277,7 @@ KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct im
 		return put_binary(s, f, b, item);
 	case IMAP_ITEM_PREVIEW:
 		imap_puts(s, "PREVIEW ");
-		return imap_string(s, imap_preview(b));
+		return imap_string(s, imap_bytes_message(b)->preview);
 	}
 	return 0;
 }

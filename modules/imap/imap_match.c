@@ -106,22 +106,75 @@ static bool header_has(struct kurir_arena *arena, struct kurir_str header, struc
 	return false;
 }
 
-static bool part_has(
-    struct kurir_arena *arena, const struct mime_part *p, struct kurir_str text, bool headers)
-{
-	for (; p; p = p->next) {
-		struct kurir_mark mark = kurir_mark(arena);
-		bool found = headers && header_has(arena, p->header, KURIR_STR(""), text);
+/* A text that comes in pieces, with what is left of the piece before. */
+struct seek {
+	struct kurir_str text;
+	bool headers; /* also those of the message itself and of its parts */
+	bool found;
+	struct kurir_arena *arena;
+	char *hay;
+	size_t len, room;
+};
 
-		if (!found && !p->child &&
-		    (kurir_str_equal_nocase(p->type, KURIR_STR("text")) ||
-			kurir_str_equal_nocase(p->type, KURIR_STR("multipart"))))
-			found = contains(mime_decode_body(arena, p), text);
-		kurir_rewind(arena, mark);
-		if (found || (p->child && part_has(arena, p->child, text, headers || p->message)))
-			return true;
+static void seek_piece(struct seek *k, struct kurir_str piece)
+{
+	while (piece.len > 0 && !k->found) {
+		size_t n = k->room - k->len < piece.len ? k->room - k->len : piece.len, keep;
+
+		memcpy(k->hay + k->len, piece.ptr, n);
+		k->len += n;
+		k->found = contains((struct kurir_str){ k->hay, k->len }, k->text);
+		keep = k->len < k->text.len ? k->len : k->text.len - 1;
+		memmove(k->hay, k->hay + k->len - keep, keep);
+		k->len = keep;
+		piece = kurir_str_part(piece, n, piece.len);
 	}
-	return false;
+}
+
+static void seek(void *arg, enum mime_text what, const struct mime_part *part, bool within,
+    struct kurir_str name, struct kurir_str text)
+{
+	struct seek *k = arg;
+	struct kurir_mark mark;
+
+	(void)part;
+	switch (k->found ? MIME_TEXT_BODY_END : what) {
+	case MIME_TEXT_BODY:
+		seek_piece(k, text);
+		break;
+	case MIME_TEXT_BODY_END:
+		k->len = 0;
+		break;
+	case MIME_TEXT_NAME:
+		k->found = contains(text, k->text);
+		break;
+	case MIME_TEXT_FIELD:
+		mark = kurir_mark(k->arena);
+		if (k->headers || within)
+			k->found = contains(kurir_format(k->arena, "%.*s: %.*s", KURIR_ARG(name),
+						KURIR_ARG(text)),
+			    k->text);
+		kurir_rewind(k->arena, mark);
+		break;
+	}
+}
+
+/* BODY and TEXT (headers, too). */
+static bool message_has(
+    struct kurir_arena *arena, struct kurir_str message, struct kurir_str text, bool headers)
+{
+	struct kurir_mark mark = kurir_mark(arena);
+	struct seek k = {
+		.text = text, .headers = headers, .arena = arena, .room = text.len + 4096
+	};
+	const struct mime_options options = { .text = seek, .arg = &k };
+
+	if (text.len == 0)
+		return true;
+	k.hay = kurir_alloc(arena, k.room);
+	mime_read(arena, message, &options);
+	kurir_rewind(arena, mark);
+	return k.found;
 }
 
 /* The day of the Date: field, as imap_date() counts; 0 when there is none that can be read. */
@@ -162,9 +215,9 @@ KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 	case IMAP_KEY_HEADER:
 		return header_has(q->bytes.arena, imap_bytes_header(&q->bytes), k->name, k->text);
 	case IMAP_KEY_BODY:
-		return part_has(q->bytes.arena, imap_bytes_root(&q->bytes), k->text, false);
+		return message_has(q->bytes.arena, q->bytes.text, k->text, false);
 	case IMAP_KEY_TEXT:
-		return part_has(q->bytes.arena, imap_bytes_root(&q->bytes), k->text, true);
+		return message_has(q->bytes.arena, q->bytes.text, k->text, true);
 	default:
 		return compare_day(k->kind, sent_day(q), k->date);
 	}

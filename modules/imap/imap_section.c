@@ -8,9 +8,9 @@
 static const struct kurir_str none = { NULL, 0 };
 
 /* Part n of an entity: of a multipart its n-th child, else part 1 is the entity itself. */
-static struct mime_part *child(struct mime_part *p, uint32_t n, bool top)
+static const struct mime_part *child(const struct mime_part *p, uint32_t n, bool top)
 {
-	struct mime_part *c;
+	const struct mime_part *c;
 
 	if (p->message && !top)
 		p = p->child;
@@ -69,9 +69,9 @@ static struct kurir_str top_section(struct imap_bytes *b, const struct imap_item
 	return item->text == IMAP_TEXT_TEXT ? body : select_fields(b->arena, header, item);
 }
 
-static struct mime_part *part_of(struct imap_bytes *b, const struct imap_item *item)
+static const struct mime_part *part_of(struct imap_bytes *b, const struct imap_item *item)
 {
-	struct mime_part *p = imap_bytes_root(b);
+	const struct mime_part *p = imap_bytes_message(b)->root;
 
 	for (size_t i = 0; i < item->depth && p; i++)
 		p = child(p, item->numbers[i], i == 0);
@@ -88,17 +88,17 @@ struct kurir_str imap_section(struct imap_bytes *b, const struct imap_item *item
 	if (!p)
 		return none;
 	if (item->text == IMAP_TEXT_ALL)
-		return p->body;
+		return mime_bytes(b->text, p->body);
 	if (item->text == IMAP_TEXT_MIME)
-		return p->header;
+		return mime_bytes(b->text, p->header);
 	m = as_message(p, item->depth);
 	if (!m)
 		return none;
 	if (item->text == IMAP_TEXT_HEADER)
-		return m->header;
+		return mime_bytes(b->text, m->header);
 	if (item->text == IMAP_TEXT_TEXT)
-		return m->body;
-	return select_fields(b->arena, m->header, item);
+		return mime_bytes(b->text, m->body);
+	return select_fields(b->arena, mime_bytes(b->text, m->header), item);
 }
 
 int imap_binary(struct imap_bytes *b, const struct imap_item *item, struct kurir_str *ret)
@@ -112,8 +112,8 @@ int imap_binary(struct imap_bytes *b, const struct imap_item *item, struct kurir
 	if (!p)
 		return 0;
 	/* Encodings of what has parts are not allowed, and not undone. */
-	*ret = p->body;
+	*ret = mime_bytes(b->text, p->body);
 	if (p->multipart || p->message)
 		return 0;
-	return mime_decode_transfer(b->arena, p, ret) ? 0 : -EOPNOTSUPP;
+	return mime_decode_transfer(b->arena, p, *ret, ret) ? 0 : -EOPNOTSUPP;
 }

@@ -73,6 +73,15 @@ static int parse(struct imap *s, struct imap_args *a, struct sort *q)
 	return r < 0 ? r : imap_keys_parse(s, a, &q->search);
 }
 
+struct kurir_str imap_folded(struct kurir_arena *arena, struct kurir_str s)
+{
+	char *out = kurir_alloc(arena, s.len + 1);
+
+	for (size_t i = 0; i < s.len; i++)
+		out[i] = (char)(s.ptr[i] >= 'a' && s.ptr[i] <= 'z' ? s.ptr[i] - 32 : s.ptr[i]);
+	return (struct kurir_str){ out, s.len };
+}
+
 /* The first address of a field: its mailbox, or for people its name. */
 static struct kurir_str address(
     struct sort *q, struct imap_bytes *b, const char *field, bool show)
@@ -104,7 +113,7 @@ static struct kurir_str subject(struct sort *q, struct imap_bytes *b)
 
 	if (!text.ptr)
 		return KURIR_STR("");
-	text = imap_base_subject(b->arena, mime_decode_words(b->arena, text), &reply);
+	text = mime_base_subject(b->arena, mime_decode_words(b->arena, text), &reply);
 	return imap_folded(q->arena, text);
 }
 

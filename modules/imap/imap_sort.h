@@ -22,10 +22,6 @@ struct imap_sort_by {
 	bool reverse;
 };
 
-/* The subject without what replies, forwards and lists put around it (RFC 5256 section 2.1), in
- * arena; *ret_reply: there was such a thing. */
-struct kurir_str imap_base_subject(
-    struct kurir_arena *, struct kurir_str subject, bool *ret_reply);
 /* As it is compared (RFC 5051, of ASCII letters): small ones are capitals. */
 struct kurir_str imap_folded(struct kurir_arena *, struct kurir_str);
 /* When the message was sent; when it came, if it does not say. */

@@ -57,7 +57,7 @@ KURIR_PARKS static int add(struct imap *s, struct thread *q, uint32_t at)
 			t.references = field(&b, "In-Reply-To");
 		if (subject.ptr)
 			t.subject = imap_folded(q->forest.arena,
-			    imap_base_subject(
+			    mime_base_subject(
 				b.arena, mime_decode_words(b.arena, subject), &t.reply));
 	}
 	if (q->references)

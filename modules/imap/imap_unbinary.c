@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <mime/mime.h>
+
 #include "imap_incoming.h"
 
 #define LINE 57 /* bytes that make 76 characters */
@@ -15,6 +17,7 @@
 struct rewriting {
 	struct imap_incoming *in;
 	struct kurir_arena *arena;
+	struct kurir_str text;
 	const char *done; /* what stands before it is written */
 };
 
@@ -76,22 +79,25 @@ static int rewrite(struct rewriting *w, const struct mime_part *p)
 	int r = 0;
 
 	for (; p && r >= 0; p = p->next) {
+		struct kurir_str header, body;
+
 		if (p->child) {
 			r = rewrite(w, p->child);
 			continue;
 		}
-		if (!has_nul(p->body))
+		body = mime_bytes(w->text, p->body);
+		header = mime_bytes(w->text, p->header);
+		if (!has_nul(body))
 			continue;
 		if (!p->encoding.ptr ||
-		    !kurir_str_equal_nocase(p->encoding, KURIR_STR("binary")) ||
-		    has_nul(p->header))
+		    !kurir_str_equal_nocase(p->encoding, KURIR_STR("binary")) || has_nul(header))
 			return -EILSEQ;
-		r = write_upto(w, p->header.ptr);
+		r = write_upto(w, header.ptr);
 		if (r >= 0)
-			r = write_header(w, p->header);
+			r = write_header(w, header);
 		if (r >= 0)
-			r = write_body(w, p->body);
-		w->done = p->body.ptr + p->body.len;
+			r = write_body(w, body);
+		w->done = body.ptr + body.len;
 	}
 	return r;
 }
@@ -110,8 +116,9 @@ int imap_unbinary(struct imap_incoming *in, uint64_t begin)
 	w.arena = kurir_arena_new("imap binary");
 	text.ptr = map + (begin - page);
 	w.done = text.ptr;
+	w.text = text;
 	in->dropped += text.len;
-	r = rewrite(&w, mime_parse(w.arena, text));
+	r = rewrite(&w, mime_read(w.arena, text, NULL)->root);
 	if (r >= 0)
 		r = write_upto(&w, text.ptr + text.len);
 	kurir_arena_free(w.arena);

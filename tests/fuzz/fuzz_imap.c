@@ -23,7 +23,7 @@ static void threads(struct kurir_str text)
 			.number = n, .date = (int64_t)line.len, .id = line, .references = line
 		};
 
-		m.subject = imap_base_subject(kurir_scratch(), line, &m.reply);
+		m.subject = mime_base_subject(kurir_scratch(), line, &m.reply);
 		imap_forest_add(&f[0], &m);
 		imap_forest_add_single(&f[1], &m);
 		text = kurir_str_part(text, line.len + 1, text.len);

@@ -10,7 +10,7 @@ WARNINGS = """-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -W
 config = os.path.join(BUILD, "config.h")
 base = ["-std=c11", "-fsyntax-only"] + WARNINGS + \
     (["-include", config] if os.path.exists(config) else []) + \
-    ["-I", os.path.join(ROOT, "include")] + \
+    ["-I", os.path.join(ROOT, "include"), "-I", os.path.join(ROOT, "modules")] + \
     [f for f in os.environ.get("KURIR_BUILD_FLAGS", "").split() if f.startswith("-I")] + \
     ['-DKURIR_%s="/nowhere"' % d for d in ("MODULEDIR", "CONFDIR", "STATEDIR", "RUNDIR", "SBINDIR")]
 

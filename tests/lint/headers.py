@@ -8,7 +8,7 @@ from source import BUILD, CORE, Laws, ROOT, files, run
 laws = Laws()
 config = os.path.join(BUILD, "config.h")
 base = (["-include", config] if os.path.exists(config) else []) + \
-    ["-I" + os.path.join(ROOT, folder) for folder in ["include", *CORE]] + \
+    ["-I" + os.path.join(ROOT, folder) for folder in ["include", "modules", *CORE]] + \
     ["-fsyntax-only", "-Wall", "-Wextra", "-Werror"] + \
     [f for f in os.environ.get("KURIR_BUILD_FLAGS", "").split() if f.startswith("-I")]
 compilers = [("gcc", ["-xc", "-std=c11"], ("include", "core", "modules")),

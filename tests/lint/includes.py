@@ -6,6 +6,7 @@ from source import Laws, ROOT, files, read
 
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*([<\"])([^>\"]+)[>\"]", re.M)
 laws = Laws()
+SHARED = ("mime/",)  # folders of modules/ that are libraries of the others
 
 
 def includes(*folders):
@@ -26,6 +27,9 @@ def modules():
         elif name.startswith("kurir/"):
             if not os.path.exists(os.path.join(ROOT, "include", name)):
                 yield f"{path}:{line}: <{name}> is not a public header"
+        elif name.startswith(SHARED):
+            if not os.path.exists(os.path.join(ROOT, "modules", name)):
+                yield f"{path}:{line}: <{name}> is not a header of a library of modules"
         elif name in core and not os.path.exists("/usr/include/" + name):
             yield f"{path}:{line}: <{name}> is a header of the core"
 

@@ -326,7 +326,7 @@ static void subjects(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		bool reply;
 
-		assert_str(imap_base_subject(arena, kurir_str_of(cases[i].subject), &reply),
+		assert_str(mime_base_subject(arena, kurir_str_of(cases[i].subject), &reply),
 		    cases[i].base);
 		assert_int_equal(reply, cases[i].reply);
 	}

@@ -1,4 +1,4 @@
-/* imap_subject.c - the base subject (RFC 5256 sections 2.1 and 5).
+/* mime_subject.c - the base subject (RFC 5256 sections 2.1 and 5).
  *
  *   subject         = *subj-leader [subj-middle] *subj-trailer
  *   subj-refwd      = ("re" / ("fw" ["d"])) *WSP [subj-blob] ":"
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "imap_sort.h"
+#include "mime.h"
 
 static bool is_blank(char c)
 {
@@ -119,7 +119,7 @@ static struct kurir_str squeeze(struct kurir_arena *arena, struct kurir_str s)
 	return (struct kurir_str){ out, n };
 }
 
-struct kurir_str imap_base_subject(struct kurir_arena *arena, struct kurir_str s, bool *ret_reply)
+struct kurir_str mime_base_subject(struct kurir_arena *arena, struct kurir_str s, bool *ret_reply)
 {
 	*ret_reply = false;
 	s = squeeze(arena, s);
@@ -131,13 +131,4 @@ struct kurir_str imap_base_subject(struct kurir_arena *arena, struct kurir_str s
 		s = kurir_str_part(s, 5, s.len - 6);
 		*ret_reply = true;
 	}
-}
-
-struct kurir_str imap_folded(struct kurir_arena *arena, struct kurir_str s)
-{
-	char *out = kurir_alloc(arena, s.len + 1);
-
-	for (size_t i = 0; i < s.len; i++)
-		out[i] = (char)(s.ptr[i] >= 'a' && s.ptr[i] <= 'z' ? s.ptr[i] - 32 : s.ptr[i]);
-	return (struct kurir_str){ out, s.len };
 }

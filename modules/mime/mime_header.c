@@ -1,13 +1,15 @@
-/* mime_header.c - header fields.
+/* mime_header.c - header fields, and their parameters.
  *
- *   field   = field-name ":" unstructured CRLF, folded lines begin with WSP    ; RFC 5322
- * section 2.2
- *   content = value *(";" attribute "=" (token / quoted-string))               ; RFC 2045
- * section 5.1 */
+ *   field     = field-name ":" unstructured CRLF, folded lines begin with WSP ; RFC 5322, 2.2
+ *   content   = value *(";" parameter)                                        ; RFC 2045, 5.1
+ *   parameter = attribute "=" (token / quoted-string)
+ *   attribute = name ["*" 1*DIGIT] ["*"]                                      ; RFC 2231
+ *   extended  = charset "'" [language] "'" *("%" 2HEXDIG / attribute-char) */
 
+#include <stdio.h>
 #include <string.h>
 
-#include "mime.h"
+#include "mime_private.h"
 
 void mime_split(struct kurir_str entity, struct kurir_str *ret_header, struct kurir_str *ret_body)
 {
@@ -145,4 +147,116 @@ void mime_field_parse(struct kurir_arena *arena, struct kurir_str text, struct m
 		if (p->name.len > 0)
 			ret->count++;
 	}
+}
+
+/* What name a parameter has: the n-th piece of it, and whether it is encoded. */
+static bool is_piece(struct kurir_str name, struct kurir_str want, unsigned n, bool *ret_encoded)
+{
+	char number[16];
+	struct kurir_str rest = kurir_str_part(name, want.len, name.len);
+
+	if (!kurir_str_starts_nocase(name, want))
+		return false;
+	*ret_encoded = rest.len > 0 && rest.ptr[rest.len - 1] == '*';
+	if (*ret_encoded)
+		rest.len--;
+	if (rest.len == 0)
+		return n == 0;
+	(void)snprintf(number, sizeof(number), "*%u", n);
+	return kurir_str_equal(rest, kurir_str_of(number));
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "%" and two digits are a byte. */
+static void add_encoded(struct kurir_buf *b, struct kurir_str s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		bool byte = s.ptr[i] == '%' && i + 2 < s.len && hex(s.ptr[i + 1]) >= 0 &&
+		    hex(s.ptr[i + 2]) >= 0;
+		char c = byte ? (char)(hex(s.ptr[i + 1]) << 4 | hex(s.ptr[i + 2])) : s.ptr[i];
+
+		(void)kurir_buf_add(b, (struct kurir_str){ &c, 1 });
+		i += byte ? 2 : 0;
+	}
+}
+
+/* charset "'" [language] "'" at the beginning of the first piece is taken away. */
+static struct kurir_str take_charset(struct kurir_str *s)
+{
+	ssize_t first = kurir_str_find(*s, '\''), second;
+	struct kurir_str charset = KURIR_STR(""), rest;
+
+	if (first < 0)
+		return charset;
+	rest = kurir_str_part(*s, (size_t)first + 1, s->len);
+	second = kurir_str_find(rest, '\'');
+	if (second < 0)
+		return charset;
+	charset = kurir_str_part(*s, 0, (size_t)first);
+	*s = kurir_str_part(rest, (size_t)second + 1, rest.len);
+	return charset;
+}
+
+static void put_text(void *arg, const char *s, size_t n)
+{
+	(void)kurir_buf_add(arg, (struct kurir_str){ s, n });
+}
+
+static struct kurir_str in_charset(
+    struct kurir_arena *arena, struct kurir_str bytes, struct kurir_str name)
+{
+	struct kurir_buf text = KURIR_BUF(4 * bytes.len + 16);
+	struct mime_out out = { put_text, &text };
+	struct mime_charset charset;
+	struct kurir_str ret;
+
+	mime_charset_begin(&charset, name);
+	mime_charset_feed(&charset, bytes, &out);
+	mime_charset_end(&charset, &out);
+	ret = kurir_copy(arena, kurir_buf_str(&text));
+	kurir_buf_free(&text);
+	return ret;
+}
+
+struct kurir_str mime_param_text(
+    struct kurir_arena *arena, const struct mime_field *f, struct kurir_str name)
+{
+	struct kurir_buf bytes = KURIR_BUF(MIME_HEADER_MAX);
+	struct kurir_str charset = KURIR_STR(""), ret = { NULL, 0 };
+	bool encoded = false, any = false;
+	unsigned n = 0;
+
+	/* Pieces may stand in any order; they are as many as a field has parameters. */
+	for (bool found = true; found; n++) {
+		found = false;
+		for (size_t i = 0; i < f->count && !found; i++) {
+			struct kurir_str value = f->params[i].value;
+			bool piece_encoded;
+
+			found = is_piece(f->params[i].name, name, n, &piece_encoded);
+			if (!found)
+				continue;
+			if (piece_encoded && n == 0)
+				charset = take_charset(&value);
+			if (piece_encoded)
+				add_encoded(&bytes, value);
+			else
+				(void)kurir_buf_add(&bytes, value);
+			any = true;
+			encoded |= piece_encoded || n > 0;
+		}
+	}
+	if (any && encoded)
+		ret = in_charset(arena, kurir_buf_str(&bytes), charset);
+	else if (any)
+		ret = mime_decode_words(arena, kurir_buf_str(&bytes));
+	kurir_buf_free(&bytes);
+	return ret;
 }
