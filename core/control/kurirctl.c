@@ -26,6 +26,8 @@ static const char usage[] =
     "  queue show WHAT     with all recipients\n"
     "  queue destinations  where messages wait in line, and what is wrong there\n"
     "  queue retry|hold|release|cancel|expire|redirect WHAT\n"
+    "  mailbox list|show|move|undelete|restore|usage|purge\n"
+    "                      mailboxes and their messages, see kurir-store_sqlite(5)\n"
     "  ledger [verify]     where every recipient is; verify counts the files again, and\n"
     "                      needs no server\n"
     "  top [--once] [SECONDS]\n"
@@ -190,6 +192,7 @@ static int show_page(json_t *v, bool first, bool last)
 {
 	json_t *data = json_object_get(v, "data"), *list = json_object_get(data, "list"), *item;
 	const char *text = json_string_value(json_object_get(v, "text"));
+	static bool listed; /* something, on whatever page */
 	size_t i;
 
 	if (!opt.json) {
@@ -200,7 +203,8 @@ static int show_page(json_t *v, bool first, bool last)
 		(void)fputs("{\"list\": [", stdout);
 	json_array_foreach(list, i, item)
 	{
-		(void)fputs(first && i == 0 ? "\n" : ",\n", stdout);
+		(void)fputs(listed ? ",\n" : "\n", stdout);
+		listed = true;
 		(void)json_dumpf(item, stdout, JSON_COMPACT);
 	}
 	if (last) {

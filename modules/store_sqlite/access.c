@@ -62,6 +62,13 @@ KURIR_PARKS static int ask_database(struct kurir_self *self, struct read *r, kur
 	return e;
 }
 
+KURIR_PARKS int sqlite_exists(struct kurir_self *self, struct kurir_str account, kurir_time until)
+{
+	struct read r = { .run = read_account, .arena = kurir_scratch(), .account = account };
+	int e = read_once(self, &r, until);
+	return e == -EAGAIN ? -ENOENT : e;
+}
+
 KURIR_PARKS static int list(struct kurir_self *self, struct kurir_str account, uint32_t want,
     kurir_time until, struct kurir_arena *arena, struct kurir_mailbox **ret, size_t *ret_count)
 {
@@ -165,10 +172,17 @@ KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str ac
 		.mailbox = mailbox,
 		.uid = m->uid };
 	char folder[SHARD_PATH];
-	int e = ask_database(self, &r, until);
-	if (e == 0)
-		e = shard_folder(conf, shard_of(conf, account), folder);
-	return e < 0 ? e : blob_open(folder, &r.place, ret);
+	int e = shard_folder(conf, shard_of(conf, account), folder);
+	if (e < 0)
+		return e;
+	e = -ESTALE;
+	for (unsigned n = 0; n < TRIES && e == -ESTALE; n++) { /* it is somewhere else now */
+		struct read again = r;
+		e = ask_database(self, &again, until);
+		if (e == 0)
+			e = blob_open(folder, &again.place, ret);
+	}
+	return e == -ESTALE ? -EIO : e;
 }
 
 KURIR_PARKS static int facts(struct kurir_self *self, struct kurir_str account,

@@ -1,5 +1,5 @@
 /* blob.c - appends to segments, and opens what is in them. */
-#include "blob.h"
+#include "blob_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,10 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
-
-#define MAGIC  0x424c424bu
-#define HEAD   32
-#define BUFFER ((size_t)256 * 1024)
 
 static void put32(unsigned char *to, uint32_t v)
 {
@@ -121,7 +117,7 @@ static int begin_segment(struct blob_writer *w)
 	uint64_t id = (uint64_t)t.tv_sec << 20 | (uint64_t)(t.tv_nsec / 1024);
 	int r = -EEXIST;
 	if (w->buffer == NULL)
-		w->buffer = malloc(BUFFER);
+		w->buffer = malloc(BLOB_BUFFER);
 	if (w->buffer == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < 1000 && r == -EEXIST; i++)
@@ -141,13 +137,13 @@ static int begin_segment(struct blob_writer *w)
 static int add(struct blob_writer *w, const char *p, size_t n)
 {
 	while (n > 0) {
-		size_t room = BUFFER - w->used, part = n < room ? n : room;
+		size_t room = BLOB_BUFFER - w->used, part = n < room ? n : room;
 		memcpy(w->buffer + w->used, p, part);
 		w->used += part;
 		w->end += part;
 		p += part;
 		n -= part;
-		if (w->used == BUFFER) {
+		if (w->used == BLOB_BUFFER) {
 			int r = flush(w);
 			if (r < 0)
 				return r;
@@ -160,7 +156,7 @@ static int add(struct blob_writer *w, const char *p, size_t n)
 static int add_body(struct blob_writer *w, const struct blob_source *s, uint32_t *crc)
 {
 	for (uint64_t at = 0; at < s->length;) {
-		size_t room = BUFFER - w->used;
+		size_t room = BLOB_BUFFER - w->used;
 		size_t want = s->length - at < room ? (size_t)(s->length - at) : room;
 		ssize_t n = pread(s->fd, w->buffer + w->used, want, (off_t)(s->offset + at));
 		if (n < 0 && errno == EINTR)
@@ -171,7 +167,7 @@ static int add_body(struct blob_writer *w, const struct blob_source *s, uint32_t
 		w->used += (size_t)n;
 		w->end += (size_t)n;
 		at += (uint64_t)n;
-		if (w->used == BUFFER) {
+		if (w->used == BLOB_BUFFER) {
 			int r = flush(w);
 			if (r < 0)
 				return r;
@@ -193,21 +189,35 @@ static int set_crc(struct blob_writer *w, uint64_t at, uint32_t crc)
 	return r < 0 ? r : write_at(w->fd, at, (const char *)bytes, 4);
 }
 
-static int append(struct blob_writer *w, const struct blob_source *s, struct blob_place *ret)
+static void fill_head(const struct blob_source *s, unsigned char head[BLOB_HEAD])
 {
-	static const char zeros[8];
-	unsigned char head[HEAD];
-	uint64_t start = w->end;
-	put32(head, MAGIC);
+	put32(head, BLOB_MAGIC);
 	put32(head + 4, 0);
 	put64(head + 8, s->length);
 	put64(head + 16, (uint64_t)s->date);
 	put32(head + 24, (uint32_t)s->account.len);
 	put32(head + 28, (uint32_t)s->mailbox.len);
-	uint32_t crc = (uint32_t)crc32(0, head + 8, HEAD - 8);
+}
+
+uint32_t blob_crc(const struct blob_source *s)
+{
+	unsigned char head[BLOB_HEAD];
+	fill_head(s, head);
+	uint32_t crc = (uint32_t)crc32(0, head + 8, BLOB_HEAD - 8);
 	crc = (uint32_t)crc32(crc, (const Bytef *)s->account.ptr, (uInt)s->account.len);
-	crc = (uint32_t)crc32(crc, (const Bytef *)s->mailbox.ptr, (uInt)s->mailbox.len);
-	int r = add(w, (const char *)head, HEAD);
+	return (uint32_t)crc32(crc, (const Bytef *)s->mailbox.ptr, (uInt)s->mailbox.len);
+}
+
+static int append(struct blob_writer *w, const struct blob_source *s, struct blob_place *ret)
+{
+	static const char zeros[8];
+	unsigned char head[BLOB_HEAD];
+	uint64_t start = w->end;
+	uint32_t crc = blob_crc(s);
+	if (s->account.len + s->mailbox.len > BLOB_NAMES_MAX)
+		return -ENAMETOOLONG;
+	fill_head(s, head);
+	int r = add(w, (const char *)head, BLOB_HEAD);
 	if (r == 0)
 		r = add(w, s->account.ptr, s->account.len);
 	if (r == 0)
@@ -215,12 +225,14 @@ static int append(struct blob_writer *w, const struct blob_source *s, struct blo
 	uint64_t body = w->end;
 	if (r == 0)
 		r = add_body(w, s, &crc);
+	if (r == 0 && s->crc != NULL && *s->crc != crc)
+		r = -EBADMSG;
 	if (r == 0)
 		r = set_crc(w, start + 4, crc);
 	if (r == 0)
 		r = add(w, zeros, (size_t)(-w->end & 7));
 	if (r == 0)
-		*ret = (struct blob_place){ w->segment, body, s->length };
+		*ret = (struct blob_place){ w->segment, body, s->length, w->end - start };
 	return r;
 }
 
@@ -279,7 +291,7 @@ int blob_open(const char *folder, const struct blob_place *p, struct kurir_body 
 		return -ENAMETOOLONG;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return errno == ENOENT ? -EIO : -errno;
+		return errno == ENOENT ? -ESTALE : -errno;
 	*ret = (struct kurir_body){ .fd = fd, .offset = p->offset, .length = p->length };
 	return 0;
 }

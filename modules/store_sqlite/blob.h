@@ -14,13 +14,15 @@
 
 #include <kurir/queue.h>
 
-#define BLOB_FILE   "KURIRBS1"
-#define BLOB_FIRST  16
-#define BLOB_NAME   32
-#define BLOB_SUFFIX ".blob"
+#define BLOB_FILE      "KURIRBS1"
+#define BLOB_FIRST     16
+#define BLOB_NAME      32
+#define BLOB_NAMES_MAX 2048 /* bytes, of account and mailbox together */
+#define BLOB_SUFFIX    ".blob"
 
 struct blob_place {
 	uint64_t segment, offset, length; /* of the body */
+	uint64_t record;		  /* bytes, with all that is around the body */
 };
 struct blob_writer {
 	const char *folder;
@@ -40,6 +42,7 @@ struct blob_source {
 	uint64_t offset, length;
 	int64_t date;
 	struct kurir_str account, mailbox;
+	const uint32_t *crc; /* of the record, if it is known: else it is -EBADMSG; or NULL */
 };
 /* 0, or -errno with nothing kept. */
 int blob_append(struct blob_writer *, const struct blob_source *, struct blob_place *ret);
@@ -47,6 +50,19 @@ int blob_sync(struct blob_writer *); /* all that was appended is durable */
 /* Forgets what is not durable; that file is not written again. */
 void blob_cut(struct blob_writer *);
 
+/* blob_record.c: a record as it lies in a segment. */
+struct blob_record {
+	struct blob_source source; /* of its body; names and checksum are in this record */
+	uint64_t body, next;	   /* where that begins, and where the next record does */
+	uint32_t crc;
+	char names[BLOB_NAMES_MAX];
+};
+uint64_t blob_record_start(const struct blob_place *);
+/* 0; -EBADMSG: there is none, or the file ends before; the body is not looked at. */
+int blob_record_read(int fd, uint64_t at, struct blob_record *ret);
+int blob_record_check(const struct blob_record *); /* 0, or -EBADMSG */
+
+/* -ESTALE: the segment is not there (any more). */
 int blob_open(const char *folder, const struct blob_place *, struct kurir_body *ret);
 void blob_name(char ret[BLOB_NAME], uint64_t segment);
 /* 0: not such a name. */

@@ -116,13 +116,15 @@ static int set_flags(struct change *c, const struct message_row *m)
 	return r;
 }
 
-/* Another message of the same e-mail. */
+/* Another message of the same e-mail; one that is moved gives it up to that. */
 static int copy(struct change *c, const struct message_row *m)
 {
 	struct message_row new = *m;
 	new.saved = c->now;
-	int r = db_exec(
-	    &c->shard->db, "UPDATE email SET refs = refs + 1 WHERE id = ?", "i", m->email);
+	int r = 0;
+	if (c->what.kind == KURIR_CHANGE_COPY)
+		r = db_exec(&c->shard->db, "UPDATE email SET refs = refs + 1 WHERE id = ?", "i",
+		    m->email);
 	if (r == 0)
 		r = message_insert(&c->shard->db, c->account, c->to, &new);
 	if (r == 0)
@@ -142,12 +144,12 @@ static int apply(struct change *c, const struct message_row *m)
 	case KURIR_CHANGE_EXPUNGE:
 		if (!c->what.force && (m->flags & KURIR_MESSAGE_DELETED) == 0)
 			return 1;
-		return message_expunge(db, c->account, &c->source, m, c->now);
+		return message_expunge(db, c->account, &c->source, m, c->now, true);
 	case KURIR_CHANGE_COPY:
 		return copy(c, m);
 	case KURIR_CHANGE_MOVE:
 		r = copy(c, m);
-		return r < 0 ? r : message_expunge(db, c->account, &c->source, m, c->now);
+		return r < 0 ? r : message_expunge(db, c->account, &c->source, m, c->now, false);
 	}
 	return -EINVAL;
 }

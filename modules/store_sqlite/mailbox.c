@@ -6,7 +6,7 @@
 
 #define COLUMNS \
 	"id, account, flags, uid_validity, uid_next, recent, modseq, messages, unseen, deleted," \
-	" bytes"
+	" bytes, gone, forgotten"
 
 /* UTF-8 is looked at by the protocols; here: levels that are not empty, nothing that controls. */
 bool model_name_valid(struct kurir_str name)
@@ -36,7 +36,9 @@ static void mailbox_columns(sqlite3_stmt *s, struct mailbox_row *ret)
 		.messages = db_column(s, 7),
 		.unseen = db_column(s, 8),
 		.deleted = db_column(s, 9),
-		.bytes = db_column(s, 10) };
+		.bytes = db_column(s, 10),
+		.gone = db_column(s, 11),
+		.forgotten = db_column(s, 12) };
 }
 
 int mailbox_load(
@@ -58,9 +60,9 @@ int mailbox_save(struct db *db, const struct mailbox_row *m)
 {
 	return db_exec(db,
 	    "UPDATE mailbox SET flags = ?, uid_next = ?, recent = ?, modseq = ?, messages = ?,"
-	    " unseen = ?, deleted = ?, bytes = ? WHERE id = ?",
-	    "iiiiiiiii", m->flags, m->uid_next, m->recent, m->modseq, m->messages, m->unseen,
-	    m->deleted, m->bytes, m->id);
+	    " unseen = ?, deleted = ?, bytes = ?, gone = ? WHERE id = ?",
+	    "iiiiiiiiii", m->flags, m->uid_next, m->recent, m->modseq, m->messages, m->unseen,
+	    m->deleted, m->bytes, m->gone, m->id);
 }
 
 static int subscribe(struct db *db, const struct account_row *a, struct kurir_str name, bool on)
@@ -148,13 +150,17 @@ static int delete (struct db *db, struct account_row *a, struct kurir_str name, 
 	a->modseq++;
 	r = empty(db, a, &m, now);
 	if (r == 0)
+		r = db_exec(db,
+		    "INSERT INTO gone_mailbox(id, account, name, flags, at) VALUES(?, ?, ?, ?, ?)",
+		    "iitii", m.id, a->id, name, m.flags, now);
+	if (r == 0)
 		r = db_exec(
 		    db, "DELETE FROM entry WHERE account = ? AND mailbox = ?", "ii", a->id, m.id);
 	return r < 0 ? r : db_exec(db, "DELETE FROM mailbox WHERE id = ?", "i", m.id);
 }
 
 /* INBOX is emptied into the new one and stays (RFC 9051 section 6.3.6). */
-static int rename_inbox(struct db *db, struct account_row *a, struct kurir_str to)
+static int rename_inbox(struct db *db, struct account_row *a, struct kurir_str to, int64_t now)
 {
 	struct kurir_manage what = { .kind = KURIR_MANAGE_CREATE, .mailbox = to };
 	struct mailbox_row inbox, made;
@@ -167,8 +173,8 @@ static int rename_inbox(struct db *db, struct account_row *a, struct kurir_str t
 	if (r == 0)
 		r = db_exec(db,
 		    "INSERT INTO gone(mailbox, modseq, uid, at)"
-		    " SELECT mailbox, ?, uid, 0 FROM message WHERE mailbox = ?",
-		    "ii", a->modseq, inbox.id);
+		    " SELECT mailbox, ?, uid, ? FROM message WHERE mailbox = ?",
+		    "iii", a->modseq, now, inbox.id);
 	if (r == 0)
 		r = db_exec(db, "UPDATE message SET mailbox = ?, modseq = ? WHERE mailbox = ?",
 		    "iii", made.id, a->modseq, inbox.id);
@@ -180,6 +186,7 @@ static int rename_inbox(struct db *db, struct account_row *a, struct kurir_str t
 	made.bytes = inbox.bytes;
 	made.uid_next = inbox.uid_next;
 	made.recent = inbox.recent;
+	inbox.gone += inbox.messages;
 	inbox.messages = inbox.unseen = inbox.deleted = inbox.bytes = 0;
 	inbox.recent = inbox.uid_next;
 	inbox.modseq = a->modseq;
@@ -188,7 +195,7 @@ static int rename_inbox(struct db *db, struct account_row *a, struct kurir_str t
 }
 
 static int rename_mailbox(
-    struct db *db, struct account_row *a, struct kurir_str from, struct kurir_str to)
+    struct db *db, struct account_row *a, struct kurir_str from, struct kurir_str to, int64_t now)
 {
 	struct mailbox_row m;
 	int r = mailbox_load(db, a, from, &m);
@@ -200,7 +207,7 @@ static int rename_mailbox(
 	if (mailbox_load(db, a, to, &m) == 0)
 		return -EEXIST;
 	if (kurir_str_equal(from, KURIR_STR("INBOX")))
-		return rename_inbox(db, a, to);
+		return rename_inbox(db, a, to, now);
 	a->modseq++;
 	r = make_levels(db, a, to);
 	if (r < 0)
@@ -227,7 +234,7 @@ int mailbox_manage(struct db *db, struct account_row *a, const struct kurir_mana
 		return delete (db, a, what->mailbox, now);
 	case KURIR_MANAGE_RENAME:
 		return model_name_valid(what->new_name)
-		    ? rename_mailbox(db, a, what->mailbox, what->new_name)
+		    ? rename_mailbox(db, a, what->mailbox, what->new_name, now)
 		    : -EINVAL;
 	case KURIR_MANAGE_SUBSCRIBE:
 	case KURIR_MANAGE_UNSUBSCRIBE:

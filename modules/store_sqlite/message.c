@@ -29,17 +29,21 @@ int message_insert(
 }
 
 int message_expunge(struct db *db, struct account_row *a, struct mailbox_row *m,
-    const struct message_row *msg, int64_t now)
+    const struct message_row *msg, int64_t now, bool kept)
 {
-	int r = db_exec(db,
-	    "INSERT INTO gone(mailbox, modseq, uid, at, flags, keywords, size, date, email)"
-	    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	    "iiiiitiii", m->id, a->modseq, msg->uid, now, msg->flags, msg->keywords, msg->size,
-	    msg->date, msg->email);
+	int r = kept
+	    ? db_exec(db,
+		  "INSERT INTO gone(mailbox, modseq, uid, at, flags, keywords, size, date,"
+		  " email) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		  "iiiiitiii", m->id, a->modseq, msg->uid, now, msg->flags, msg->keywords,
+		  msg->size, msg->date, msg->email)
+	    : db_exec(db, "INSERT INTO gone(mailbox, modseq, uid, at) VALUES(?, ?, ?, ?)", "iiii",
+		  m->id, a->modseq, msg->uid, now);
 	if (r == 0)
 		r = db_exec(db, "DELETE FROM message WHERE mailbox = ? AND uid = ?", "ii", m->id,
 		    msg->uid);
 	m->modseq = a->modseq;
+	m->gone++;
 	message_count(m, msg->flags, msg->size, -1);
 	a->messages--;
 	a->bytes -= msg->size;
@@ -64,11 +68,12 @@ int email_make(struct db *db, const struct account_row *a, const struct blob_pla
 	int r = db_exec(db,
 	    "INSERT INTO segment(id, bytes, live) VALUES(?1, ?2, ?2) ON CONFLICT(id)"
 	    " DO UPDATE SET bytes = bytes + ?2, live = live + ?2",
-	    "ii", (int64_t)p->segment, (int64_t)p->length);
+	    "ii", (int64_t)p->segment, (int64_t)p->record);
 	if (r == 0)
 		r = db_exec(db,
-		    "INSERT INTO blob(segment, offset, length, refs) VALUES(?, ?, ?, 1)", "iii",
-		    (int64_t)p->segment, (int64_t)p->offset, (int64_t)p->length);
+		    "INSERT INTO blob(segment, offset, length, record, refs) VALUES(?, ?, ?, ?, 1)",
+		    "iiii", (int64_t)p->segment, (int64_t)p->offset, (int64_t)p->length,
+		    (int64_t)p->record);
 	return r < 0 ? r : email_insert(db, a, db_last_id(db), (int64_t)p->length, date, ret_id);
 }
 
@@ -90,7 +95,7 @@ static int blob_unref(struct db *db, int64_t blob)
 	if (r < 0 || refs > 0)
 		return r;
 	r = db_exec(db,
-	    "UPDATE segment SET live = live - (SELECT length FROM blob WHERE id = ?1)"
+	    "UPDATE segment SET live = live - (SELECT record FROM blob WHERE id = ?1)"
 	    " WHERE id = (SELECT segment FROM blob WHERE id = ?1)",
 	    "i", blob);
 	return r < 0 ? r : db_exec(db, "DELETE FROM blob WHERE id = ?", "i", blob);

@@ -20,7 +20,7 @@ struct account_row {
 };
 struct mailbox_row {
 	int64_t id, account, flags, uid_validity, uid_next, recent, modseq;
-	int64_t messages, unseen, deleted, bytes;
+	int64_t messages, unseen, deleted, bytes, gone, forgotten;
 };
 struct message_row {
 	int64_t uid, flags, size, date, saved, modseq, email;
@@ -46,9 +46,10 @@ int mailbox_manage(
 /* message.c: each brings mailbox and account up to date in memory. */
 void message_count(struct mailbox_row *, int64_t flags, int64_t size, int sign);
 int message_insert(struct db *, struct account_row *, struct mailbox_row *, struct message_row *);
+/* kept: its e-mail may be asked back; else it is another message's now. */
 int message_expunge(struct db *, struct account_row *, struct mailbox_row *,
-    const struct message_row *, int64_t now);
-/* A new e-mail of these bytes; a segment counts them without what is around them. */
+    const struct message_row *, int64_t now, bool kept);
+/* A new e-mail of these bytes. */
 int email_make(struct db *, const struct account_row *, const struct blob_place *, int64_t date,
     int64_t *ret_id);
 /* Another e-mail of bytes that are there already; -ENOENT when they went meanwhile. */

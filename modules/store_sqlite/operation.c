@@ -94,7 +94,11 @@ int operation_run(struct shard *s, struct kurir_arena *arena, struct kurir_str r
 	if (in.error < 0)
 		return -EBADMSG;
 	if (op == SQLITE_OP_PURGE)
-		return purge_run(s, now);
+		return purge_run(s, now, reply);
+	if (op == SQLITE_OP_ACCOUNTS)
+		return usage_accounts(s, name, reply);
+	if (op == SQLITE_OP_USAGE)
+		return usage_run(s, reply);
 	int r = account_load(&s->db, name, &a);
 	if (r == -ENOENT)
 		r = account_make(&s->db, name, now, &a);
@@ -109,6 +113,8 @@ int operation_run(struct shard *s, struct kurir_arena *arena, struct kurir_str r
 		return put_append(s, name, &a, mailbox, &in, fd, now, reply);
 	case SQLITE_OP_CHANGE:
 		return change_run(s, arena, &a, mailbox, &in, now, reply);
+	case SQLITE_OP_UNDELETE:
+		return undelete_run(s, arena, &a, mailbox, &in, now, reply);
 	case SQLITE_OP_MANAGE:
 		return op_manage(&s->db, &a, mailbox, &in, now, reply);
 	case SQLITE_OP_LOCK:

@@ -265,6 +265,8 @@ int read_changes(struct read *r)
 {
 	int e = load_mailbox(r);
 	sqlite3_stmt *s = NULL;
+	if (e == 0 && r->since < (uint64_t)r->mailbox_row.forgotten)
+		e = -ESTALE;
 	if (e == 0)
 		s = db_query(r->db, &e,
 		    "SELECT " MESSAGE_COLUMNS
@@ -285,7 +287,7 @@ int read_place(struct read *r)
 	sqlite3_stmt *s = NULL;
 	if (e == 0)
 		s = db_query(r->db, &e,
-		    "SELECT b.segment, b.offset, b.length FROM message m"
+		    "SELECT b.segment, b.offset, b.length, b.record FROM message m"
 		    " JOIN email e ON e.id = m.email JOIN blob b ON b.id = e.blob"
 		    " WHERE m.mailbox = ? AND m.uid = ?",
 		    "ii", r->mailbox_row.id, (int64_t)r->uid);
@@ -294,7 +296,7 @@ int read_place(struct read *r)
 	if (e <= 0)
 		return e < 0 ? e : -ENOENT;
 	r->place = (struct blob_place){ (uint64_t)db_column(s, 0), (uint64_t)db_column(s, 1),
-		(uint64_t)db_column(s, 2) };
+		(uint64_t)db_column(s, 2), (uint64_t)db_column(s, 3) };
 	db_done(s);
 	return 0;
 }

@@ -1,16 +1,20 @@
 /* schema.h - the tables of a shard.
  *
- *   account -< mailbox -< message >- email >- blob >- segment
+ * account -< mailbox -< message >- email >- blob >- segment
  *
  * A message is an e-mail in a mailbox.  What was expunged stays in "gone": its row says since
- * which mod-sequence, and, until the time of grace is over, all that brings it back.
- * blob.refs counts e-mails (a blob may serve several accounts of the shard), segment.live bytes
- * of blobs that are still there.  Counts of a mailbox and of an account change with each message,
- * so that nobody has to count. */
+ * which mod-sequence, and, until the time of grace is over, all that brings it back.  Rows of
+ * which nothing comes back go after a time, or when a mailbox has too many (mailbox.gone
+ * counts all of them): from then on nobody is told what happened before mailbox.forgotten, a
+ * mod-sequence. blob.record is the size of the record that has the body, blob.refs counts
+ * e-mails (a blob may serve several accounts of the shard), segment.live bytes of records that
+ * are still needed.  Counts of a mailbox and of an account change with each message, so that
+ * nobody has to count. */
 #ifndef STORE_SQLITE_SCHEMA_H
 #define STORE_SQLITE_SCHEMA_H
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION	  1
+#define SCHEMA_REMEMBERED "100000" /* rows of "gone" of one mailbox */
 extern const char schema_text[];
 
 #endif

@@ -1,11 +1,11 @@
 /* sqlite.h - what the files of store_sqlite share.
  *
- * Accounts are spread over shards by the hash of their names.  A shard is a folder: index.db, the
- * segments with the bytes, and "bell", by which the writer tells the readers that something
- * happened.  Every change is a request to the endpoint "store.sqlite" of the process that the shard's
- * number chooses; those that come while others are being made durable wait, and are then one
- * transaction, one sync of the segment and one of the database's log.  Readers open the database
- * themselves, and can neither write nor create anything. */
+ * Accounts are spread over shards by the hash of their names.  A shard is a folder: index.db,
+ * the segments with the bytes, and "bell", by which the writer tells the readers that
+ * something happened.  Every change is a request to the endpoint "store.sqlite" of the process
+ * that the shard's number chooses; those that come while others are being made durable wait,
+ * and are then one transaction, one sync of the segment and one of the database's log.
+ * Readers open the database themselves, and can neither write nor create anything. */
 #ifndef STORE_SQLITE_SQLITE_H
 #define STORE_SQLITE_SQLITE_H
 
@@ -25,7 +25,7 @@ struct sqlite_conf {
 	struct kurir_str root;
 	int64_t shards, quota_messages;
 	uint64_t segment_size, quota_bytes;
-	kurir_time grace;
+	kurir_time grace, remember;
 };
 
 enum sqlite_counter {
@@ -33,7 +33,8 @@ enum sqlite_counter {
 	SQLITE_DELIVERY_FAILED,
 	SQLITE_BATCHES,
 	SQLITE_REQUESTS,
-	SQLITE_FAILED, /* batches */
+	SQLITE_FAILED,	/* batches */
+	SQLITE_DAMAGED, /* segments */
 };
 
 /* Requests: u8 operation, text account, text mailbox, i64 now, then what each says. */
@@ -47,7 +48,10 @@ enum sqlite_op {
 	SQLITE_OP_MANAGE,    /* u8 kind, text new name, u32 uses -> u64 mailbox */
 	SQLITE_OP_ENTRIES,   /* u32 count, then text name, u8 there, text value each */
 	SQLITE_OP_LOCK,	     /* u64 mailbox: makes the file of its lock */
-	SQLITE_OP_PURGE,     /* what is over its time of grace, and segments that are empty */
+	SQLITE_OP_UNDELETE,  /* i64 went after this, u8 of a deleted mailbox -> u32 messages */
+	SQLITE_OP_ACCOUNTS,  /* those behind account -> u32, text, u64 messages, u64 bytes each */
+	SQLITE_OP_USAGE,     /* -> u32 segments, u32 damaged, u64 disk, u64 live, u64 database */
+	SQLITE_OP_PURGE,     /* what nobody needs any more -> u8 there is more */
 };
 
 /* A shard as its writer has it, in the store role. */
@@ -63,6 +67,8 @@ struct shard {
 	struct request *first, **last; /* that wait for the next batch */
 	struct kurir_signal *done;
 	const struct sqlite_conf *conf;
+	int64_t compacting; /* a segment, or 0 */
+	int64_t damaged;    /* one that turned out to be, and that nobody was told of */
 	struct {
 		char message[32]; /* the one delivered last, for others of the shard */
 		int64_t blob;
@@ -96,6 +102,8 @@ int format_check(struct kurir_self *);
 int sqlite_writer(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
     KURIR_PARKS;
 void sqlite_writer_stop(struct kurir_self *);
+/* All that can go of a shard, in steps between which others have their turn: 0, or -errno. */
+int sqlite_purge(struct kurir_self *, unsigned shard, kurir_time) KURIR_PARKS;
 /* From any role: sends the request (freed) to the account's writer. */
 int sqlite_begin(
     struct kurir_buf *, enum sqlite_op, struct kurir_str account, struct kurir_str mailbox);
@@ -114,15 +122,30 @@ int put_delivery(struct shard *, struct kurir_str account_name, struct account_r
 int put_append(struct shard *, struct kurir_str account_name, struct account_row *,
     struct kurir_str mailbox, struct kurir_reader *, int fd, int64_t now,
     struct kurir_buf *reply);
+/* usage.c */
+int usage_accounts(struct shard *, struct kurir_str after, struct kurir_buf *reply);
+int usage_run(struct shard *, struct kurir_buf *reply);
+/* undelete.c */
+int undelete_run(struct shard *, struct kurir_arena *, struct account_row *,
+    struct kurir_str mailbox, struct kurir_reader *, int64_t now, struct kurir_buf *reply);
 /* purge.c */
-int purge_run(struct shard *, int64_t now);
+int purge_run(struct shard *, int64_t now, struct kurir_buf *reply);
+/* compact.c */
+uint64_t segment_finished(int folder, const char *name);
+int compact_step(struct shard *);
 
 /* deliver.c: the endpoint "transport.local" */
 int sqlite_transport(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
     KURIR_PARKS;
 
+/* command.c: the endpoint "ctl.mailbox" */
+int sqlite_command(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)
+    KURIR_PARKS;
+
 /* read.c, access.c: the service "store" */
 extern const struct kurir_store_ops sqlite_store;
+/* 0, or -ENOENT: nobody had such an account yet, and it is not made. */
+int sqlite_exists(struct kurir_self *, struct kurir_str account, kurir_time) KURIR_PARKS;
 struct shard_view *shard_view(struct kurir_self *, struct kurir_str account);
 /* A connection for one use, to be given back; NULL: *ret_error. */
 struct db *reader_take(struct kurir_self *, struct kurir_str account, int *ret_error);

@@ -19,6 +19,9 @@ static const struct kurir_option options[] = {
 	    "0", 0, UINT32_MAX, "How many messages an account may have; 0: any number."),
 	KURIR_OPT_RANGE("grace", KURIR_SPAN, kurir_time, struct sqlite_conf, grace, "7d", 0,
 	    (int64_t)10 * 365 * 86400000, "How long the bytes of an expunged message are kept."),
+	KURIR_OPT_RANGE("remember", KURIR_SPAN, kurir_time, struct sqlite_conf, remember, "30d",
+	    0, (int64_t)10 * 365 * 86400000,
+	    "How long a mailbox knows what went, for clients that were away."),
 	{ 0 },
 };
 
@@ -28,6 +31,7 @@ static const char *const counters[] = {
 	[SQLITE_BATCHES] = "batches",
 	[SQLITE_REQUESTS] = "requests",
 	[SQLITE_FAILED] = "batches-failed",
+	[SQLITE_DAMAGED] = "segments-damaged",
 	NULL,
 };
 
@@ -48,23 +52,13 @@ KURIR_PARKS static void purge(void *arg)
 {
 	struct kurir_self *self = arg;
 	const struct sqlite_conf *conf = kurir_conf(self);
+	struct sqlite_self *m = kurir_state(self);
+	int r = 0;
 
-	while (kurir_sleep(kurir_now() + PURGE_EVERY) == 0)
-		for (unsigned i = 0; i < (unsigned)conf->shards && !kurir_draining(); i++) {
-			struct sqlite_self *m = kurir_state(self);
-			struct kurir_request call = {
-				.endpoint = "store.sqlite", .key = i, .fd = -1
-			};
-			struct kurir_str reply;
-			struct kurir_buf b;
-
-			if (m->shards[i] == NULL)
-				continue;
-			sqlite_begin(&b, SQLITE_OP_PURGE, KURIR_STR(""), KURIR_STR(""));
-			call.body = kurir_buf_str(&b);
-			(void)kurir_call(self, &call, KURIR_FOREVER, kurir_scratch(), &reply);
-			kurir_buf_free(&b);
-		}
+	while (r != -ECANCELED && kurir_sleep(kurir_now() + PURGE_EVERY) == 0)
+		for (unsigned i = 0; i < (unsigned)conf->shards && r != -ECANCELED; i++)
+			if (m->shards[i] != NULL)
+				r = sqlite_purge(self, i, KURIR_FOREVER);
 }
 
 KURIR_PARKS static int start(struct kurir_self *self)
@@ -94,6 +88,8 @@ KURIR_PARKS static void stop(struct kurir_self *self)
 
 static const struct kurir_endpoint_ops transport = { .size = sizeof(transport),
 	.call = sqlite_transport };
+static const struct kurir_endpoint_ops command = { .size = sizeof(command),
+	.call = sqlite_command };
 static const struct kurir_endpoint_ops writer = { .size = sizeof(writer), .call = sqlite_writer };
 
 static const struct kurir_service services[] = {
@@ -102,6 +98,7 @@ static const struct kurir_service services[] = {
 	    .name = "transport.local",
 	    .ops = &transport,
 	    .roles = KURIR_ROLE_STORE },
+	{ .kind = "endpoint", .name = "ctl.mailbox", .ops = &command, .roles = KURIR_ROLE_STORE },
 	{ .kind = "endpoint", .name = "store.sqlite", .ops = &writer, .roles = KURIR_ROLE_STORE },
 	{ 0 },
 };

@@ -176,6 +176,13 @@ static void batch_end(struct batch *b)
 		kurir_log(s->self, KURIR_ERROR, b->result,
 		    "shard %02x: nothing of this batch was kept", s->number);
 	}
+	if (s->damaged != 0) {
+		kurir_count(s->self, SQLITE_DAMAGED, 1);
+		kurir_log(s->self, KURIR_ERROR, -EBADMSG,
+		    "shard %02x: segment %016llx is damaged, and is left as it is", s->number,
+		    (unsigned long long)s->damaged);
+		s->damaged = 0;
+	}
 	for (struct request *q = b->first, *next; q != NULL; q = next) {
 		next = q->next;
 		q->state = REQUEST_DONE;
@@ -281,6 +288,25 @@ KURIR_PARKS int sqlite_writer(
 		r = kurir_buf_add(reply, kurir_buf_str(&q->reply));
 	request_free(q);
 	return r;
+}
+
+KURIR_PARKS int sqlite_purge(struct kurir_self *self, unsigned shard, kurir_time until)
+{
+	struct kurir_request call = { .endpoint = "store.sqlite", .key = shard, .fd = -1 };
+	bool more = true;
+	int r = 0;
+	while (r >= 0 && more && !kurir_draining()) {
+		struct kurir_mark mark = kurir_mark(kurir_scratch());
+		struct kurir_str reply;
+		struct kurir_buf b;
+		sqlite_begin(&b, SQLITE_OP_PURGE, KURIR_STR(""), KURIR_STR(""));
+		call.body = kurir_buf_str(&b);
+		r = kurir_call(self, &call, until, kurir_scratch(), &reply);
+		kurir_buf_free(&b);
+		more = r >= 0 && reply.len == 1 && reply.ptr[0] != 0;
+		kurir_rewind(kurir_scratch(), mark);
+	}
+	return r < 0 ? r : 0;
 }
 
 void sqlite_writer_stop(struct kurir_self *self)

@@ -157,6 +157,19 @@ def shared_bytes(s):
     equal(after, before, "a copy takes no room for its bytes")
 
 
+def tools(s):
+    """What an administrator gets to see, by kurirctl."""
+    boxes = {b["mailbox"]: b for b in s.ctl("mailbox", "list", USER)["list"]}
+    equal(sorted(boxes), ["INBOX", "Salin"], "kurirctl lists the mailboxes")
+    c = login(s)
+    ok(c.delete("Salin"))
+    equal(s.ctl("mailbox", "restore", USER, "Salin")["messages"], 2, "a mailbox that was deleted comes back")
+    equal(subjects(c, "Salin"), ["two", "while you wait"], "with what was in it")
+    c.logout()
+    equal([a["account"] for a in s.ctl("mailbox", "list")["list"]], [USER], "accounts are listed, over all shards")
+    equal(len(s.ctl("mailbox", "usage")["list"]), 16, "and what the shards take")
+
+
 def store(s):
     """Its pid, when it is ready."""
     pids = [p["pid"] for p in s.ctl("status")["processes"] if p["role"] == "store" and p["state"] == "ready"]
@@ -202,7 +215,7 @@ def main():
         more = {"sandbox": "required", "users": {r: 64300 + n for n, r in enumerate(ROLES)}}
     s = Mailboxes(store="store_sqlite", single=False, **more)
     try:
-        for part in (imap, idle, pop3, shared_bytes, crash, rights):
+        for part in (imap, idle, pop3, shared_bytes, tools, crash, rights):
             part(s)
     except (AssertionError, OSError, imaplib.IMAP4.error) as e:
         check(False, "the clients' story", repr(e), s.text()[-3000:])

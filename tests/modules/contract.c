@@ -1,6 +1,6 @@
-/* contract.c - the contract of kurir/store.h as a test: "kurirctl contract PART" runs one part over
- * the store that is configured and answers "ok", "absent" (it has no such function), or what was
- * not as it must be. */
+/* contract.c - the contract of kurir/store.h as a test: "kurirctl contract PART" runs one part
+ * over the store that is configured and answers "ok", "absent" (it has no such function), or
+ * what was not as it must be. */
 #include "contract.h"
 
 #include <errno.h>
@@ -112,7 +112,7 @@ size_t contract_uids(const struct kurir_uid_set *s)
 static const struct contract_part *part_of(const char *name, size_t len)
 {
 	const struct contract_part *lists[] = { contract_messages, contract_mailboxes,
-		contract_optional };
+		contract_optional, contract_room };
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		for (const struct contract_part *p = lists[i]; p->name != NULL; p++)
 			if (strlen(p->name) == len && memcmp(p->name, name, len) == 0)

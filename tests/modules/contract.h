@@ -65,7 +65,7 @@ struct contract_part {
 	const char *name;
 	void (*run)(struct contract *) KURIR_PARKS;
 };
-extern const struct contract_part contract_messages[], contract_mailboxes[],
-    contract_optional[]; /* end with { 0 } */
+extern const struct contract_part contract_messages[], contract_mailboxes[], contract_optional[],
+    contract_room[]; /* end with { 0 } */
 
 #endif
