@@ -38,8 +38,6 @@ KURIR_PARKS static int echo(const struct kurir_incoming *in, struct kurir_buf *r
 {
 	int r = kurir_offload(nothing, NULL, KURIR_FOREVER);
 
-	if (in->fd >= 0)
-		(void)close(in->fd);
 	if (r >= 0)
 		r = kurir_sleep(kurir_now() + 5);
 	return r < 0 ? r : kurir_buf_add(reply, in->body);
