@@ -60,16 +60,13 @@ static const char *const counters[] = { "sessions", "commands", "errors", "mail"
 static int check(const void *conf, struct kurir_arena *arena, struct kurir_str *error)
 {
 	const struct smtp_conf *c = conf;
-	struct smtp_net net;
+	struct kurir_networks nets;
 	size_t i;
 
-	for (i = 0; i < c->relay_networks.count; i++)
-		if (smtp_net_parse(c->relay_networks.items[i], &net) < 0) {
-			*error = kurir_format(arena,
-			    "relay-networks: \"%.*s\" is not a network such as 192.0.2.0/24",
-			    KURIR_ARG(c->relay_networks.items[i]));
-			return -EINVAL;
-		}
+	if (kurir_networks_parse(arena, c->relay_networks, &nets, error) < 0) {
+		*error = kurir_format(arena, "relay-networks: %.*s", KURIR_ARG(*error));
+		return -EINVAL;
+	}
 	for (i = 0; i < c->greeting.len; i++)
 		if (c->greeting.ptr[i] < ' ' || c->greeting.ptr[i] > '~' || i >= 200) {
 			*error =
@@ -83,17 +80,10 @@ KURIR_PARKS static int start(struct kurir_self *self)
 {
 	const struct smtp_conf *c = kurir_conf(self);
 	struct smtp_state *st = kurir_state(self);
-	size_t i;
-	int r;
+	struct kurir_str error;
 
-	st->nets = kurir_alloc(
-	    kurir_self_arena(self), (c->relay_networks.count + 1) * sizeof(*st->nets));
-	for (i = 0; i < c->relay_networks.count; i++) {
-		r = smtp_net_parse(c->relay_networks.items[i], &st->nets[st->net_count++]);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	return kurir_networks_parse(
+	    kurir_self_arena(self), c->relay_networks, &st->relay_networks, &error);
 }
 
 KURIR_PARKS static void serve_smtp(struct kurir_self *self, struct kurir_conn *conn)

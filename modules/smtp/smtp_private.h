@@ -4,6 +4,7 @@
 
 #include <kurir/auth.h>
 #include <kurir/module.h>
+#include <kurir/network.h>
 #include <kurir/session.h>
 #include <kurir/smtp.h>
 #include <kurir/stream.h>
@@ -23,11 +24,6 @@ enum {
 	IN_ANY = (1u << 5) - 1,
 };
 
-struct smtp_net {
-	unsigned char address[16]; /* IPv4 as ::ffff:a.b.c.d */
-	unsigned bits;
-};
-
 struct smtp_conf {
 	struct kurir_texts relay_networks;
 	uint64_t message_size;
@@ -41,8 +37,7 @@ struct smtp_conf {
 enum smtp_line_ends { LINES_STRICT, LINES_REPAIR };
 
 struct smtp_state { /* of an instance */
-	struct smtp_net *nets;
-	size_t net_count;
+	struct kurir_networks relay_networks;
 };
 
 enum smtp_counter {
@@ -156,9 +151,5 @@ bool smtp_senders_limited(const struct smtp *);
 int smtp_check_sender(struct smtp *, struct kurir_str sender, struct kurir_answer *ret)
     KURIR_PARKS;
 int smtp_check_from(struct smtp *, struct kurir_answer *ret) KURIR_PARKS;
-
-/* smtp_net.c */
-int smtp_net_parse(struct kurir_str cidr, struct smtp_net *ret);
-bool smtp_net_has(const struct smtp_net *, size_t n, struct kurir_str ip);
 
 #endif

@@ -242,7 +242,7 @@ void smtp_serve(struct kurir_self *self, struct kurir_conn *conn, enum smtp_kind
 	s->kind = kind;
 	s->state = IN_NEW;
 	s->end = kurir_now() + s->conf->session_time;
-	s->trusted = smtp_net_has(st->nets, st->net_count, kurir_conn_peer(conn));
+	s->trusted = kurir_networks_have(&st->relay_networks, kurir_conn_peer(conn));
 	kurir_count(self, COUNT_SESSIONS, 1);
 	kurir_patience(s->io, s->conf->idle_time);
 	greet(s);
