@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TX_RCPTS_MAX 100000u
-
 static void session_over(void *arg)
 {
 	struct session *s = arg;
@@ -139,9 +137,9 @@ KURIR_PARKS void kurir_session_closed(struct kurir_conn *conn)
 
 /* ---- the transaction ---- */
 
-static struct kurir_tx *tx_check(struct kurir_tx *tx)
+struct kurir_tx *tx_check(struct kurir_tx *tx)
 {
-	kurir_assert(tx != NULL && tx->magic == TX_MAGIC); /* else it is over */
+	kurir_assert(tx != NULL && tx->magic == TX_MAGIC);
 	return tx;
 }
 
@@ -179,43 +177,6 @@ int kurir_tx_mail(struct kurir_conn *conn, const struct kurir_tx_params *p,
 		return v;
 	}
 	*ret_tx = tx;
-	return v;
-}
-
-static void keep(struct kurir_tx *tx, struct kurir_rcpt *r)
-{
-	if (tx->count == tx->room) {
-		size_t room = tx->room > 0 ? tx->room * 2 : 8;
-		struct kurir_rcpt **more =
-		    kurir_alloc(tx->arena, room * sizeof(struct kurir_rcpt *));
-
-		if (tx->count > 0)
-			memcpy(more, tx->rcpts, tx->count * sizeof(struct kurir_rcpt *));
-		tx->rcpts = more;
-		tx->room = room;
-	}
-	tx->rcpts[tx->count++] = r;
-}
-
-int kurir_tx_rcpt(struct kurir_tx *tx, const struct kurir_recipient *to, struct kurir_answer *ret)
-{
-	struct chain_call c = { .tx = tx_check(tx) };
-	struct kurir_rcpt *r = kurir_alloc(tx->arena, sizeof(*r));
-	int v;
-
-	r->r.address = kurir_copy(tx->arena, to->address);
-	r->r.orcpt = kurir_copy(tx->arena, to->orcpt);
-	r->r.notify = to->notify;
-	c.rcpt = r;
-	v = session_decide(tx->s, CHAIN_RCPT, &c, KURIR_STR("Ok"), ret);
-	if (v != KURIR_ACCEPT)
-		return v;
-	if (tx->count >= TX_RCPTS_MAX) {
-		*ret = (struct kurir_answer){ 452, KURIR_STR("4.5.3"),
-			KURIR_STR("Too many recipients") };
-		return KURIR_DEFER;
-	}
-	keep(tx, r);
 	return v;
 }
 
@@ -276,35 +237,9 @@ bool kurir_tx_trusted(struct kurir_tx *tx)
 	return tx_check(tx)->trusted;
 }
 
-size_t kurir_tx_rcpt_count(struct kurir_tx *tx)
-{
-	return tx_check(tx)->count;
-}
-
-struct kurir_rcpt *kurir_tx_rcpt_at(struct kurir_tx *tx, size_t i)
-{
-	return i < tx_check(tx)->count ? tx->rcpts[i] : NULL;
-}
-
-struct kurir_str kurir_rcpt_address(struct kurir_rcpt *r)
-{
-	return r->r.address;
-}
-
-static bool may(const struct kurir_tx *tx, uint32_t cap)
+bool tx_may(const struct kurir_tx *tx, uint32_t cap)
 {
 	return tx->s->current == NULL || (tx->s->current->module->caps & cap) != 0;
-}
-
-int kurir_rcpt_set_address(struct kurir_tx *tx, struct kurir_rcpt *r, struct kurir_str address)
-{
-	if (!may(tx_check(tx), KURIR_CAP_RCPT))
-		return -EPERM;
-	if (address.len == 0 || address.len > 1024 || kurir_str_find(address, '\n') >= 0 ||
-	    kurir_str_find(address, '\r') >= 0)
-		return -EINVAL;
-	r->r.address = kurir_copy(tx->arena, address);
-	return 0;
 }
 
 /* Names and values that could end the header early are refused. */
@@ -331,7 +266,7 @@ int kurir_header_add(struct kurir_tx *tx, struct kurir_str name, struct kurir_st
 	size_t i, start;
 	int r;
 
-	if (!may(tx_check(tx), KURIR_CAP_BODY))
+	if (!tx_may(tx_check(tx), KURIR_CAP_BODY))
 		return -EPERM;
 	if (tx->spool != NULL && (tx->in == NULL || tx->bytes > 0))
 		return -EBUSY; /* what stands above is written already */

@@ -58,12 +58,16 @@ struct kurir_tx {
 	struct kurir_self *queue_self;
 	struct kurir_spool *spool;
 	int error;		       /* sticky */
+	struct tx_old *old;	       /* spools that a rewrite left, until the answer */
+	size_t top;		       /* bytes that are ours, above what the client sent */
 	struct kurir_stream *in, *out; /* filters: what the session writes, what the pump reads */
 	struct kurir_group *group;
+	struct tx_filter *filters; /* where kurir_filter_body() adds one; NULL: not now */
 	int pumped;
 };
 
 struct session *session_of(struct kurir_conn *);
+struct kurir_tx *tx_check(struct kurir_tx *); /* itself, or the end when it is over */
 /* Runs a decide point and fills *ret; the text of the accept answer is ok. */
 int session_decide(struct session *, enum chain_point, struct chain_call *, struct kurir_str ok,
     struct kurir_answer *ret) KURIR_PARKS;
@@ -72,6 +76,17 @@ void reply_clear(struct session *);
 void reply_answer(struct session *, enum chain_point, int verdict, struct kurir_str ok,
     struct kurir_answer *ret);
 void reply_set(struct session *, int code, const char *xyz, struct kurir_str text);
-void tx_body_drop(struct kurir_tx *) KURIR_PARKS; /* forgets an unfinished body */
+void tx_body_drop(struct kurir_tx *) KURIR_PARKS;   /* forgets an unfinished body */
+bool tx_may(const struct kurir_tx *, uint32_t cap); /* whoever's hook runs now */
+
+/* tx_body.c: into the spool; the lines above what the client sent. */
+int tx_store(struct kurir_tx *, struct kurir_str) KURIR_PARKS;
+int tx_store_top(struct kurir_tx *, struct kurir_str trace) KURIR_PARKS;
+
+/* tx_filter.c: from now on the session writes into tx->in.  0 or -errno. */
+int tx_filters_begin(struct kurir_tx *, struct kurir_str trace) KURIR_PARKS;
+/* After the last byte, or in the middle when the body is given up. */
+int tx_filters_stop(struct kurir_tx *, bool complete, kurir_time until) KURIR_PARKS;
+void tx_old_drop(struct kurir_tx *) KURIR_PARKS;
 
 #endif

@@ -1,9 +1,8 @@
 /* tx_body.c - the message on its way to the spool.
  *
- * Without filters each piece goes straight to the queue's write().  With filters the session
- * writes into one end of a pair in memory; a fiber (the pump) runs the filter hooks on the
- * other end and carries what comes out to the queue.  Either way one error stays, and nothing
- * is promised before commit() returned 0. */
+ * Without filters each piece goes straight to the queue's write(); with filters it takes the way
+ * that tx_filter.c tells.  Either way one error stays, and nothing is promised before commit()
+ * returned 0. */
 #include "tx.h"
 
 #include "log.h"
@@ -12,9 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NEVER KURIR_FOREVER
-
-KURIR_PARKS static int store(struct kurir_tx *tx, struct kurir_str piece)
+KURIR_PARKS int tx_store(struct kurir_tx *tx, struct kurir_str piece)
 {
 	int r = 0;
 
@@ -26,95 +23,14 @@ KURIR_PARKS static int store(struct kurir_tx *tx, struct kurir_str piece)
 }
 
 /* The lines that stand above what the client sent: the trace first (RFC 5321 4.4). */
-KURIR_PARKS static int store_top(struct kurir_tx *tx, struct kurir_str trace)
+KURIR_PARKS int tx_store_top(struct kurir_tx *tx, struct kurir_str trace)
 {
-	int r = store(tx, trace);
+	int r = tx_store(tx, trace);
 
 	if (r == 0)
-		r = store(tx, kurir_buf_str(&tx->headers));
+		r = tx_store(tx, kurir_buf_str(&tx->headers));
+	tx->top = (size_t)tx->bytes;
 	return r;
-}
-
-/* ---- the pump ---- */
-
-struct pump {
-	struct kurir_tx *tx;
-	struct kurir_str trace;
-};
-
-KURIR_PARKS static int carry(struct kurir_tx *tx, struct kurir_stream *from)
-{
-	struct kurir_str piece;
-	int r;
-
-	for (;;) {
-		r = kurir_peek(from, 0, &piece, NEVER);
-		if (r < 0)
-			return r;
-		if (piece.len == 0)
-			return 0;
-		r = store(tx, piece);
-		if (r < 0)
-			return r;
-		kurir_consume(from, piece.len);
-		if (kurir_peek(from, 0, &piece, NEVER) == 0 && piece.len == 0)
-			return 0;
-	}
-}
-
-KURIR_PARKS static void pump(void *arg)
-{
-	struct pump *p = arg;
-	struct kurir_tx *tx = p->tx;
-	struct chain_call c = {
-		.tx = tx, .conn = tx->s->conn, .current = &tx->s->current, .stream = &tx->out
-	};
-	int r = chain_filter(tx->s->chain, &c);
-
-	if (r == 0)
-		r = store_top(tx, p->trace);
-	if (r == 0)
-		r = carry(tx, tx->out);
-	tx->pumped = r;
-	/* The session may be writing: when this end is gone it stops waiting. */
-	kurir_close(tx->out);
-	tx->out = NULL;
-	while (c.under_count > 0)
-		kurir_close(c.under[--c.under_count]);
-}
-
-KURIR_PARKS static int begin_filters(struct kurir_tx *tx, struct kurir_str trace)
-{
-	struct pump *p = kurir_alloc(tx->arena, sizeof(*p));
-	int r = kurir_stream_pair(&tx->in, &tx->out);
-
-	if (r < 0)
-		return r;
-	p->tx = tx;
-	p->trace = kurir_copy(tx->arena, trace);
-	/* Ended by stop_filters(), which every way out of a body takes. */
-	tx->group = kurir_group_begin(NULL);
-	return kurir_group_go(tx->group, "filter", pump, p);
-}
-
-/* After the last byte, or in the middle when the body is given up. */
-KURIR_PARKS static int stop_filters(struct kurir_tx *tx, bool complete, kurir_time until)
-{
-	int r = 0, waited = 0;
-
-	if (tx->group == NULL)
-		return 0;
-	if (complete && tx->in != NULL)
-		r = kurir_flush(tx->in, until);
-	kurir_close(tx->in);
-	tx->in = NULL;
-	if (complete)
-		waited = kurir_group_wait(tx->group, until);
-	kurir_group_end(tx->group);
-	tx->group = NULL;
-	kurir_close(tx->out);
-	tx->out = NULL;
-	return waited < 0 ? waited : tx->pumped < 0 ? tx->pumped : r;
 }
 
 /* ---- the calls ---- */
@@ -133,9 +49,9 @@ int kurir_tx_body_begin(struct kurir_tx *tx, struct kurir_str trace)
 	if (r < 0)
 		tx->spool = NULL;
 	else if (tx->s->chain->count[CHAIN_FILTER] > 0)
-		r = begin_filters(tx, trace);
+		r = tx_filters_begin(tx, trace);
 	else
-		r = store_top(tx, trace);
+		r = tx_store_top(tx, trace);
 	if (r < 0)
 		tx->error = r;
 	return tx->error;
@@ -147,7 +63,7 @@ int kurir_tx_body_write(struct kurir_tx *tx, struct kurir_str piece)
 
 	if (tx->error < 0 || tx->spool == NULL)
 		return tx->error;
-	r = tx->in != NULL ? kurir_write(tx->in, piece) : store(tx, piece);
+	r = tx->in != NULL ? kurir_write(tx->in, piece) : tx_store(tx, piece);
 	if (r < 0)
 		tx->error = r;
 	return tx->error;
@@ -155,7 +71,8 @@ int kurir_tx_body_write(struct kurir_tx *tx, struct kurir_str piece)
 
 void tx_body_drop(struct kurir_tx *tx)
 {
-	(void)stop_filters(tx, false, 0);
+	(void)tx_filters_stop(tx, false, 0);
+	tx_old_drop(tx);
 	if (tx->spool != NULL)
 		tx->queue->abort(tx->spool);
 	tx->spool = NULL;
@@ -211,7 +128,7 @@ static void tell_queued(struct kurir_tx *tx, const struct kurir_envelope *e, boo
 	kurir_emit(NULL, KURIR_INFO, "message", f, n);
 }
 
-static void fill_envelope(struct kurir_tx *tx, uint32_t flags, struct kurir_envelope *e)
+static void fill_envelope(struct kurir_tx *tx, struct kurir_envelope *e)
 {
 	struct kurir_recipient *list = kurir_alloc(tx->arena, (tx->count + 1) * sizeof(*list));
 	struct session *s = tx->s;
@@ -222,7 +139,7 @@ static void fill_envelope(struct kurir_tx *tx, uint32_t flags, struct kurir_enve
 	*e = (struct kurir_envelope){ .id = tx->id,
 		.sender = tx->sender,
 		.envid = tx->envid,
-		.flags = tx->flags | flags,
+		.flags = tx->flags,
 		.arrived = kurir_wallclock(),
 		.peer = kurir_conn_peer(s->conn),
 		.helo = { s->helo, s->helo_len },
@@ -255,25 +172,29 @@ int kurir_tx_body_finish(
 
 	tx->state = TX_DONE;
 	if (tx->group != NULL) {
-		flags |= KURIR_ENV_DOTLINE; /* what came was looked at, not what became of it */
-		r = stop_filters(tx, tx->error == 0, until);
+		r = tx_filters_stop(tx, tx->error == 0, until);
 		if (tx->error == 0 || tx->error == -EPIPE || tx->error == -ECONNRESET)
 			tx->error = r;
 	}
 	if (tx->error < 0)
 		return trouble(tx, tx->error, ret);
-	fill_envelope(tx, flags, &e);
+	tx->flags |= flags;
 	if (tx->spool == NULL) { /* mail or rcpt said DISCARD */
 		int n = snprintf(tx->s->answer, sizeof(tx->s->answer), "Ok: queued as %.*s",
 		    KURIR_ARG(tx->id));
 
 		*ret = (struct kurir_answer){ 250, KURIR_STR("2.0.0"),
 			{ tx->s->answer, (size_t)n } };
+		fill_envelope(tx, &e);
 		tell_queued(tx, &e, false);
 		return tx->verdict = KURIR_DISCARD;
 	}
 	v = ask(tx, ret);
+	if (v == KURIR_ACCEPT && tx->count == 0)
+		v = KURIR_DISCARD; /* hooks have dropped them all */
 	tx->verdict = v;
+	fill_envelope(tx, &e); /* the hooks may have changed it */
+	tx_old_drop(tx);
 	if (v != KURIR_ACCEPT) {
 		tx_body_drop(tx);
 		if (v == KURIR_DISCARD)

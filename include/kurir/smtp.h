@@ -38,8 +38,8 @@ struct kurir_smtp_hooks {
 	int (*mail)(struct kurir_self *, struct kurir_tx *, struct kurir_str sender) KURIR_PARKS;
 	int (*rcpt)(struct kurir_self *, struct kurir_tx *, struct kurir_rcpt *) KURIR_PARKS;
 	int (*data)(struct kurir_self *, struct kurir_tx *) KURIR_PARKS;
-	/* Replaces *body (what the client sends, CRLF lines, no dot-stuffing) by a stream that
-	 * reads from it; the core closes both.  0 or -errno. */
+	/* Asks kurir_filter_body() to change what the client sends.  0 or -errno: then the
+	 * message is deferred, or goes on unchanged with "on-error": "next". */
 	int (*filter)(struct kurir_self *, struct kurir_tx *, struct kurir_stream **body)
 	    KURIR_PARKS;
 	int (*message)(struct kurir_self *, struct kurir_tx *, struct kurir_stream *body)
@@ -108,6 +108,33 @@ KURIR_API int kurir_reply(struct kurir_conn *, int code, const char *xyz, const 
     KURIR_FMT(4);
 /* A header line put above the message before it is spooled (CAP_BODY). */
 KURIR_API int kurir_header_add(struct kurir_tx *, struct kurir_str name, struct kurir_str value);
+
+/*
+ * Changes a message (CAP_BODY): reads all of from and writes to "to" what shall be there instead,
+ * CRLF lines without dot-stuffing.  It runs on a fiber of its own.  The streams are the core's,
+ * which never closes them before this has returned: when the message is given up (the client has
+ * gone, the spool is full, the server stops) its waits say -ECANCELED or -EPIPE, and it returns.
+ * 0: all was written; what it left unread is dropped.  -errno: the message is deferred, as half of
+ * it has gone on already.  Waiting for the client takes as long as it takes: use KURIR_FOREVER.
+ */
+typedef int kurir_body_fn(void *arg, struct kurir_stream *from, struct kurir_stream *to)
+    KURIR_PARKS;
+/* In a filter hook: puts fn above *body.  arg must live as long as the transaction. */
+KURIR_API int kurir_filter_body(
+    struct kurir_tx *, struct kurir_stream **body, kurir_body_fn *fn, void *arg);
+/* In a message hook: what fn makes of the spooled message takes its place.  It begins with
+ * kurir_tx_top() bytes that are this server's own and shall stay.  Parks until all is done.
+ * 0, or -errno: the message is what it was.  The hook's own body still reads the old one. */
+KURIR_API int kurir_message_rewrite(struct kurir_tx *, kurir_body_fn *fn, void *arg) KURIR_PARKS;
+/* How many bytes at the top of a spooled message are this server's: Received and what
+ * kurir_header_add() put there. */
+KURIR_API size_t kurir_tx_top(struct kurir_tx *);
+/* Changes of the envelope in any hook of the transaction (CAP_RCPT): 0, -EPERM, -EINVAL for what
+ * cannot be an address.  Nobody is asked again; a message whose last recipient was dropped is
+ * answered like any other, and forgotten (-ENOENT: there is no such recipient). */
+KURIR_API int kurir_tx_set_sender(struct kurir_tx *, struct kurir_str);
+KURIR_API int kurir_rcpt_add(struct kurir_tx *, struct kurir_str address);
+KURIR_API int kurir_rcpt_drop(struct kurir_tx *, struct kurir_rcpt *);
 
 /*
  * For protocol modules (smtp, lmtp). Each call runs the chain of its point for the connection's

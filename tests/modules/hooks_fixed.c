@@ -11,8 +11,10 @@ static const char *const verdicts[] = { "next", "accept", "reject", "defer", "di
 struct conf {
 	int at_connect, at_helo, at_auth, at_mail, at_rcpt, at_data, at_message, at_filter;
 	struct kurir_str reply, find;
-	bool rotate, header;
+	bool rotate, header, rewrite, drop;
 	kurir_time wait;
+	int64_t fail_at, stop_at;
+	struct kurir_str sender, add;
 };
 
 #define POINT(n, m) \
@@ -29,6 +31,12 @@ static const struct kurir_option options[] = {
 	KURIR_OPT_TEXT("reply", struct conf, reply, "", "The words of a refusal."),
 	KURIR_OPT_TEXT("find", struct conf, find, "", "A message with this is refused."),
 	KURIR_OPT_BOOL("rotate", struct conf, rotate, "false", "Rot-13 each message."),
+	KURIR_OPT_BOOL("rewrite", struct conf, rewrite, "false", "Rot-13 each spooled message."),
+	KURIR_OPT_INT("fail-at", struct conf, fail_at, "0", "Bytes after which that fails."),
+	KURIR_OPT_INT("stop-at", struct conf, stop_at, "0", "Bytes after which that ends."),
+	KURIR_OPT_TEXT("sender", struct conf, sender, "", "The sender of each message."),
+	KURIR_OPT_TEXT("add", struct conf, add, "", "A recipient of each message."),
+	KURIR_OPT_BOOL("drop", struct conf, drop, "false", "Drop all recipients."),
 	KURIR_OPT_BOOL("header", struct conf, header, "false", "Add a header field at MAIL."),
 	KURIR_OPT_SPAN("wait", struct conf, wait, "0", "How long each decision takes."),
 	{ 0 },
@@ -90,48 +98,56 @@ static int at_data(struct kurir_self *self, struct kurir_tx *tx)
 	return say(self, kurir_tx_conn(tx), ((const struct conf *)kurir_conf(self))->at_data);
 }
 
-struct rotor {
-	struct kurir_stream *from, *to;
-	int fail;
-};
-
-static void rotate(void *arg)
+static int rotate(void *arg, struct kurir_stream *from, struct kurir_stream *to)
 {
-	struct rotor *r = arg;
+	const struct conf *c = arg;
+	ssize_t n, i, all = 0;
 	char b[100];
-	ssize_t n, i;
 
-	while ((n = kurir_read(r->from, b, sizeof(b), KURIR_FOREVER)) > 0) {
+	while ((n = kurir_read(from, b, sizeof(b), KURIR_FOREVER)) > 0) {
 		for (i = 0; i < n; i++) {
-			char c = (char)(b[i] | 0x20);
+			char l = (char)(b[i] | 0x20);
 
-			if (c >= 'a' && c <= 'z')
-				b[i] = (char)(b[i] + (c < 'n' ? 13 : -13));
+			if (l >= 'a' && l <= 'z')
+				b[i] = (char)(b[i] + (l < 'n' ? 13 : -13));
 		}
-		if (kurir_write(r->to, (struct kurir_str){ b, (size_t)n }) < 0)
-			break;
+		if (kurir_write(to, (struct kurir_str){ b, (size_t)n }) < 0)
+			return -EPIPE;
+		all += n;
+		if (c->fail_at > 0 && all >= c->fail_at)
+			return -EIO;
+		if (c->stop_at > 0 && all >= c->stop_at)
+			return 0;
 	}
-	(void)kurir_flush(r->to, KURIR_FOREVER);
-	kurir_close(r->to);
+	return (int)n;
 }
 
 static int at_filter(struct kurir_self *self, struct kurir_tx *tx, struct kurir_stream **body)
 {
 	const struct conf *c = kurir_conf(self);
-	struct rotor *r = kurir_alloc(kurir_tx_arena(tx), sizeof(*r));
-	struct kurir_stream *mine;
-	int e;
 
 	if (c->at_filter == 6)
 		return -EIO;
 	if (!c->rotate)
 		return 0;
-	r->from = *body;
-	e = kurir_stream_pair(&r->to, &mine);
-	if (e < 0)
-		return e;
-	*body = mine;
-	return kurir_group_go(kurir_group_begin(self), "rotate", rotate, r);
+	return kurir_filter_body(tx, body, rotate, (void *)(uintptr_t)c);
+}
+
+/* All that a message hook may change. */
+static int change(struct kurir_self *self, struct kurir_tx *tx)
+{
+	const struct conf *c = kurir_conf(self);
+	int r = 0;
+
+	if (c->rewrite)
+		r = kurir_message_rewrite(tx, rotate, (void *)(uintptr_t)c);
+	if (r == 0 && c->sender.len > 0)
+		r = kurir_tx_set_sender(tx, c->sender);
+	while (r == 0 && c->drop && kurir_tx_rcpt_count(tx) > 0)
+		r = kurir_rcpt_drop(tx, kurir_tx_rcpt_at(tx, 0));
+	if (r == 0 && c->add.len > 0)
+		r = kurir_rcpt_add(tx, c->add);
+	return r;
 }
 
 static int at_message(struct kurir_self *self, struct kurir_tx *tx, struct kurir_stream *body)
@@ -143,6 +159,8 @@ static int at_message(struct kurir_self *self, struct kurir_tx *tx, struct kurir
 	while (c->find.len > 0 && (r = kurir_readline(body, 10000, &l, KURIR_FOREVER)) == 1)
 		if (kurir_str_starts(l, c->find))
 			return say(self, kurir_tx_conn(tx), KURIR_REJECT);
+	if (r >= 0)
+		r = change(self, tx);
 	if (r < 0)
 		return r;
 	return say(self, kurir_tx_conn(tx), c->at_message);
@@ -175,5 +193,5 @@ static const struct kurir_smtp_hooks hooks = { .size = sizeof(hooks),
 	.closed = at_closed };
 
 KURIR_MODULE(hooks_fixed, .version = "0", .summary = "decides what it is told to, for tests",
-    .caps = KURIR_CAP_BODY | KURIR_CAP_SPAWN, .roles = KURIR_ROLE_EDGE,
+    .caps = KURIR_CAP_BODY | KURIR_CAP_RCPT, .roles = KURIR_ROLE_EDGE,
     .conf_size = sizeof(struct conf), .options = options, .smtp = &hooks);
