@@ -146,7 +146,8 @@ static int apply(struct change *c, const struct message_row *m)
 			return 1;
 		return message_expunge(db, c->account, &c->source, m, c->now, true);
 	case KURIR_CHANGE_COPY:
-		return copy(c, m);
+		r = over_quota(c->shard->conf, c->account, (uint64_t)m->size);
+		return r < 0 ? r : copy(c, m);
 	case KURIR_CHANGE_MOVE:
 		r = copy(c, m);
 		return r < 0 ? r : message_expunge(db, c->account, &c->source, m, c->now, false);

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-static int over_quota(const struct sqlite_conf *conf, const struct account_row *a, uint64_t more)
+int over_quota(const struct sqlite_conf *conf, const struct account_row *a, uint64_t more)
 {
 	if (conf->quota_bytes > 0 && (uint64_t)a->bytes + more > conf->quota_bytes)
 		return -EDQUOT;

@@ -117,6 +117,8 @@ int operation_run(struct shard *, struct kurir_arena *, struct kurir_str request
 int change_run(struct shard *, struct kurir_arena *, struct account_row *,
     struct kurir_str mailbox, struct kurir_reader *, int64_t now, struct kurir_buf *reply);
 /* put.c */
+/* -EDQUOT when the account must not have so many bytes more, and a message. */
+int over_quota(const struct sqlite_conf *, const struct account_row *, uint64_t more);
 int put_delivery(struct shard *, struct kurir_str account_name, struct account_row *,
     struct kurir_reader *, int fd, int64_t now);
 int put_append(struct shard *, struct kurir_str account_name, struct account_row *,
