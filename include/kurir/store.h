@@ -183,7 +183,8 @@ struct kurir_manage {
 	enum kurir_manage_kind kind;
 	struct kurir_str mailbox;
 	struct kurir_str new_name; /* RENAME */
-	uint32_t uses;		   /* CREATE: of KURIR_MAILBOX_USES (RFC 6154) */
+	/* CREATE: of KURIR_MAILBOX_USES (RFC 6154), in stores that have set_entries */
+	uint32_t uses;
 };
 
 struct kurir_store_ops {
@@ -222,7 +223,8 @@ struct kurir_store_ops {
 	int (*changes)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
 	    uint64_t since, bool claim_recent, kurir_time, struct kurir_arena *,
 	    struct kurir_mailbox_changes *ret) KURIR_PARKS;
-	/* Of those messages of the set that are there, by UID; at most KURIR_FACTS_MAX, so ask again
+	/* A store that has it has ids of mailboxes and e-mails.
+	 * Of those messages of the set that are there, by UID; at most KURIR_FACTS_MAX, so ask again
 	 * from behind the last. want: 1u << enum kurir_fact, or-ed. */
 	int (*facts)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
 	    const struct kurir_uid_set *, uint32_t want, kurir_time, struct kurir_arena *,

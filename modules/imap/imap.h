@@ -53,6 +53,14 @@ enum imap_enabled {
 #define imap_store_has(s, member) \
 	((s)->store->size > offsetof(struct kurir_store_ops, member) && (s)->store->member)
 
+/* imap_objectid.c: what the store told of some messages. */
+struct imap_ids {
+	struct kurir_arena *arena;
+	struct kurir_message_facts *rows;
+	size_t count;
+	uint32_t first, last; /* of the UIDs that were asked for */
+};
+
 struct imap {
 	struct kurir_self *self;
 	struct kurir_conn *conn;
@@ -77,6 +85,7 @@ struct imap {
 	struct kurir_buf keywords;	/* all that the client was told of, one space between */
 	struct kurir_arena *saved_arena;
 	struct kurir_uid_set saved; /* "$", RFC 5182 */
+	struct imap_ids ids;	    /* during a command */
 };
 
 /* The arguments of a command: what is left to parse. */
@@ -181,7 +190,13 @@ void imap_enable_condstore(struct imap *) KURIR_PARKS;
 void imap_put_capability(struct imap *) KURIR_PARKS; /* the list, no line end */
 bool imap_may_log_in(const struct imap *);
 bool imap_may_upgrade(const struct imap *);
-bool imap_can_resync(const struct imap *); /* the store remembers what went */
+/* What the store can do. */
+bool imap_can_resync(const struct imap *); /* it remembers what went */
+bool imap_has_ids(const struct imap *);
+bool imap_has_quota(const struct imap *);
+bool imap_has_metadata(const struct imap *);
+bool imap_keeps_uses(const struct imap *);
+void imap_ids_clear(struct imap *);
 
 /* imap_update.c: the snapshot brought up to date. */
 int imap_view_open(struct imap *, struct kurir_str mailbox, bool read_only) KURIR_PARKS;
@@ -221,11 +236,15 @@ enum imap_status_item {
 	IMAP_STATUS_SIZE = 1u << 6,
 	IMAP_STATUS_HIGHESTMODSEQ = 1u << 7,
 	IMAP_STATUS_APPENDLIMIT = 1u << 8,
+	IMAP_STATUS_DELETED_STORAGE = 1u << 9, /* RFC 9208 */
+	IMAP_STATUS_MAILBOXID = 1u << 10,      /* RFC 8474 */
 };
-#define IMAP_STATUS_KNOWN 9
+#define IMAP_STATUS_KNOWN 11
 extern const char *const imap_status_names[IMAP_STATUS_KNOWN];
 int imap_status_items(struct imap_args *, uint32_t *ret_items); /* "(" status-att ... ")" */
+/* The STATUS reply; of a mailbox whose counts are there, or not. */
 int imap_put_counts(struct imap *, const struct kurir_mailbox *, uint32_t items) KURIR_PARKS;
+int imap_put_status(struct imap *, struct kurir_str mailbox, uint32_t items) KURIR_PARKS;
 
 /* imap_list.c: one LIST reply, as SELECT gives it. */
 int imap_put_list_of(struct imap *, struct kurir_str mailbox) KURIR_PARKS;
@@ -244,6 +263,9 @@ IMAP_COMMAND(enable);
 IMAP_COMMAND(examine);
 IMAP_COMMAND(expunge);
 IMAP_COMMAND(fetch);
+IMAP_COMMAND(getmetadata);
+IMAP_COMMAND(getquota);
+IMAP_COMMAND(getquotaroot);
 IMAP_COMMAND(id);
 IMAP_COMMAND(idle);
 IMAP_COMMAND(list);
@@ -257,6 +279,7 @@ IMAP_COMMAND(rename);
 IMAP_COMMAND(replace);
 IMAP_COMMAND(search);
 IMAP_COMMAND(select);
+IMAP_COMMAND(setmetadata);
 IMAP_COMMAND(sort);
 IMAP_COMMAND(starttls);
 IMAP_COMMAND(status);

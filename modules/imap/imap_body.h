@@ -29,6 +29,9 @@ enum imap_item_kind {
 	IMAP_ITEM_DATE,
 	IMAP_ITEM_SIZE,
 	IMAP_ITEM_MODSEQ,
+	IMAP_ITEM_SAVEDATE,
+	IMAP_ITEM_EMAIL_ID,
+	IMAP_ITEM_THREAD_ID,
 	/* These need the message's bytes. */
 	IMAP_ITEM_ENVELOPE,
 	IMAP_ITEM_BODY, /* structure without extensions */

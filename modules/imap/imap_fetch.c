@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "imap_body.h"
+#include "imap_objectid.h"
 #include "imap_qresync.h"
 #include "imap_search.h"
 
@@ -148,7 +149,7 @@ KURIR_PARKS static int set_seen(struct imap *s, const struct fetch *f)
 }
 
 /* date-time, always in UTC */
-KURIR_PARKS static void put_date(struct imap *s, int64_t ms)
+KURIR_PARKS static void put_date(struct imap *s, const char *label, int64_t ms)
 {
 	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul",
 		"Aug", "Sep", "Oct", "Nov", "Dec" };
@@ -156,7 +157,7 @@ KURIR_PARKS static void put_date(struct imap *s, int64_t ms)
 	struct tm tm;
 
 	gmtime_r(&t, &tm);
-	kurir_printf(s->stream, "INTERNALDATE \"%2d-%s-%04d %02d:%02d:%02d +0000\"", tm.tm_mday,
+	kurir_printf(s->stream, "%s \"%2d-%s-%04d %02d:%02d:%02d +0000\"", label, tm.tm_mday,
 	    months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
 
@@ -258,8 +259,17 @@ KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct im
 	case IMAP_ITEM_UID:
 		return kurir_printf(s->stream, "UID %u", m->uid);
 	case IMAP_ITEM_DATE:
-		put_date(s, m->date);
+		put_date(s, "INTERNALDATE", m->date);
 		return 0;
+	case IMAP_ITEM_SAVEDATE:
+		if (m->saved == 0)
+			return imap_puts(s, "SAVEDATE NIL");
+		put_date(s, "SAVEDATE", m->saved);
+		return 0;
+	case IMAP_ITEM_EMAIL_ID:
+		return imap_put_object_id(s, &f->uids, m->uid, KURIR_FACT_EMAIL_ID);
+	case IMAP_ITEM_THREAD_ID:
+		return imap_put_object_id(s, &f->uids, m->uid, KURIR_FACT_THREAD_ID);
 	case IMAP_ITEM_SIZE:
 		return kurir_printf(s->stream, "RFC822.SIZE %llu", (unsigned long long)m->size);
 	case IMAP_ITEM_MODSEQ:

@@ -5,7 +5,8 @@
  *   fetch-att = "ENVELOPE" / "FLAGS" / "INTERNALDATE" / "RFC822" [".HEADER" / ".SIZE" / ".TEXT"] /
  *               "BODY" ["STRUCTURE"] / "UID" / "BODY" [".PEEK"] section [partial] /
  *               "BINARY" [".PEEK"] section-binary [partial] / "BINARY.SIZE" section-binary /
- *               "MODSEQ" / "PREVIEW" [SP "(" "LAZY" ")"]         ; RFC 7162, 8970
+ *               "MODSEQ" / "PREVIEW" [SP "(" "LAZY" ")"] /       ; RFC 7162, 8970
+ *               "SAVEDATE" / "EMAILID" / "THREADID"              ; RFC 8514, 8474
  *   section   = "[" [section-spec] "]"       partial = "<" number "." nz-number ">" */
 
 #include <errno.h>
@@ -22,6 +23,9 @@ static const struct {
 	{ "INTERNALDATE", { .kind = IMAP_ITEM_DATE } },
 	{ "RFC822.SIZE", { .kind = IMAP_ITEM_SIZE } },
 	{ "MODSEQ", { .kind = IMAP_ITEM_MODSEQ } },
+	{ "SAVEDATE", { .kind = IMAP_ITEM_SAVEDATE } },
+	{ "EMAILID", { .kind = IMAP_ITEM_EMAIL_ID } },
+	{ "THREADID", { .kind = IMAP_ITEM_THREAD_ID } },
 	{ "PREVIEW", { .kind = IMAP_ITEM_PREVIEW } },
 	{ "ENVELOPE", { .kind = IMAP_ITEM_ENVELOPE } },
 	{ "BODYSTRUCTURE", { .kind = IMAP_ITEM_BODYSTRUCTURE } },

@@ -1,5 +1,5 @@
 /* imap_list.c - LIST (RFC 9051 section 6.3.9, its replies in section 7.3.1; CHILDREN, RFC 3348;
- * SPECIAL-USE, RFC 6154; LIST-STATUS, RFC 5819).
+ * SPECIAL-USE, RFC 6154; LIST-STATUS, RFC 5819; LIST-METADATA, RFC 9590).
  *
  *   mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
  *                  [SP mbox-list-extended]
@@ -81,6 +81,7 @@ static bool chosen_below(const struct imap_list *l, const struct kurir_mailbox *
 KURIR_PARKS static int put_matching(
     struct imap *s, const struct imap_list *l, const struct kurir_mailbox *all, size_t count)
 {
+	uint64_t longest = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < count && r >= 0; i++) {
@@ -96,6 +97,8 @@ KURIR_PARKS static int put_matching(
 		if ((l->options & IMAP_LIST_SAY_STATUS) &&
 		    !(all[i].flags & KURIR_MAILBOX_NOSELECT))
 			r = imap_put_counts(s, &all[i], l->status);
+		if (r >= 0 && l->metadata && !(all[i].flags & KURIR_MAILBOX_NOSELECT))
+			r = imap_put_metadata(s, all[i].name, l->metadata, &longest);
 	}
 	return r;
 }
@@ -107,7 +110,7 @@ KURIR_PARKS void imap_list(struct imap *s, struct imap_args *a)
 	size_t count;
 	int r;
 
-	if (imap_list_parse(a, l) < 0) {
+	if (imap_list_parse(a, l) < 0 || (l->metadata && !imap_has_metadata(s))) {
 		imap_bad(s, "LIST takes a reference and patterns");
 		return;
 	}

@@ -2,7 +2,7 @@
 #ifndef IMAP_LIST_H
 #define IMAP_LIST_H
 
-#include "imap.h"
+#include "imap_metadata.h"
 
 #define IMAP_PATTERNS_MAX 32
 #define IMAP_NAME_MAX	  1024
@@ -19,8 +19,9 @@ enum imap_list_option {
 	IMAP_LIST_EXTENDED = 1u << 16,
 };
 struct imap_list {
-	uint32_t options; /* enum imap_list_option */
-	uint32_t status;  /* enum imap_status_item */
+	uint32_t options;		   /* enum imap_list_option */
+	uint32_t status;		   /* enum imap_status_item */
+	struct imap_getmetadata *metadata; /* RFC 9590; or NULL */
 	struct kurir_str patterns[IMAP_PATTERNS_MAX];
 	size_t count;
 };

@@ -6,7 +6,8 @@
  *   list-select-opt  = "SUBSCRIBED" / "REMOTE" / "RECURSIVEMATCH" / "SPECIAL-USE"
  *   mbox-or-pat      = list-mailbox / "(" list-mailbox *(SP list-mailbox) ")"
  *   return-option    = "SUBSCRIBED" / "CHILDREN" / "SPECIAL-USE" /
- *                      "STATUS" SP "(" status-att *(SP status-att) ")"
+ *                      "STATUS" SP "(" status-att *(SP status-att) ")" /
+ *                      "METADATA" SP "(" entry-name *(SP entry-name) ")"   ; RFC 9590
  *
  * In a pattern "*" matches all, "%" all but the separator. */
 
@@ -101,6 +102,11 @@ static int return_options(struct imap_args *a, struct imap_list *l)
 		} else if (imap_take_word(a, "STATUS")) {
 			l->options |= IMAP_LIST_SAY_STATUS;
 			if (!imap_space(a) || imap_status_items(a, &l->status) < 0)
+				return -EBADMSG;
+		} else if (imap_take_word(a, "METADATA")) {
+			l->metadata = kurir_alloc(kurir_scratch(), sizeof(*l->metadata));
+			l->metadata->max = UINT64_MAX;
+			if (!imap_space(a) || imap_entries_parse(a, l->metadata) < 0)
 				return -EBADMSG;
 		} else if (!imap_take_word(a, "CHILDREN") && !imap_take_word(a, "SPECIAL-USE")) {
 			return -EBADMSG;

@@ -1,7 +1,7 @@
-/* imap_manage.c - the life of mailboxes: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051
- * sections 6.3.4 to 6.3.8).
+/* imap_manage.c - what becomes of mailboxes: DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE (RFC 9051
+ * sections 6.3.5 to 6.3.8).
  *
- *   create = "CREATE" SP mailbox          rename = "RENAME" SP mailbox SP mailbox */
+ *   delete = "DELETE" SP mailbox          rename = "RENAME" SP mailbox SP mailbox */
 
 #include <errno.h>
 
@@ -20,18 +20,10 @@ KURIR_PARKS static void manage(struct imap *s, struct imap_args *a, enum kurir_m
 		imap_bad(s, "This takes the name of a mailbox");
 		return;
 	}
-	/* A trailing separator says that mailboxes are to be made below. */
-	if (kind == KURIR_MANAGE_CREATE && name.len > 1 && name.ptr[name.len - 1] == '/')
-		name.len--;
 	what = (struct kurir_manage){ .kind = kind, .mailbox = name, .new_name = other };
 	imap_done(s,
 	    s->store->manage(
 		s->store_self, s->account, &what, imap_until(s), kurir_scratch(), &id));
-}
-
-KURIR_PARKS void imap_create(struct imap *s, struct imap_args *a)
-{
-	manage(s, a, KURIR_MANAGE_CREATE);
 }
 
 KURIR_PARKS void imap_delete(struct imap *s, struct imap_args *a)

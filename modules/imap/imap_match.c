@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "imap_body.h"
+#include "imap_objectid.h"
 #include "imap_search.h"
 
 #define ADDRESSES 100 /* of one field */
@@ -193,9 +194,11 @@ static bool compare_day(enum imap_key_kind kind, int64_t ms, int64_t day)
 
 	switch (kind) {
 	case IMAP_KEY_BEFORE:
+	case IMAP_KEY_SAVED_BEFORE:
 	case IMAP_KEY_SENT_BEFORE:
 		return that < day;
 	case IMAP_KEY_ON:
+	case IMAP_KEY_SAVED_ON:
 	case IMAP_KEY_SENT_ON:
 		return that == day;
 	default:
@@ -221,6 +224,18 @@ KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 	default:
 		return compare_day(k->kind, sent_day(q), k->date);
 	}
+}
+
+KURIR_PARKS static bool has_id(
+    struct search *q, uint32_t uid, enum kurir_fact which, struct kurir_str text)
+{
+	struct kurir_uid_set all = imap_box_all(&q->s->box);
+	struct kurir_str id;
+	int r = imap_object_id(q->s, &all, uid, which, &id);
+
+	if (r < 0)
+		q->error = r;
+	return r >= 0 && id.len > 0 && kurir_str_equal(id, text);
 }
 
 /* Depth is bounded by the parser. */
@@ -263,6 +278,16 @@ KURIR_PARKS static bool match(struct search *q, const struct imap_key *k)
 	case IMAP_KEY_ON:
 	case IMAP_KEY_SINCE:
 		return compare_day(k->kind, m->date, k->date);
+	case IMAP_KEY_SAVED_BEFORE:
+	case IMAP_KEY_SAVED_ON:
+	case IMAP_KEY_SAVED_SINCE: /* RFC 8514 section 4.2 */
+		return compare_day(k->kind, m->saved ? m->saved : m->date, k->date);
+	case IMAP_KEY_SAVED_KNOWN:
+		return m->saved != 0;
+	case IMAP_KEY_EMAIL_ID:
+		return has_id(q, m->uid, KURIR_FACT_EMAIL_ID, k->text);
+	case IMAP_KEY_THREAD_ID:
+		return has_id(q, m->uid, KURIR_FACT_THREAD_ID, k->text);
 	default:
 		return match_bytes(q, k);
 	}

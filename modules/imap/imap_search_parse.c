@@ -9,7 +9,10 @@
  *   search-key = "ALL" / ... / "OR" SP search-key SP search-key / "NOT" SP search-key /
  *                sequence-set / "(" search-key *(SP search-key) ")" /
  *                "OLDER" SP nz-number / "YOUNGER" SP nz-number             ; RFC 5032
- *                "MODSEQ" [SP entry-name SP entry-type] SP mod-sequence    ; RFC 7162 */
+ *                "MODSEQ" [SP entry-name SP entry-type] SP mod-sequence /  ; RFC 7162
+ *                "SAVEDBEFORE" SP date / "SAVEDON" SP date /
+ *                "SAVEDSINCE" SP date / "SAVEDATESUPPORTED" /              ; RFC 8514
+ *                "EMAILID" SP objectid / "THREADID" SP objectid            ; RFC 8474 */
 
 #include <errno.h>
 
@@ -64,6 +67,12 @@ static const struct {
 	{ "BEFORE", IMAP_KEY_BEFORE, ARG_DATE, 0, false, NULL },
 	{ "ON", IMAP_KEY_ON, ARG_DATE, 0, false, NULL },
 	{ "SINCE", IMAP_KEY_SINCE, ARG_DATE, 0, false, NULL },
+	{ "SAVEDBEFORE", IMAP_KEY_SAVED_BEFORE, ARG_DATE, 0, false, NULL },
+	{ "SAVEDON", IMAP_KEY_SAVED_ON, ARG_DATE, 0, false, NULL },
+	{ "SAVEDSINCE", IMAP_KEY_SAVED_SINCE, ARG_DATE, 0, false, NULL },
+	{ "SAVEDATESUPPORTED", IMAP_KEY_SAVED_KNOWN, ARG_NONE, 0, false, NULL },
+	{ "EMAILID", IMAP_KEY_EMAIL_ID, ARG_TEXT, 0, false, NULL },
+	{ "THREADID", IMAP_KEY_THREAD_ID, ARG_TEXT, 0, false, NULL },
 	{ "SENTBEFORE", IMAP_KEY_SENT_BEFORE, ARG_DATE, 0, false, NULL },
 	{ "SENTON", IMAP_KEY_SENT_ON, ARG_DATE, 0, false, NULL },
 	{ "SENTSINCE", IMAP_KEY_SENT_SINCE, ARG_DATE, 0, false, NULL },

@@ -83,6 +83,9 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 	    s->view.uid_validity, s->view.uid_next);
 	kurir_printf(s->stream, "* OK [HIGHESTMODSEQ %llu] The last change\r\n",
 	    (unsigned long long)s->view.modseq);
+	if (s->box.id.len > 0)
+		kurir_printf(
+		    s->stream, "* OK [MAILBOXID (%.*s)] Its id\r\n", KURIR_ARG(s->box.id));
 	if (s->enabled & IMAP_REV2)
 		imap_put_list_of(s, s->box.name);
 	if (resync.given && (r = imap_put_resync(s, &resync)) < 0) {

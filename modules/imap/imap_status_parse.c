@@ -1,7 +1,7 @@
 /* imap_status_parse.c - the items of STATUS (RFC 9051 section 9).
  *
  *   status-att = "MESSAGES" / "UIDNEXT" / "UIDVALIDITY" / "UNSEEN" / "DELETED" / "SIZE" /
- *                "RECENT" / "HIGHESTMODSEQ" / "APPENDLIMIT" */
+ *                "RECENT" / "HIGHESTMODSEQ" / "APPENDLIMIT" / "DELETED-STORAGE" / "MAILBOXID" */
 
 #include <errno.h>
 
@@ -9,7 +9,8 @@
 
 /* In the order of enum imap_status_item. */
 const char *const imap_status_names[IMAP_STATUS_KNOWN] = { "MESSAGES", "RECENT", "UIDNEXT",
-	"UIDVALIDITY", "UNSEEN", "DELETED", "SIZE", "HIGHESTMODSEQ", "APPENDLIMIT" };
+	"UIDVALIDITY", "UNSEEN", "DELETED", "SIZE", "HIGHESTMODSEQ", "APPENDLIMIT",
+	"DELETED-STORAGE", "MAILBOXID" };
 
 int imap_status_items(struct imap_args *a, uint32_t *ret)
 {

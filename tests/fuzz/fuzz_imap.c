@@ -75,6 +75,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	a = (struct imap_args){ .rest = text };
 	imap_qresync_parse(&a, &resync);
+	a = (struct imap_args){ .rest = text };
+	imap_getmetadata_parse(&a, kurir_alloc(kurir_scratch(), sizeof(struct imap_getmetadata)));
+	a = (struct imap_args){ .rest = text };
+	imap_setmetadata_parse(&a, kurir_alloc(kurir_scratch(), sizeof(struct imap_setmetadata)));
 	imap_url_parse(text, &url);
 	imap_message_date(text, &when, &when);
 	threads(text);
