@@ -189,13 +189,18 @@ KURIR_PARKS static int facts(struct kurir_self *self, struct kurir_str account,
     struct kurir_str mailbox, const struct kurir_uid_set *uids, uint32_t want, kurir_time until,
     struct kurir_arena *arena, struct kurir_message_facts **ret, size_t *ret_count)
 {
+	const struct sqlite_conf *conf = kurir_conf(self);
+	char folder[SHARD_PATH];
 	struct read r = { .run = read_facts,
 		.arena = arena,
 		.account = account,
 		.mailbox = mailbox,
+		.folder = folder,
 		.uids = uids,
 		.want = want };
-	int e = ask_database(self, &r, until);
+	int e = shard_folder(conf, shard_of(conf, account), folder);
+	if (e == 0)
+		e = ask_database(self, &r, until);
 	if (e < 0)
 		return e;
 	*ret = r.facts;

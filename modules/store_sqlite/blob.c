@@ -164,6 +164,8 @@ static int add_body(struct blob_writer *w, const struct blob_source *s, uint32_t
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
 		*crc = (uint32_t)crc32(*crc, (const Bytef *)w->buffer + w->used, (uInt)n);
+		if (s->see != NULL)
+			s->see(s->arg, w->buffer + w->used, (size_t)n);
 		w->used += (size_t)n;
 		w->end += (size_t)n;
 		at += (uint64_t)n;

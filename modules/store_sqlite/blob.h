@@ -43,6 +43,8 @@ struct blob_source {
 	int64_t date;
 	struct kurir_str account, mailbox;
 	const uint32_t *crc; /* of the record, if it is known: else it is -EBADMSG; or NULL */
+	void (*see)(void *arg, const char *, size_t); /* the bytes as they pass; or NULL */
+	void *arg;
 };
 /* 0, or -errno with nothing kept. */
 int blob_append(struct blob_writer *, const struct blob_source *, struct blob_place *ret);

@@ -1,4 +1,5 @@
 /* message.c - messages come and go, e-mails and their bytes with the last of them. */
+#include "fact.h"
 #include "model.h"
 
 #include <errno.h>
@@ -52,18 +53,18 @@ int message_expunge(struct db *db, struct account_row *a, struct mailbox_row *m,
 
 /* refs: messages, and those that are gone but may come back. */
 static int email_insert(struct db *db, const struct account_row *a, int64_t blob, int64_t size,
-    int64_t date, int64_t *ret_id)
+    int64_t date, int64_t thread, int64_t *ret_id)
 {
 	int r = db_exec(db,
-	    "INSERT INTO email(account, blob, thread, refs, size, date) VALUES(?, ?, 0, 1, ?, ?)",
-	    "iiii", a->id, blob, size, date);
+	    "INSERT INTO email(account, blob, thread, refs, size, date) VALUES(?, ?, ?, 1, ?, ?)",
+	    "iiiii", a->id, blob, thread, size, date);
 	if (r == 0)
 		*ret_id = db_last_id(db);
 	return r;
 }
 
 int email_make(struct db *db, const struct account_row *a, const struct blob_place *p,
-    int64_t date, int64_t *ret_id)
+    int64_t date, int64_t thread, int64_t *ret_blob, int64_t *ret_id)
 {
 	int r = db_exec(db,
 	    "INSERT INTO segment(id, bytes, live) VALUES(?1, ?2, ?2) ON CONFLICT(id)"
@@ -74,16 +75,19 @@ int email_make(struct db *db, const struct account_row *a, const struct blob_pla
 		    "INSERT INTO blob(segment, offset, length, record, refs) VALUES(?, ?, ?, ?, 1)",
 		    "iiii", (int64_t)p->segment, (int64_t)p->offset, (int64_t)p->length,
 		    (int64_t)p->record);
-	return r < 0 ? r : email_insert(db, a, db_last_id(db), (int64_t)p->length, date, ret_id);
+	if (r < 0)
+		return r;
+	*ret_blob = db_last_id(db);
+	return email_insert(db, a, *ret_blob, (int64_t)p->length, date, thread, ret_id);
 }
 
 int email_share(struct db *db, const struct account_row *a, int64_t blob, int64_t size,
-    int64_t date, int64_t *ret_id)
+    int64_t date, int64_t thread, int64_t *ret_id)
 {
 	int r = db_exec(db, "UPDATE blob SET refs = refs + 1 WHERE id = ?", "i", blob);
 	if (r == 0 && db_changed(db) == 0)
 		r = -ENOENT;
-	return r < 0 ? r : email_insert(db, a, blob, size, date, ret_id);
+	return r < 0 ? r : email_insert(db, a, blob, size, date, thread, ret_id);
 }
 
 static int blob_unref(struct db *db, int64_t blob)
@@ -98,19 +102,25 @@ static int blob_unref(struct db *db, int64_t blob)
 	    "UPDATE segment SET live = live - (SELECT record FROM blob WHERE id = ?1)"
 	    " WHERE id = (SELECT segment FROM blob WHERE id = ?1)",
 	    "i", blob);
+	if (r == 0)
+		r = db_exec(db, "DELETE FROM fact WHERE blob = ?", "i", blob);
 	return r < 0 ? r : db_exec(db, "DELETE FROM blob WHERE id = ?", "i", blob);
 }
 
 int email_unref(struct db *db, int64_t email)
 {
-	int64_t refs, blob;
+	int64_t refs, blob, thread;
 	int r = db_exec(db, "UPDATE email SET refs = refs - 1 WHERE id = ?", "i", email);
 	if (r == 0)
 		r = db_number(db, &refs, "SELECT refs FROM email WHERE id = ?", "i", email);
 	if (r == 0 && refs == 0)
 		r = db_number(db, &blob, "SELECT blob FROM email WHERE id = ?", "i", email);
+	if (r == 0 && refs == 0)
+		r = db_number(db, &thread, "SELECT thread FROM email WHERE id = ?", "i", email);
 	if (r < 0 || refs > 0)
 		return r;
 	r = db_exec(db, "DELETE FROM email WHERE id = ?", "i", email);
+	if (r == 0)
+		r = thread_drop(db, email, thread);
 	return r < 0 ? r : blob_unref(db, blob);
 }

@@ -18,7 +18,7 @@
 	"SELECT name FROM subscription s WHERE account = ?1 AND NOT EXISTS" \
 	" (SELECT 1 FROM mailbox m WHERE m.account = ?1 AND m.name = s.name)"
 
-static struct kurir_str id_text(struct kurir_arena *arena, char kind, int64_t id)
+struct kurir_str read_id(struct kurir_arena *arena, char kind, int64_t id)
 {
 	return kurir_format(arena, "%c%llx", kind, (unsigned long long)id);
 }
@@ -115,7 +115,7 @@ int read_list(struct read *r)
 		    (struct kurir_mailbox){ .name = kurir_copy(r->arena, db_text(s, 0)),
 			    .flags = (uint32_t)db_column(s, 1) |
 				(db_column(s, 11) ? KURIR_MAILBOX_SUBSCRIBED : 0),
-			    .id = id_text(r->arena, 'F', db_column(s, 2)),
+			    .id = read_id(r->arena, 'F', db_column(s, 2)),
 			    .uid_validity = (uint32_t)db_column(s, 3),
 			    .uid_next = (uint32_t)db_column(s, 4),
 			    .recent = (uint32_t)(db_column(s, 4) - db_column(s, 5)),
@@ -173,7 +173,7 @@ static int messages_of(struct read *r, sqlite3_stmt *s, size_t expected)
 	return e;
 }
 
-static int load_mailbox(struct read *r)
+int read_mailbox(struct read *r)
 {
 	struct account_row a;
 	struct mailbox_row *m = &r->mailbox_row;
@@ -186,7 +186,7 @@ static int load_mailbox(struct read *r)
 	r->view = (struct kurir_mailbox_view){ .uid_validity = (uint32_t)m->uid_validity,
 		.uid_next = (uint32_t)m->uid_next,
 		.modseq = (uint64_t)m->modseq,
-		.id = id_text(r->arena, 'F', m->id) };
+		.id = read_id(r->arena, 'F', m->id) };
 	return 0;
 }
 
@@ -194,7 +194,7 @@ static int load_mailbox(struct read *r)
 
 int read_view(struct read *r)
 {
-	int e = load_mailbox(r);
+	int e = read_mailbox(r);
 	sqlite3_stmt *s = e < 0
 	    ? NULL
 	    : db_query(r->db, &e,
@@ -205,7 +205,7 @@ int read_view(struct read *r)
 
 int read_part(struct read *r)
 {
-	int e = load_mailbox(r);
+	int e = read_mailbox(r);
 	for (size_t i = 0; e == 0 && i < r->uids->count; i++) {
 		sqlite3_stmt *s = db_query(r->db, &e,
 		    "SELECT " MESSAGE_COLUMNS
@@ -220,7 +220,7 @@ int read_part(struct read *r)
 
 int read_status(struct read *r)
 {
-	int e = load_mailbox(r);
+	int e = read_mailbox(r);
 	const struct mailbox_row *m = &r->mailbox_row;
 	r->mailboxes = list_room(r);
 	*r->mailboxes = (struct kurir_mailbox){ .name = r->mailbox,
@@ -263,7 +263,7 @@ static int vanished_of(struct read *r, sqlite3_stmt *s)
  * the index of what changed. */
 int read_changes(struct read *r)
 {
-	int e = load_mailbox(r);
+	int e = read_mailbox(r);
 	sqlite3_stmt *s = NULL;
 	if (e == 0 && r->since < (uint64_t)r->mailbox_row.forgotten)
 		e = -ESTALE;
@@ -283,7 +283,7 @@ int read_changes(struct read *r)
 
 int read_place(struct read *r)
 {
-	int e = load_mailbox(r);
+	int e = read_mailbox(r);
 	sqlite3_stmt *s = NULL;
 	if (e == 0)
 		s = db_query(r->db, &e,
@@ -299,30 +299,6 @@ int read_place(struct read *r)
 		(uint64_t)db_column(s, 2), (uint64_t)db_column(s, 3) };
 	db_done(s);
 	return 0;
-}
-
-int read_facts(struct read *r)
-{
-	struct kurir_message_facts *all = kurir_alloc(r->arena, KURIR_FACTS_MAX * sizeof(*all));
-	int e = load_mailbox(r);
-	for (size_t i = 0; e == 0 && i < r->uids->count && r->count < KURIR_FACTS_MAX; i++) {
-		sqlite3_stmt *s = db_query(r->db, &e,
-		    "SELECT uid, email FROM message"
-		    " WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
-		    "iii", r->mailbox_row.id, (int64_t)r->uids->ranges[i].first,
-		    (int64_t)r->uids->ranges[i].last);
-		while (e == 0 && r->count < KURIR_FACTS_MAX && (e = db_step(r->db, s)) == 1) {
-			struct kurir_message_facts *f = &all[r->count++];
-			f->uid = (uint32_t)db_column(s, 0);
-			if (r->want & 1u << KURIR_FACT_EMAIL_ID)
-				f->texts[KURIR_FACT_EMAIL_ID] =
-				    id_text(r->arena, 'M', db_column(s, 1));
-			e = 0;
-		}
-		db_done(s);
-	}
-	r->facts = all;
-	return e;
 }
 
 int read_account(struct read *r)

@@ -9,6 +9,7 @@ struct read {
 	struct db *db;
 	struct kurir_arena *arena; /* for the answer */
 	struct kurir_str account, mailbox;
+	const char *folder; /* the shard's, for facts */
 	/* What some of them ask. */
 	uint64_t since;
 	uint32_t uid, want;
@@ -25,6 +26,10 @@ struct read {
 	struct kurir_uid_set vanished;
 	struct blob_place place;
 };
+/* What several have: account_row, mailbox_row, the view without messages; an id of RFC 8474. */
+int read_mailbox(struct read *);
+struct kurir_str read_id(struct kurir_arena *, char kind, int64_t id);
+
 int read_list(struct read *);
 int read_view(struct read *);
 int read_part(struct read *);

@@ -11,6 +11,7 @@
 
 #include "blob.h"
 #include "db.h"
+#include "fact.h"
 #include "model.h"
 
 #include <kurir/call.h>
@@ -72,6 +73,7 @@ struct shard {
 	struct {
 		char message[32]; /* the one delivered last, for others of the shard */
 		int64_t blob;
+		struct thread_keys threads;
 	} recent;
 };
 

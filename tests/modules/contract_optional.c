@@ -152,6 +152,69 @@ static void facts(struct contract *c)
 	EXPECT_EQ(c, some_facts(c, "Nowhere", ids, &f, &n), -ENOENT);
 }
 
+/* What a store knows of a message is what its bytes say. */
+static void texts(struct contract *c)
+{
+	static const char message[] =
+	    "From: A <a@b.example>\r\nSubject: caf\xc3\xa9\r\nMessage-ID: <1@b>\r\n"
+	    "Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+	    "--x\r\n\r\nHello, \r\nyou\r\n--x\r\nContent-Type: image/png\r\n\r\n\r\n--x--\r\n";
+	static const char *const wanted[] = {
+		"(NIL {5}\r\ncaf\xc3\xa9 ((\"A\" NIL \"a\" \"b.example\")) ((\"A\" NIL \"a\" "
+		"\"b.example\")) ((\"A\" NIL \"a\" \"b.example\")) NIL NIL NIL NIL \"<1@b>\")",
+		"((\"text\" \"plain\" NIL NIL NIL \"7bit\" 12 2)"
+		"(\"image\" \"png\" NIL NIL NIL \"7bit\" 0) \"mixed\")",
+		"((\"text\" \"plain\" NIL NIL NIL \"7bit\" 12 2 NIL NIL NIL NIL)"
+		"(\"image\" \"png\" NIL NIL NIL \"7bit\" 0 NIL NIL NIL NIL) \"mixed\" "
+		"(\"boundary\" \"x\") NIL NIL NIL)",
+		"Hello, you",
+	};
+	struct kurir_message_facts *f;
+	struct kurir_changed done;
+	size_t n;
+	NEEDS(c, facts);
+	EXPECT_EQ(c, contract_append(c, "INBOX", message, 0, "", &done), 0);
+	EXPECT_EQ(c, some_facts(c, "INBOX", (1u << KURIR_FACTS) - 1, &f, &n), 0);
+	EXPECT_EQ(c, n, 1);
+	for (unsigned i = KURIR_FACT_ENVELOPE; i <= KURIR_FACT_PREVIEW; i++)
+		EXPECT(c,
+		    f->texts[i].ptr == NULL ||
+			kurir_str_equal(f->texts[i], kurir_str_of(wanted[i])));
+}
+
+/* The same thread: a message id and the base subject in common; whatever came first. */
+static void threads(struct contract *c)
+{
+	static const struct {
+		const char *text;
+		unsigned with; /* the first of its thread */
+	} messages[] = {
+		{ "Subject: one\r\nMessage-ID: <1@b>\r\n\r\n", 0 },
+		{ "Subject: Re: [list] ONE\r\nMessage-ID: <2@b>\r\nIn-Reply-To: <1@b>\r\n\r\n",
+		    0 },
+		{ "Subject: other\r\nMessage-ID: <3@b>\r\nReferences: <1@b> <2@b>\r\n\r\n", 2 },
+		{ "Subject: Re: late\r\nMessage-ID: <5@b>\r\nReferences: <4@b>\r\n\r\n", 3 },
+		{ "Subject: late\r\nMessage-ID: <4@b>\r\n\r\n", 3 },
+		{ "Subject: late\r\n\r\n", 5 },
+		{ "Subject: fwd: one\r\nReferences: (c) <x@b>\r\n <2@b>\r\n\r\n", 0 },
+	};
+	const size_t count = sizeof(messages) / sizeof(messages[0]);
+	struct kurir_message_facts *f;
+	struct kurir_changed done;
+	size_t n;
+	NEEDS(c, facts);
+	for (size_t i = 0; i < count; i++)
+		EXPECT_EQ(c, contract_append(c, "INBOX", messages[i].text, 0, "", &done), 0);
+	EXPECT_EQ(c, some_facts(c, "INBOX", 1u << KURIR_FACT_THREAD_ID, &f, &n), 0);
+	EXPECT_EQ(c, n, count);
+	for (size_t i = 0; i < count && f[0].texts[KURIR_FACT_THREAD_ID].ptr != NULL; i++)
+		for (size_t j = 0; j < i; j++)
+			EXPECT_EQ(c,
+			    kurir_str_equal(f[i].texts[KURIR_FACT_THREAD_ID],
+				f[j].texts[KURIR_FACT_THREAD_ID]),
+			    messages[i].with == messages[j].with);
+}
+
 /* A message that has the text is found or has to be looked at; what is found has it. */
 static void one_find(struct contract *c, enum kurir_find_place place, const char *field,
     const char *text, uint32_t has)
@@ -275,5 +338,6 @@ static void entries(struct contract *c)
 }
 
 const struct contract_part contract_optional[] = { { "changes", changes },
-	{ "changes-move", changes_move }, { "facts", facts }, { "find", find },
-	{ "quota", quota }, { "entries", entries }, { 0 } };
+	{ "changes-move", changes_move }, { "facts", facts }, { "texts", texts },
+	{ "threads", threads }, { "find", find }, { "quota", quota }, { "entries", entries },
+	{ 0 } };
