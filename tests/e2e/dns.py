@@ -8,8 +8,8 @@ import struct
 import subprocess
 import threading
 
-from netlib import FOLDER, Server, check, done, equal, free_port, path, skip_all, start, wait_until, write
-from peerlib import needed_libraries, unpacked
+from netlib import FOLDER, Server, check, done, equal, free_port, path, skip_all, write
+from peerlib import begin_nsd
 
 FOUND, NODATA, NXDOMAIN, SERVFAIL, BOGUS = range(5)
 A, CNAME, PTR, MX, TXT, AAAA, TLSA = 1, 5, 12, 15, 16, 28, 52
@@ -100,40 +100,6 @@ class Odd(threading.Thread):
             end = query.index(b"\0", 12) + 5
             self.socket.sendto(query[:2] + struct.pack(">HHHHH", 0x8080 | self.rcode, 1, 0, 0, 0) +
                                query[12:end], peer)
-
-
-def begin_nsd(port, zones):
-    text = """server:
-  ip-address: 127.0.0.1@%d
-  username: ""
-  chroot: ""
-  zonesdir: "%s"
-  pidfile: ""
-  database: ""
-  xfrdfile: "%s"
-  zonelistfile: "%s"
-  cookie-secret-file: ""
-  server-count: 1
-remote-control:
-  control-enable: no
-""" % (port, FOLDER, path("xfrd"), path("zonelist"))
-    for zone, name in zones:
-        text += 'zone:\n  name: "%s"\n  zonefile: "%s"\n' % (zone, name)
-    nsd = shutil.which("nsd", path="/usr/sbin") or os.path.join(unpacked("nsd"), "usr/sbin/nsd")
-    needed_libraries([nsd])
-    child = start([nsd, "-d", "-c", write("nsd.conf", text)], "nsd.log")
-
-    def answers():
-        assert child.poll() is None, open(path("nsd.log")).read()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(0.2)
-            s.sendto(b"\1\2\0\0\0\1\0\0\0\0\0\0\3dua\7example\0\0\6\0\1", ("127.0.0.1", port))
-            try:
-                return len(s.recv(512)) > 12
-            except OSError:
-                return False
-    wait_until(answers, 20, "nsd answers")
-    return child
 
 
 def lookups(s):

@@ -70,6 +70,44 @@ class MailServer(Server):
         wait_until(lambda: count() > before, 60, "the message is delivered")
 
 
+class Gate(MailServer):
+    """One with modules that decide about mail: their blocks, and the whole pipeline."""
+
+    def __init__(self, blocks, pipeline, name="gate", **more):
+        self.blocks, self.pipeline = blocks, pipeline
+        super().__init__(name=name, **more)
+
+    def start(self):
+        self.more["pipelines"] = {"in": self.pipeline}
+        self.modules.update(self.blocks)
+        super().start()
+
+    def say(self, sender, to, text="Subject: x\n\nx\n", peer="127.0.0.1", log_in=None):
+        """[(code, text)] of MAIL, each RCPT and, if one was taken, the message."""
+        port = self.port["submission" if log_in else "mx"]
+        with smtplib.SMTP("127.0.0.1", port, timeout=60, source_address=(peer, 0)) as c:
+            c.ehlo("client.example")
+            if log_in:
+                c.starttls(context=tls())
+                c.login(log_in, "rahasia")
+            said = [c.mail(sender)] + [c.rcpt(a) for a in ([to] if isinstance(to, str) else to)]
+            if any(code == 250 for code, _ in said[1:]):
+                said.append(c.data(text))
+            return [(code, words.decode()) for code, words in said]
+
+    def mail(self, user="hyd"):
+        """What lies in a mailbox."""
+        found = []
+        for where, _, files in os.walk(self.maildir(user)):
+            if os.path.basename(where) in ("new", "cur"):
+                found += [open(os.path.join(where, f), encoding="utf-8", errors="surrogateescape").read() for f in files]
+        return found
+
+    def with_subject(self, subject, user="hyd"):
+        return wait_until(lambda: [m for m in self.mail(user) if "Subject: %s\n" % subject in m.replace("\r", "")],
+                          60, "a mail about " + subject)[0]
+
+
 def tls():
     return ssl.create_default_context(cafile=path("cert.pem"))
 

@@ -7,10 +7,11 @@ import glob
 import os
 import shutil
 import smtplib
+import socket
 import subprocess
 
 from mailboxlib import MailServer, tls
-from netlib import BUILD, FOLDER, SRC, check, free_port, path, skip_all, start, wait_until
+from netlib import BUILD, FOLDER, SRC, check, free_port, path, skip_all, start, wait_until, write
 
 PLACES = [os.path.join(p, "peers") for p in (BUILD, os.path.join(BUILD, ".."), os.path.join(SRC, "build"))]
 USERS = (("root", 0), ("daemon", 1), ("nobody", 65534), ("postfix", 64201), ("postdrop", 64202), ("opensmtpd", 64203),
@@ -160,6 +161,42 @@ def opensmtpd_spool(root):
         os.chmod(os.path.join(spool, name), mode)
     os.chown(root.at("usr/sbin/smtpctl"), 0, 64204)
     os.chmod(root.at("usr/sbin/smtpctl"), 0o2555)
+
+
+def begin_nsd(port, zones):
+    """A name server for (zone, file) pairs on 127.0.0.1."""
+    text = """server:
+  ip-address: 127.0.0.1@%d
+  username: ""
+  chroot: ""
+  zonesdir: "%s"
+  pidfile: ""
+  database: ""
+  xfrdfile: "%s"
+  zonelistfile: "%s"
+  cookie-secret-file: ""
+  server-count: 1
+remote-control:
+  control-enable: no
+""" % (port, FOLDER, path("xfrd"), path("zonelist"))
+    for zone, name in zones:
+        text += 'zone:\n  name: "%s"\n  zonefile: "%s"\n' % (zone, name)
+    nsd = shutil.which("nsd", path="/usr/sbin") or os.path.join(unpacked("nsd"), "usr/sbin/nsd")
+    needed_libraries([nsd])
+    child = start([nsd, "-d", "-c", write("nsd.conf", text)], "nsd.log")
+
+    def answers():
+        assert child.poll() is None, open(path("nsd.log")).read()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.settimeout(0.2)
+            name = b"".join(bytes([len(l)]) + l.encode() for l in zones[0][0].split("."))
+            s.sendto(b"\1\2\0\0\0\1\0\0\0\0\0\0" + name + b"\0\0\6\0\1", ("127.0.0.1", port))
+            try:
+                return len(s.recv(512)) > 12
+            except OSError:
+                return False
+    wait_until(answers, 20, "nsd answers")
+    return child
 
 
 def messages(folder):
