@@ -53,14 +53,6 @@ enum imap_enabled {
 #define imap_store_has(s, member) \
 	((s)->store->size > offsetof(struct kurir_store_ops, member) && (s)->store->member)
 
-/* imap_objectid.c: what the store told of some messages. */
-struct imap_ids {
-	struct kurir_arena *arena;
-	struct kurir_message_facts *rows;
-	size_t count;
-	uint32_t first, last; /* of the UIDs that were asked for */
-};
-
 struct imap {
 	struct kurir_self *self;
 	struct kurir_conn *conn;
@@ -85,7 +77,6 @@ struct imap {
 	struct kurir_buf keywords;	/* all that the client was told of, one space between */
 	struct kurir_arena *saved_arena;
 	struct kurir_uid_set saved; /* "$", RFC 5182 */
-	struct imap_ids ids;	    /* during a command */
 };
 
 /* The arguments of a command: what is left to parse. */
@@ -196,7 +187,6 @@ bool imap_has_ids(const struct imap *);
 bool imap_has_quota(const struct imap *);
 bool imap_has_metadata(const struct imap *);
 bool imap_keeps_uses(const struct imap *);
-void imap_ids_clear(struct imap *);
 
 /* imap_update.c: the snapshot brought up to date. */
 int imap_view_open(struct imap *, struct kurir_str mailbox, bool read_only) KURIR_PARKS;

@@ -6,20 +6,44 @@
 
 #include <mime/mime.h>
 
-/* A message while a command looks at it. */
+/* Facts of messages, in ascending order of their numbers. */
+struct imap_facts {
+	struct imap *s;
+	uint32_t want; /* 1u << enum kurir_fact, or-ed; 0: none, or the store has none */
+	const struct kurir_uid_set *uids;
+	struct kurir_arena *arena;
+	struct kurir_message_facts *all;
+	size_t count, at, used, ahead;
+	uint32_t until; /* the last UID that all says something of */
+	int error;	/* why it says nothing */
+};
+/* uids: all that will be asked for, borrowed; NULL: nobody knows. */
+void imap_facts_begin(
+    struct imap_facts *, struct imap *, uint32_t want, const struct kurir_uid_set *uids);
+/* The texts of the message with that index, until the next call: by enum kurir_fact, ptr NULL
+ * when it is not known. */
+const struct kurir_str *imap_facts_get(struct imap_facts *, size_t index) KURIR_PARKS;
+void imap_facts_end(struct imap_facts *);
+
+/* A message while a command looks at it: what the store knows of it, and when that is not enough
+ * its bytes. */
 struct imap_bytes {
+	const struct kurir_str *facts; /* borrowed, by enum kurir_fact; or NULL */
+	bool open;
 	struct kurir_body body;
 	struct kurir_str text;		    /* mapped */
 	const struct mime_message *message; /* parsed when first asked for */
 	struct kurir_arena *arena;
 };
-int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *ret)
-    KURIR_PARKS;
+void imap_bytes_begin(struct imap_bytes *, const struct kurir_str *facts);
+/* Once, when the bytes are needed. */
+int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *) KURIR_PARKS;
 int imap_bytes_open_in(struct imap *, struct kurir_str mailbox, const struct kurir_message *,
-    struct imap_bytes *ret) KURIR_PARKS;
+    struct imap_bytes *) KURIR_PARKS;
 void imap_bytes_close(struct imap_bytes *);
 const struct mime_message *imap_bytes_message(struct imap_bytes *);
-/* The message's header with the empty line behind it; the parts are not looked at for it. */
+/* The message's header with the empty line behind it; the parts are not looked at for it, nor the
+ * bytes when the header is a fact. */
 struct kurir_str imap_bytes_header(struct imap_bytes *);
 struct kurir_str imap_bytes_envelope(struct imap_bytes *);
 
@@ -30,9 +54,9 @@ enum imap_item_kind {
 	IMAP_ITEM_SIZE,
 	IMAP_ITEM_MODSEQ,
 	IMAP_ITEM_SAVEDATE,
-	IMAP_ITEM_EMAIL_ID,
+	IMAP_ITEM_EMAIL_ID, /* RFC 8474 */
 	IMAP_ITEM_THREAD_ID,
-	/* These need the message's bytes. */
+	/* These need the message's bytes, or facts. */
 	IMAP_ITEM_ENVELOPE,
 	IMAP_ITEM_BODY, /* structure without extensions */
 	IMAP_ITEM_BODYSTRUCTURE,

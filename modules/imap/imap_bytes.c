@@ -6,37 +6,43 @@
 
 #include "imap_body.h"
 
-KURIR_PARKS int imap_bytes_open_in(struct imap *s, struct kurir_str mailbox,
-    const struct kurir_message *m, struct imap_bytes *ret)
+void imap_bytes_begin(struct imap_bytes *b, const struct kurir_str *facts)
 {
-	struct imap_bytes b = { .body = { .fd = -1 } };
+	*b = (struct imap_bytes){ .facts = facts, .body = { .fd = -1 } };
+	b->arena = kurir_arena_new("imap message");
+}
+
+KURIR_PARKS int imap_bytes_open_in(
+    struct imap *s, struct kurir_str mailbox, const struct kurir_message *m, struct imap_bytes *b)
+{
+	struct kurir_body body;
 	uint64_t page;
 	char *map;
-	int r = s->store->open(s->store_self, s->account, mailbox, m, imap_until(s), &b.body);
+	int r = s->store->open(s->store_self, s->account, mailbox, m, imap_until(s), &body);
 
 	if (r < 0)
 		return r;
-	b.text = KURIR_STR("");
-	page = b.body.offset & ~4095ull;
-	if (b.body.length > 0) {
-		map = mmap(NULL, b.body.length + (b.body.offset - page), PROT_READ, MAP_PRIVATE,
-		    b.body.fd, (off_t)page);
+	b->text = KURIR_STR("");
+	page = body.offset & ~4095ull;
+	if (body.length > 0) {
+		map = mmap(NULL, body.length + (body.offset - page), PROT_READ, MAP_PRIVATE,
+		    body.fd, (off_t)page);
 		if (map == MAP_FAILED) {
 			r = -errno;
-			close(b.body.fd);
+			close(body.fd);
 			return r;
 		}
-		b.text = (struct kurir_str){ map + (b.body.offset - page), b.body.length };
+		b->text = (struct kurir_str){ map + (body.offset - page), body.length };
 	}
-	b.arena = kurir_arena_new("imap message");
-	*ret = b;
+	b->body = body;
+	b->open = true;
 	return 0;
 }
 
 KURIR_PARKS int imap_bytes_open(
-    struct imap *s, const struct kurir_message *m, struct imap_bytes *ret)
+    struct imap *s, const struct kurir_message *m, struct imap_bytes *b)
 {
-	return imap_bytes_open_in(s, s->box.name, m, ret);
+	return imap_bytes_open_in(s, s->box.name, m, b);
 }
 
 void imap_bytes_close(struct imap_bytes *b)
@@ -45,7 +51,8 @@ void imap_bytes_close(struct imap_bytes *b)
 
 	if (b->text.len > 0)
 		munmap((void *)at, b->text.len + ((uintptr_t)b->text.ptr - at));
-	close(b->body.fd);
+	if (b->open)
+		close(b->body.fd);
 	kurir_arena_free(b->arena);
 	*b = (struct imap_bytes){ .body = { .fd = -1 } };
 }
@@ -63,6 +70,8 @@ struct kurir_str imap_bytes_header(struct imap_bytes *b)
 {
 	struct kurir_str header, body;
 
+	if (b->facts && b->facts[KURIR_FACT_HEADER].ptr)
+		return b->facts[KURIR_FACT_HEADER];
 	if (b->message)
 		return mime_bytes(b->text, b->message->root->header);
 	mime_split(b->text, &header, &body);

@@ -35,14 +35,16 @@ KURIR_PARKS static int copy_section(
 {
 	struct imap_bytes b;
 	struct kurir_str text;
-	int r = imap_bytes_open_in(in->s, url->mailbox, m, &b);
+	int r;
 
-	if (r < 0)
-		return r;
-	text = imap_section(&b, &url->item);
-	if (text.ptr && url->item.partial)
-		text = kurir_str_part(text, url->item.start, url->item.octets);
-	r = text.ptr ? imap_incoming_write(in, text) : -ENOENT;
+	imap_bytes_begin(&b, NULL);
+	r = imap_bytes_open_in(in->s, url->mailbox, m, &b);
+	if (r >= 0) {
+		text = imap_section(&b, &url->item);
+		if (text.ptr && url->item.partial)
+			text = kurir_str_part(text, url->item.start, url->item.octets);
+		r = text.ptr ? imap_incoming_write(in, text) : -ENOENT;
+	}
 	imap_bytes_close(&b);
 	return r;
 }

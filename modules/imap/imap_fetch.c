@@ -15,7 +15,6 @@
 #include <time.h>
 
 #include "imap_body.h"
-#include "imap_objectid.h"
 #include "imap_qresync.h"
 #include "imap_search.h"
 
@@ -30,8 +29,10 @@ struct fetch {
 	bool partial_given, vanished;
 	struct imap_partial partial;
 	uint32_t lowest; /* RFC 9738 */
-	bool sets_seen, needs_bytes;
-	int missing; /* why one could not be read: -ENOENT, or worse */
+	bool sets_seen;
+	uint32_t wants;	  /* facts, 1u << enum kurir_fact, or-ed; or else the bytes */
+	bool needs_bytes; /* of each message, whatever is known of it */
+	int missing;	  /* why one could not be read: -ENOENT, or worse */
 	bool unknown_encoding;
 	bool condstore; /* mod-sequences are wanted */
 };
@@ -74,6 +75,34 @@ static int parse(struct imap *s, struct imap_args *a, struct fetch *f)
 	return imap_end(a) ? 0 : -EBADMSG;
 }
 
+/* What says all that the item asks for, as 1u << enum kurir_fact; 0: only the bytes do, or what
+ * is known of every message. */
+static uint32_t fact_of(const struct imap_item *item)
+{
+	switch (item->kind) {
+	case IMAP_ITEM_EMAIL_ID:
+		return 1u << KURIR_FACT_EMAIL_ID;
+	case IMAP_ITEM_THREAD_ID:
+		return 1u << KURIR_FACT_THREAD_ID;
+	case IMAP_ITEM_ENVELOPE:
+		return 1u << KURIR_FACT_ENVELOPE;
+	case IMAP_ITEM_BODY:
+		return 1u << KURIR_FACT_BODY;
+	case IMAP_ITEM_BODYSTRUCTURE:
+		return 1u << KURIR_FACT_STRUCTURE;
+	case IMAP_ITEM_PREVIEW:
+		return 1u << KURIR_FACT_PREVIEW;
+	case IMAP_ITEM_SECTION:
+		return item->depth == 0 &&
+			(item->text == IMAP_TEXT_HEADER || item->text == IMAP_TEXT_FIELDS ||
+			    item->text == IMAP_TEXT_FIELDS_NOT)
+		    ? 1u << KURIR_FACT_HEADER
+		    : 0;
+	default:
+		return 0;
+	}
+}
+
 /* Each item once, and the UID where it has to be. */
 static void plan(struct imap *s, struct fetch *f)
 {
@@ -88,7 +117,8 @@ static void plan(struct imap *s, struct fetch *f)
 			continue;
 		uid |= item->kind == IMAP_ITEM_UID;
 		modseq |= item->kind == IMAP_ITEM_MODSEQ;
-		f->needs_bytes |= item->kind >= IMAP_ITEM_ENVELOPE;
+		f->wants |= fact_of(item);
+		f->needs_bytes |= item->kind >= IMAP_ITEM_ENVELOPE && !fact_of(item);
 		f->sets_seen |=
 		    (item->kind == IMAP_ITEM_SECTION || item->kind == IMAP_ITEM_BINARY) &&
 		    !item->peek && !s->read_only;
@@ -240,14 +270,26 @@ KURIR_PARKS static int put_binary(
 
 KURIR_PARKS static int put_structure(struct imap *s, struct imap_bytes *b, bool extended)
 {
+	struct kurir_str known = b->facts[extended ? KURIR_FACT_STRUCTURE : KURIR_FACT_BODY];
 	struct kurir_buf text = KURIR_BUF(STRUCTURE_MAX);
-	int r = mime_put_structure(&text, imap_bytes_message(b)->root, extended);
+	int r;
 
 	imap_puts(s, extended ? "BODYSTRUCTURE " : "BODY ");
+	if (known.ptr)
+		return kurir_write(s->stream, known);
+	r = mime_put_structure(&text, imap_bytes_message(b)->root, extended);
 	if (r >= 0)
 		r = kurir_write(s->stream, kurir_buf_str(&text));
 	kurir_buf_free(&text);
 	return r;
+}
+
+/* msg-att =/ "EMAILID" SP "(" objectid ")" / "THREADID" SP ("(" objectid ")" / nil) ; RFC 8474 */
+KURIR_PARKS static int put_id(struct imap *s, const char *label, struct kurir_str id)
+{
+	if (id.len == 0)
+		return kurir_printf(s->stream, "%s NIL", label);
+	return kurir_printf(s->stream, "%s (%.*s)", label, KURIR_ARG(id));
 }
 
 KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct imap_item *item,
@@ -266,17 +308,15 @@ KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct im
 			return imap_puts(s, "SAVEDATE NIL");
 		put_date(s, "SAVEDATE", m->saved);
 		return 0;
-	case IMAP_ITEM_EMAIL_ID:
-		return imap_put_object_id(s, &f->uids, m->uid, KURIR_FACT_EMAIL_ID);
-	case IMAP_ITEM_THREAD_ID:
-		return imap_put_object_id(s, &f->uids, m->uid, KURIR_FACT_THREAD_ID);
 	case IMAP_ITEM_SIZE:
 		return kurir_printf(s->stream, "RFC822.SIZE %llu", (unsigned long long)m->size);
 	case IMAP_ITEM_MODSEQ:
 		return kurir_printf(s->stream, "MODSEQ (%llu)", (unsigned long long)m->modseq);
 	case IMAP_ITEM_ENVELOPE:
 		imap_puts(s, "ENVELOPE ");
-		return kurir_write(s->stream, imap_bytes_envelope(b));
+		return kurir_write(s->stream,
+		    b->facts[KURIR_FACT_ENVELOPE].ptr ? b->facts[KURIR_FACT_ENVELOPE]
+						      : imap_bytes_envelope(b));
 	case IMAP_ITEM_BODY:
 	case IMAP_ITEM_BODYSTRUCTURE:
 		return put_structure(s, b, item->kind == IMAP_ITEM_BODYSTRUCTURE);
@@ -287,7 +327,13 @@ KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct im
 		return put_binary(s, f, b, item);
 	case IMAP_ITEM_PREVIEW:
 		imap_puts(s, "PREVIEW ");
-		return imap_string(s, imap_bytes_message(b)->preview);
+		return imap_string(s,
+		    b->facts[KURIR_FACT_PREVIEW].ptr ? b->facts[KURIR_FACT_PREVIEW]
+						     : imap_bytes_message(b)->preview);
+	case IMAP_ITEM_EMAIL_ID:
+		return put_id(s, "EMAILID", b->facts[KURIR_FACT_EMAIL_ID]);
+	case IMAP_ITEM_THREAD_ID:
+		return put_id(s, "THREADID", b->facts[KURIR_FACT_THREAD_ID]);
 	}
 	return 0;
 }
@@ -305,39 +351,86 @@ static int miss(struct imap *s, struct fetch *f, const struct kurir_message *m, 
 	return 0;
 }
 
-/* One message; -errno when the connection is gone. */
-KURIR_PARKS static int put_message(struct imap *s, struct fetch *f, size_t index)
+/* Whether what is known of the message is not enough. */
+static bool lacks(const struct fetch *f, const struct kurir_str *facts)
 {
-	struct kurir_message *m = imap_at(s, index);
-	struct imap_bytes b = { .body = { .fd = -1 } };
-	bool told = false;
-	int r;
+	for (size_t i = 0; i < f->count; i++)
+		for (unsigned j = 0; j < KURIR_FACTS; j++)
+			if (f->items[i].kind >= IMAP_ITEM_ENVELOPE && !facts[j].ptr &&
+			    fact_of(&f->items[i]) == 1u << j)
+				return true;
+	return false;
+}
 
-	if (f->needs_bytes) {
-		r = imap_bytes_open(s, m, &b);
-		if (r < 0)
-			return miss(s, f, m, r);
-	}
-	if (f->sets_seen && !(m->flags & KURIR_MESSAGE_SEEN)) {
+/* What was asked for of one message, between the brackets of the reply. */
+KURIR_PARKS static int put_items(
+    struct imap *s, struct fetch *f, struct kurir_message *m, struct imap_bytes *b)
+{
+	bool told = f->sets_seen && !(m->flags & KURIR_MESSAGE_SEEN);
+	int r = 0;
+
+	if (told)
 		m->flags |= KURIR_MESSAGE_SEEN;
-		told = true;
-	}
-	r = imap_put_fetch(s, index, m->uid);
 	for (size_t i = 0; i < f->count && r >= 0; i++) {
 		if (i > 0)
 			imap_puts(s, " ");
-		r = put_item(s, f, &f->items[i], m, &b);
+		r = put_item(s, f, &f->items[i], m, b);
 		told = told && f->items[i].kind != IMAP_ITEM_FLAGS;
 	}
 	if (told && r >= 0) {
 		imap_puts(s, " ");
 		r = imap_put_flags(s, m);
 	}
-	if (f->needs_bytes) {
+	return r;
+}
+
+/* One message; -errno when the connection is gone. */
+KURIR_PARKS static int put_message(
+    struct imap *s, struct fetch *f, struct imap_facts *facts, size_t index)
+{
+	struct kurir_message *m = imap_at(s, index);
+	struct imap_bytes b;
+	int r = 0;
+
+	imap_bytes_begin(&b, imap_facts_get(facts, index));
+	if ((facts->want & 1u << KURIR_FACT_EMAIL_ID) && !b.facts[KURIR_FACT_EMAIL_ID].ptr)
+		r = facts->error < 0 ? facts->error : -ENOENT;
+	else if (f->needs_bytes || lacks(f, b.facts))
+		r = imap_bytes_open(s, m, &b);
+	if (r < 0) {
 		imap_bytes_close(&b);
-		kurir_count(s->self, IMAP_RETRIEVED, 1);
+		return miss(s, f, m, r);
 	}
+	if (b.open)
+		kurir_count(s->self, IMAP_RETRIEVED, 1);
+	r = imap_put_fetch(s, index, m->uid);
+	if (r >= 0)
+		r = put_items(s, f, m, &b);
+	imap_bytes_close(&b);
 	return r < 0 ? r : imap_puts(s, ")\r\n");
+}
+
+/* All of them.  The others have a turn, also when the client reads as fast as we write. */
+KURIR_PARKS static int put_messages(struct imap *s, struct fetch *f)
+{
+	struct imap_facts facts;
+	int r = 0;
+
+	/* The bytes say all that a fact does, but for the ids. */
+	imap_facts_begin(&facts, s,
+	    f->needs_bytes ? f->wants & (1u << KURIR_FACT_EMAIL_ID | 1u << KURIR_FACT_THREAD_ID)
+			   : f->wants,
+	    &f->uids);
+	for (size_t i = next(s, f, 0); i < s->box.count && r >= 0; i = next(s, f, i + 1)) {
+		struct kurir_mark mark = kurir_mark(kurir_scratch());
+
+		r = put_message(s, f, &facts, i);
+		kurir_rewind(kurir_scratch(), mark);
+		if (r >= 0 && (f->needs_bytes || !facts.want || i % 64 == 63))
+			r = kurir_yield();
+	}
+	imap_facts_end(&facts);
+	return r;
 }
 
 KURIR_PARKS static void finish(struct imap *s, const struct fetch *f, int r)
@@ -380,14 +473,6 @@ KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
 		imap_failed(s, r);
 		return;
 	}
-	for (size_t i = next(s, f, 0); i < s->box.count && r >= 0; i = next(s, f, i + 1)) {
-		struct kurir_mark mark = kurir_mark(kurir_scratch());
-
-		r = put_message(s, f, i);
-		kurir_rewind(kurir_scratch(), mark);
-		/* The others have a turn, also when the client reads as fast as we write. */
-		if (r >= 0 && (f->needs_bytes || i % 64 == 63))
-			r = kurir_yield();
-	}
+	r = put_messages(s, f);
 	finish(s, f, r);
 }

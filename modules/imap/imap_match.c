@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "imap_body.h"
-#include "imap_objectid.h"
 #include "imap_search.h"
 
 #define ADDRESSES 100 /* of one field */
@@ -17,23 +16,32 @@ struct search {
 	struct imap *s;
 	size_t index;
 	int64_t now;
+	struct imap_facts *facts;
 	struct imap_bytes bytes;
-	bool open;
+	bool begun;
 	int error;
 };
 
-/* Opens the message when a key needs its bytes for the first time. */
-KURIR_PARKS static bool need_bytes(struct search *q)
+/* What the store knows of the message, asked when a key needs it for the first time. */
+KURIR_PARKS static const struct kurir_str *known(struct search *q)
+{
+	if (!q->begun)
+		imap_bytes_begin(&q->bytes, imap_facts_get(q->facts, q->index));
+	q->begun = true;
+	return q->bytes.facts;
+}
+
+/* The header, or all of its bytes when more is needed or the header is not known. */
+KURIR_PARKS static bool need(struct search *q, bool header)
 {
 	int r;
 
-	if (q->open)
+	if ((known(q)[KURIR_FACT_HEADER].ptr && header) || q->bytes.open)
 		return true;
 	r = imap_bytes_open(q->s, imap_at(q->s, q->index), &q->bytes);
 	if (r == -ECANCELED)
 		q->error = r;
-	q->open = r >= 0;
-	return q->open;
+	return r >= 0;
 }
 
 static unsigned char lower(char c)
@@ -210,9 +218,9 @@ static bool compare_day(enum imap_key_kind kind, int64_t ms, int64_t day)
 KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 {
 	/* Many keys and a large message: the others have a turn. */
-	if (q->open && kurir_yield() < 0)
+	if (q->bytes.open && kurir_yield() < 0)
 		q->error = -ECANCELED;
-	if (q->error < 0 || !need_bytes(q))
+	if (q->error < 0 || !need(q, k->kind != IMAP_KEY_BODY && k->kind != IMAP_KEY_TEXT))
 		return false;
 	switch (k->kind) {
 	case IMAP_KEY_HEADER:
@@ -226,16 +234,11 @@ KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 	}
 }
 
-KURIR_PARKS static bool has_id(
-    struct search *q, uint32_t uid, enum kurir_fact which, struct kurir_str text)
+KURIR_PARKS static bool has_id(struct search *q, enum kurir_fact which, struct kurir_str text)
 {
-	struct kurir_uid_set all = imap_box_all(&q->s->box);
-	struct kurir_str id;
-	int r = imap_object_id(q->s, &all, uid, which, &id);
+	struct kurir_str id = known(q)[which];
 
-	if (r < 0)
-		q->error = r;
-	return r >= 0 && id.len > 0 && kurir_str_equal(id, text);
+	return id.len > 0 && kurir_str_equal(id, text);
 }
 
 /* Depth is bounded by the parser. */
@@ -285,11 +288,37 @@ KURIR_PARKS static bool match(struct search *q, const struct imap_key *k)
 	case IMAP_KEY_SAVED_KNOWN:
 		return m->saved != 0;
 	case IMAP_KEY_EMAIL_ID:
-		return has_id(q, m->uid, KURIR_FACT_EMAIL_ID, k->text);
+		return has_id(q, KURIR_FACT_EMAIL_ID, k->text);
 	case IMAP_KEY_THREAD_ID:
-		return has_id(q, m->uid, KURIR_FACT_THREAD_ID, k->text);
+		return has_id(q, KURIR_FACT_THREAD_ID, k->text);
 	default:
 		return match_bytes(q, k);
+	}
+}
+
+/* What of the facts they need, as 1u << enum kurir_fact; depth is bounded by the parser. */
+static uint32_t facts_of(const struct imap_key *k)
+{
+	uint32_t facts = 0;
+
+	for (const struct imap_key *i = k->kind == IMAP_KEY_AND ? k->first : NULL; i; i = i->next)
+		facts |= facts_of(i);
+	switch (k->kind) {
+	case IMAP_KEY_OR:
+		return facts_of(k->first) | facts_of(k->second);
+	case IMAP_KEY_NOT:
+		return facts_of(k->first);
+	case IMAP_KEY_EMAIL_ID:
+		return 1u << KURIR_FACT_EMAIL_ID;
+	case IMAP_KEY_THREAD_ID:
+		return 1u << KURIR_FACT_THREAD_ID;
+	case IMAP_KEY_HEADER:
+	case IMAP_KEY_SENT_BEFORE:
+	case IMAP_KEY_SENT_ON:
+	case IMAP_KEY_SENT_SINCE:
+		return 1u << KURIR_FACT_HEADER;
+	default:
+		return facts;
 	}
 }
 
@@ -309,30 +338,35 @@ KURIR_PARKS int imap_find(
 {
 	struct imap_hits hits = { .at =
 				      kurir_alloc(arena, (s->box.count + 1) * sizeof(*hits.at)) };
+	struct imap_facts facts;
 	int r = imap_need(s, NULL);
 
 	if (r < 0) {
 		imap_failed(s, r);
 		return r;
 	}
-	for (size_t i = begin_of(s, &hits); i < s->box.count; i++) {
-		struct search q = { .s = s, .index = i, .now = kurir_wallclock() };
+	imap_facts_begin(&facts, s, facts_of(key), NULL);
+	for (size_t i = begin_of(s, &hits); i < s->box.count && r >= 0; i++) {
+		struct search q = {
+			.s = s, .index = i, .now = kurir_wallclock(), .facts = &facts
+		};
+		bool opened;
 
 		if (match(&q, key))
 			hits.at[hits.count++] = (uint32_t)i;
-		if (q.open)
+		opened = q.bytes.open;
+		if (q.begun)
 			imap_bytes_close(&q.bytes);
-		if (q.open || i % 64 == 63) {
-			if (q.error >= 0)
-				q.error = kurir_yield();
-			if (q.error >= 0)
-				q.error = imap_progress(s, i + 1, s->box.count);
-		}
-		if (q.error < 0) {
-			s->over = true;
-			return q.error;
-		}
+		r = q.error;
+		if (r >= 0 && (opened || i % 64 == 63))
+			r = kurir_yield();
+		if (r >= 0 && (opened || i % 64 == 63))
+			r = imap_progress(s, i + 1, s->box.count);
 	}
-	*ret = hits;
-	return 0;
+	imap_facts_end(&facts);
+	if (r < 0)
+		s->over = true;
+	else
+		*ret = hits;
+	return r < 0 ? r : 0;
 }

@@ -59,14 +59,15 @@ static const struct mime_part *as_message(const struct mime_part *p, size_t dept
 /* Of the message itself: not all of it has to be looked at. */
 static struct kurir_str top_section(struct imap_bytes *b, const struct imap_item *item)
 {
-	struct kurir_str header, body;
+	struct kurir_str header;
 
 	if (item->text == IMAP_TEXT_ALL)
 		return b->text;
-	mime_split(b->text, &header, &body);
+	header = imap_bytes_header(b);
 	if (item->text == IMAP_TEXT_HEADER)
 		return header;
-	return item->text == IMAP_TEXT_TEXT ? body : select_fields(b->arena, header, item);
+	return item->text == IMAP_TEXT_TEXT ? kurir_str_part(b->text, header.len, b->text.len)
+					    : select_fields(b->arena, header, item);
 }
 
 static const struct mime_part *part_of(struct imap_bytes *b, const struct imap_item *item)

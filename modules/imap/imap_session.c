@@ -183,7 +183,6 @@ KURIR_PARKS static void run_command(struct imap *s, struct kurir_str line)
 		imap_bad(s, "%s", why);
 	} else {
 		c->run(s, &a);
-		imap_ids_clear(s);
 	}
 }
 

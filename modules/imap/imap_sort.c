@@ -24,6 +24,7 @@ struct sort {
 	struct imap_search search;
 	struct imap_hits hits;
 	struct kurir_arena *arena;
+	struct imap_facts facts;
 };
 
 union value {
@@ -173,11 +174,16 @@ static int compare(const void *a, const void *b)
 KURIR_PARKS static int fill(struct sort *q, struct row *row)
 {
 	const struct kurir_message *m = imap_at(q->s, row->at);
-	struct imap_bytes b = { .body = { .fd = -1 } };
-	int r = q->needs_bytes ? imap_bytes_open(q->s, m, &b) : 0;
+	struct imap_bytes b;
+	int r = 0;
 
-	if (r == -ECANCELED)
+	imap_bytes_begin(&b, imap_facts_get(&q->facts, row->at));
+	if (q->needs_bytes && !b.facts[KURIR_FACT_HEADER].ptr)
+		r = imap_bytes_open(q->s, m, &b);
+	if (r == -ECANCELED) {
+		imap_bytes_close(&b);
 		return r;
+	}
 	row->values = kurir_alloc(q->arena, q->count * sizeof(*row->values));
 	for (size_t i = 0; i < q->count; i++)
 		if (r >= 0 || q->by[i].key < IMAP_SORT_DATE)
@@ -186,11 +192,9 @@ KURIR_PARKS static int fill(struct sort *q, struct row *row)
 			row->values[i].number = m->date;
 		else
 			row->values[i].text = KURIR_STR("");
-	if (q->needs_bytes && r >= 0) {
-		imap_bytes_close(&b);
-		kurir_yield();
-	}
-	return 0;
+	r = b.open || row->at % 64 == 63 ? kurir_yield() : 0;
+	imap_bytes_close(&b);
+	return r;
 }
 
 KURIR_PARKS static int sort(struct sort *q)
@@ -198,12 +202,14 @@ KURIR_PARKS static int sort(struct sort *q)
 	struct row *rows = kurir_alloc(q->arena, (q->hits.count + 1) * sizeof(*rows));
 	int r = 0;
 
+	imap_facts_begin(&q->facts, q->s, q->needs_bytes ? 1u << KURIR_FACT_HEADER : 0, NULL);
 	for (size_t i = 0; i < q->hits.count && r >= 0; i++) {
 		rows[i] = (struct row){ .sort = q, .at = q->hits.at[i] };
 		r = fill(q, &rows[i]);
 		if (r >= 0)
 			r = imap_progress(q->s, i, q->hits.count);
 	}
+	imap_facts_end(&q->facts);
 	if (r < 0) {
 		q->s->over = true;
 		return r;

@@ -17,6 +17,7 @@ struct thread {
 	struct imap_search search;
 	struct imap_hits hits;
 	struct imap_forest forest;
+	struct imap_facts facts;
 };
 
 static int parse(struct imap *s, struct imap_args *a, struct thread *q)
@@ -42,11 +43,16 @@ KURIR_PARKS static int add(struct imap *s, struct thread *q, uint32_t at)
 	struct imap_thread_message t = {
 		.number = s->by_uid ? m->uid : at + 1, .date = m->date, .subject = KURIR_STR("")
 	};
-	struct imap_bytes b = { .body = { .fd = -1 } };
-	int r = imap_bytes_open(s, m, &b);
+	struct imap_bytes b;
+	int r = 0;
 
-	if (r == -ECANCELED)
+	imap_bytes_begin(&b, imap_facts_get(&q->facts, at));
+	if (!b.facts[KURIR_FACT_HEADER].ptr)
+		r = imap_bytes_open(s, m, &b);
+	if (r == -ECANCELED) {
+		imap_bytes_close(&b);
 		return r;
+	}
 	if (r >= 0) {
 		struct kurir_str subject = field(&b, "Subject");
 
@@ -64,9 +70,9 @@ KURIR_PARKS static int add(struct imap *s, struct thread *q, uint32_t at)
 		imap_forest_add(&q->forest, &t);
 	else
 		imap_forest_add_single(&q->forest, &t);
-	if (r >= 0)
-		imap_bytes_close(&b);
-	return kurir_yield();
+	r = b.open || at % 64 == 63 ? kurir_yield() : 0;
+	imap_bytes_close(&b);
+	return r;
 }
 
 /* One tree, from its root down and up again. */
@@ -127,11 +133,13 @@ KURIR_PARKS void imap_thread(struct imap *s, struct imap_args *a)
 	r = imap_find(s, q->search.key, arena, &q->hits);
 	if (r >= 0)
 		imap_forest_init(&q->forest, arena, q->hits.count);
+	imap_facts_begin(&q->facts, s, 1u << KURIR_FACT_HEADER, NULL);
 	for (size_t i = 0; r >= 0 && i < q->hits.count; i++) {
 		r = add(s, q, q->hits.at[i]);
 		if (r >= 0)
 			r = imap_progress(s, i, q->hits.count);
 	}
+	imap_facts_end(&q->facts);
 	if (r < 0) {
 		s->over = true;
 	} else {
