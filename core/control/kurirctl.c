@@ -28,6 +28,8 @@ static const char usage[] =
     "  queue retry|hold|release|cancel|expire|redirect WHAT\n"
     "  mailbox list|show|move|undelete|restore|usage|purge\n"
     "                      mailboxes and their messages, see kurir-store_sqlite(5)\n"
+    "  store check|repair|export|import\n"
+    "                      the files of the mailboxes, without a server, see kurir-store(8)\n"
     "  ledger [verify]     where every recipient is; verify counts the files again, and\n"
     "                      needs no server\n"
     "  top [--once] [SECONDS]\n"
@@ -163,28 +165,57 @@ static int show(const char *line, bool event)
 	return r;
 }
 
-/* Becomes kurir-ledger, which is in our folder, or beside it, or where programs are. */
-static int ctl_ledger_files(void)
+/* Becomes a program of ours, which is in our folder, or beside it, or where programs are. */
+static int ctl_become(char **args)
 {
 	static const char *const places[] = { "", "../sbin/", "../" };
-	static char name[] = "kurir-ledger", json[] = "--json";
-	char folder[1024], here[1024], program[1056];
-	char *args[] = { name, opt.json ? json : folder, opt.json ? folder : NULL, NULL };
+	char here[1024], program[1056];
 	ssize_t n = readlink("/proc/self/exe", here, sizeof(here));
+
+	while (n > 0 && here[n - 1] != '/')
+		n--;
+	for (size_t i = 0; n > 0 && i < sizeof(places) / sizeof(*places); i++) {
+		(void)snprintf(
+		    program, sizeof(program), "%.*s%s%s", (int)n, here, places[i], args[0]);
+		(void)execv(program, args);
+	}
+	(void)execvp(args[0], args);
+	return ctl_fail(3, args[0], strerror(errno));
+}
+
+static int ctl_ledger_files(void)
+{
+	static char name[] = "kurir-ledger", json[] = "--json";
+	char folder[1024];
+	char *args[] = { name, opt.json ? json : folder, opt.json ? folder : NULL, NULL };
 
 	if (kurir_conf_folder(opt.file, "state", folder, sizeof(folder) - 6) < 0)
 		return ctl_fail(2, opt.file, "cannot read this configuration (another: -c FILE)");
 	memcpy(folder + strlen(folder), "/queue", 7);
 	(void)ctl_fail(0, folder, "no server is running, these files are counted");
-	while (n > 0 && here[n - 1] != '/')
-		n--;
-	for (size_t i = 0; n > 0 && i < sizeof(places) / sizeof(*places); i++) {
-		(void)snprintf(
-		    program, sizeof(program), "%.*s%s%s", (int)n, here, places[i], name);
-		(void)execv(program, args);
-	}
-	(void)execvp(name, args);
-	return ctl_fail(3, name, strerror(errno));
+	return ctl_become(args);
+}
+
+/* "store ...": kurir-store [--json] ROOT ... */
+static int ctl_store(char **args, int n)
+{
+	static char name[] = "kurir-store", json[] = "--json";
+	char root[1024], **all = calloc((size_t)n + 4, sizeof(*all)), **to = all;
+	int r;
+
+	if (all == NULL)
+		return 3;
+	*to++ = name;
+	if (opt.json)
+		*to++ = json;
+	*to++ = root;
+	memcpy(to, args + 1, (size_t)(n - 1) * sizeof(*to));
+	r = kurir_conf_folder(opt.file, "modules/store_sqlite/root", root, sizeof(root));
+	r = r < 0
+	    ? ctl_fail(2, opt.file, "no store_sqlite in this configuration (another: -c FILE)")
+	    : ctl_become(all);
+	free(all);
+	return r;
 }
 
 /* One of several answers to a question: what they list is one list. */
@@ -386,6 +417,8 @@ int main(int argc, char **argv)
 	} else if (r == 0 && strcmp(args[0], "top") == 0) {
 		r = n <= 2 ? ctl_top(args[1], opt.once, opt.json)
 			   : ctl_fail(2, "top takes one number of seconds", NULL);
+	} else if (r == 0 && strcmp(args[0], "store") == 0) {
+		r = ctl_store(args, n);
 	} else if (r == 0) {
 		r = ctl_ask(args, n);
 	}

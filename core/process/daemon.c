@@ -83,14 +83,21 @@ int kurir_conf_folder(const char *file, const char *key, char *ret, size_t size)
 	struct kurir_arena *arena = kurir_arena_new("folder");
 	struct report report = REPORT();
 	const struct json *top = json_load(arena, file, &report);
-	const struct json *value = top != NULL ? json_get(top, key) : NULL;
+	const struct json *value = top;
 	const char *slash = strrchr(file, '/'),
-		   *path = strcmp(key, "run") == 0 ? KURIR_RUNDIR : KURIR_STATEDIR;
+		   *path = strcmp(key, "run") == 0 ? KURIR_RUNDIR
+	    : strcmp(key, "state") == 0		   ? KURIR_STATEDIR
+						   : NULL;
+	char *names = (char *)(uintptr_t)kurir_copy(arena, kurir_str_of(key)).ptr, *rest = names;
 	int n = -1, folder = 0;
 
+	for (char *name; value != NULL && (name = strsep(&rest, "/")) != NULL;)
+		value = json_get(value, name);
 	if (value != NULL && value->type == VALUE_TEXT)
 		path = value->text.ptr;
-	if (path[0] != '/' && slash != NULL)
+	if (path == NULL)
+		top = NULL;
+	else if (path[0] != '/' && slash != NULL)
 		folder = (int)(slash + 1 - file);
 	if (top != NULL)
 		n = snprintf(ret, size, "%.*s%s", folder, file, path);

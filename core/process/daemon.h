@@ -5,8 +5,8 @@
 #include <kurir/module.h>
 
 KURIR_API int kurir_main(int argc, char **argv);
-/* The folder "run" (with the admin socket) or "state" of this configuration: 0, -EINVAL,
- * -ENAMETOOLONG. */
+/* The folder "run" (with the admin socket) or "state" of this configuration, or what a module was
+ * told, "modules/NAME/OPTION": 0, -EINVAL, -ENAMETOOLONG. */
 KURIR_API int kurir_conf_folder(const char *file, const char *key, char *ret, size_t size);
 
 #endif

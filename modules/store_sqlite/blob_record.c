@@ -75,6 +75,8 @@ int blob_record_check(const struct blob_record *record)
 		size_t n = s->length - at < BLOB_BUFFER ? (size_t)(s->length - at) : BLOB_BUFFER;
 		r = read_all(s->fd, s->offset + at, piece, n);
 		crc = (uint32_t)crc32(crc, (const Bytef *)piece, (uInt)n);
+		if (r == 0 && s->see != NULL)
+			s->see(s->arg, piece, n);
 		at += n;
 	}
 	free(piece);

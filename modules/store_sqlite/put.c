@@ -1,4 +1,5 @@
 /* put.c - messages that come: deliveries and APPEND. */
+#include "email.h"
 #include "sqlite.h"
 
 #include <errno.h>
@@ -9,27 +10,6 @@ int over_quota(const struct sqlite_conf *conf, const struct account_row *a, uint
 	if (conf->quota_bytes > 0 && (uint64_t)a->bytes + more > conf->quota_bytes)
 		return -EDQUOT;
 	return conf->quota_messages > 0 && a->messages >= conf->quota_messages ? -EDQUOT : 0;
-}
-
-/* An e-mail of bytes that are kept, and read, now. */
-static int make_email(struct shard *s, const struct account_row *a, struct blob_source *from,
-    struct fact_reader *f, struct thread_keys *threads, int64_t *ret_blob, int64_t *ret_email)
-{
-	struct blob_place place;
-	int64_t thread;
-	from->see = fact_see;
-	from->arg = f;
-	int r = blob_append(&s->blobs, from, &place);
-	if (r < 0)
-		return r;
-	fact_end(f);
-	thread_keys_of(f->arena, f->message, threads);
-	r = thread_find(&s->db, a->id, threads, &thread);
-	if (r == 0)
-		r = email_make(&s->db, a, &place, from->date, thread, ret_blob, ret_email);
-	if (r == 0)
-		r = thread_keep(&s->db, a->id, threads, thread > 0 ? thread : *ret_email);
-	return r < 0 ? r : fact_save(f, &s->db, *ret_blob);
 }
 
 /* Another e-mail of the bytes that came last; -ENOENT when they went meanwhile. */
@@ -51,23 +31,21 @@ static int share_email(struct shard *s, const struct account_row *a,
 static int put_email(struct shard *s, const struct account_row *a, struct blob_source *from,
     struct kurir_str message, int64_t *ret_email)
 {
-	struct thread_keys threads;
-	struct fact_reader f;
-	int64_t blob;
+	struct email e;
 	bool known = message.len > 0 && s->recent.blob > 0 &&
 	    kurir_str_equal(message, kurir_str_of(s->recent.message));
 	int r = known ? share_email(s, a, from, ret_email) : -ENOENT;
 	if (r != -ENOENT)
 		return r;
-	fact_begin(&f);
-	r = make_email(s, a, from, &f, &threads, &blob, ret_email);
-	fact_free(&f);
+	r = email_put(&s->db, &s->blobs, a, from, &e);
+	if (r == 0)
+		*ret_email = e.id;
 	if (r < 0 || message.len == 0 || message.len >= sizeof(s->recent.message))
 		return r;
 	memcpy(s->recent.message, message.ptr, message.len);
 	s->recent.message[message.len] = '\0';
-	s->recent.blob = blob;
-	s->recent.threads = threads;
+	s->recent.blob = e.blob;
+	s->recent.threads = e.threads;
 	return 0;
 }
 

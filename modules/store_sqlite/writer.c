@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +60,11 @@ static int shard_open(struct shard *s)
 	s->bell = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (s->bell < 0)
 		return -errno;
+	if (flock(s->bell, LOCK_SH | LOCK_NB) < 0) { /* it is being repaired */
+		close(s->bell);
+		s->bell = -1;
+		return -EBUSY;
+	}
 	(void)snprintf(path, sizeof(path), "%s/index.db", s->folder);
 	int r = db_open_writer(&s->db, path);
 	if (r < 0) {

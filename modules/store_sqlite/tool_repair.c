@@ -1,0 +1,260 @@
+/* tool_repair.c - the database of a shard made again from its segments.
+ *
+ * Each whole record becomes a message in the mailbox that it was first put into, with its
+ * date; those after it in a damaged segment are looked for.  What only the database knew is
+ * lost: flags, keywords, where a message was copied or moved to, that it was expunged, and all
+ * recipients but the first of a message that several in one shard shared.  The old database is
+ * kept beside the new one. */
+#include "email.h"
+#include "tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BATCH 500
+
+struct repair {
+	struct tool *tool;
+	struct tool_shard shard;
+	unsigned damaged, batch;
+};
+
+/* Compaction copies a record as it is: of two that are equal one is enough. */
+static int is_new(struct repair *r, const struct blob_record *record)
+{
+	const struct blob_source *s = &record->source;
+	int e = db_exec(&r->shard.db,
+	    "INSERT INTO temp.seen(crc, length, date, account, mailbox) VALUES(?, ?, ?, ?, ?)",
+	    "iiitt", (int64_t)record->crc, (int64_t)s->length, s->date, s->account, s->mailbox);
+	return e == -EEXIST ? 0 : e < 0 ? e : 1;
+}
+
+static int mailbox_of(
+    struct db *db, struct account_row *a, struct kurir_str name, struct mailbox_row *ret)
+{
+	struct kurir_manage what = { .kind = KURIR_MANAGE_CREATE, .mailbox = name };
+	int64_t id;
+	int r = mailbox_load(db, a, name, ret);
+	if (r != -ENOENT)
+		return r;
+	r = mailbox_manage(db, a, &what, 0, &id);
+	return r < 0 ? r : mailbox_load(db, a, name, ret);
+}
+
+static int add_record(struct repair *r, uint64_t segment, uint64_t at,
+    const struct blob_record *record, struct fact_reader *facts)
+{
+	struct db *db = &r->shard.db;
+	const struct blob_source *s = &record->source;
+	struct account_row a;
+	struct mailbox_row m;
+	struct message_row row = { .size = (int64_t)s->length,
+		.date = s->date,
+		.saved = s->date,
+		.keywords = KURIR_STR("") };
+	struct email mail = { .id = 0 };
+	struct blob_place place = { segment, record->body, s->length, record->next - at };
+	int e = account_load(db, s->account, &a);
+	if (e == -ENOENT)
+		e = account_make(db, s->account, kurir_wallclock(), &a);
+	if (e == 0)
+		e = mailbox_of(db, &a, s->mailbox, &m);
+	if (e == 0)
+		e = email_keep(db, &a, &place, s->date, facts, &mail);
+	row.email = mail.id;
+	a.modseq++;
+	if (e == 0)
+		e = message_insert(db, &a, &m, &row);
+	if (e == 0)
+		e = mailbox_save(db, &m);
+	if (e == 0)
+		e = account_save(db, &a);
+	r->tool->messages++;
+	r->tool->bytes += s->length;
+	tool_progress(r->tool, "messages", r->tool->messages, 0);
+	if (e == 0 && ++r->batch == BATCH) {
+		r->batch = 0;
+		e = db_exec(db, "COMMIT", "");
+		if (e == 0)
+			e = db_exec(db, "BEGIN IMMEDIATE", "");
+	}
+	return e;
+}
+
+/* The next record, which is shown to who reads facts as it is checked. */
+static int next_record(
+    struct repair *r, int fd, uint64_t segment, uint64_t at, struct blob_record *record)
+{
+	struct fact_reader facts;
+	int e = blob_record_read(fd, at, record);
+	if (e < 0)
+		return e;
+	fact_begin(&facts);
+	record->source.see = fact_see;
+	record->source.arg = &facts;
+	e = blob_record_check(record);
+	if (e == 0)
+		e = is_new(r, record);
+	if (e == 1)
+		e = add_record(r, segment, at, record, &facts);
+	fact_free(&facts);
+	return e;
+}
+
+static int read_segment(struct repair *r, int fd, uint64_t segment, uint64_t size)
+{
+	struct blob_record *record = malloc(sizeof(*record));
+	bool lost = false;
+	int e = record == NULL ? -ENOMEM : 0;
+	for (uint64_t at = BLOB_FIRST; e == 0 && at < size;) {
+		e = next_record(r, fd, segment, at, record);
+		if (e == -EBADMSG) {
+			e = 0;
+			if (!lost)
+				tool_problem(r->tool,
+				    "shard %02x: segment %016llx is damaged at %llu, looking on",
+				    r->shard.number, (unsigned long long)segment,
+				    (unsigned long long)at);
+			lost = true;
+			at += 8;
+		} else {
+			lost = false;
+			at = record->next;
+		}
+	}
+	free(record);
+	return e;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+static int list_segments(const char *folder, uint64_t **ret, size_t *ret_count)
+{
+	size_t n = 0, room = 0;
+	uint64_t *all = NULL;
+	DIR *d = opendir(folder);
+	if (d == NULL)
+		return -errno;
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+		uint64_t id = blob_name_id(e->d_name);
+		if (id == 0)
+			continue;
+		if (n == room) {
+			room = room == 0 ? 64 : 2 * room;
+			uint64_t *more = realloc(all, room * sizeof(*all));
+			if (more == NULL) {
+				free(all);
+				closedir(d);
+				return -ENOMEM;
+			}
+			all = more;
+		}
+		all[n++] = id;
+	}
+	closedir(d);
+	if (n > 0)
+		qsort(all, n, sizeof(*all), by_id);
+	*ret = all;
+	*ret_count = n;
+	return 0;
+}
+
+static int read_all(struct repair *r)
+{
+	uint64_t *all = NULL;
+	size_t n = 0;
+	int e = list_segments(r->shard.folder, &all, &n);
+	for (size_t i = 0; e == 0 && i < n; i++) {
+		char name[BLOB_NAME], path[TOOL_PATH + BLOB_NAME + 1];
+		struct stat st;
+		blob_name(name, all[i]);
+		(void)snprintf(path, sizeof(path), "%s/%s", r->shard.folder, name);
+		int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		e = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+		if (e == 0)
+			e = read_segment(r, fd, all[i], (uint64_t)st.st_size);
+		if (fd >= 0)
+			close(fd);
+	}
+	free(all);
+	return e;
+}
+
+/* The database and what belongs to it under other names. */
+static int set_aside(const char *folder)
+{
+	static const char *const parts[] = { "index.db", "index.db-wal", "index.db-shm" };
+	char from[TOOL_PATH + 32], to[TOOL_PATH + 64];
+	for (size_t i = 0; i < 3; i++) {
+		(void)snprintf(from, sizeof(from), "%s/%s", folder, parts[i]);
+		(void)snprintf(to, sizeof(to), "%s/old-%lld-%s", folder,
+		    (long long)(kurir_wallclock() / 1000), parts[i]);
+		if (rename(from, to) < 0 && errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+/* No server writes there, and none begins to: it needs this lock as well. */
+static int lock_shard(const struct tool *t, unsigned shard)
+{
+	char path[TOOL_PATH];
+	int r = tool_path(t, shard, "bell", path);
+	int fd = r < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd < 0)
+		return r < 0 ? r : -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+int tool_repair(struct tool *t, unsigned shard)
+{
+	static struct repair r;
+	char folder[TOOL_PATH];
+	int lock = lock_shard(t, shard), e = tool_path(t, shard, "", folder);
+	if (lock < 0)
+		return lock == -EWOULDBLOCK
+		    ? (tool_say(t, "kurir-store: a server uses this shard: stop it first"), 2)
+		    : tool_fail(t, lock, folder);
+	r.tool = t;
+	e = e < 0 ? e : set_aside(folder);
+	if (e == 0)
+		e = tool_shard_open(t, shard, &r.shard);
+	if (e < 0) {
+		close(lock);
+		return tool_fail(t, e, folder);
+	}
+	e = db_exec(&r.shard.db,
+	    "CREATE TEMP TABLE seen(crc, length, date, account, mailbox,"
+	    " PRIMARY KEY(crc, length, date, account, mailbox)) WITHOUT ROWID",
+	    "");
+	if (e == 0)
+		e = tool_begin(&r.shard);
+	if (e == 0)
+		e = read_all(&r);
+	if (e == 0)
+		e = tool_commit(&r.shard);
+	tool_shard_close(&r.shard);
+	close(lock);
+	if (e < 0)
+		return tool_fail(t, e, folder);
+	(void)kurir_buf_printf(&t->text,
+	    t->json ? "{\"messages\": %llu, \"bytes\": %llu, \"damaged\": %llu}\n"
+		    : "%llu messages, %llu bytes are there again; damaged places: %llu\n",
+	    (unsigned long long)t->messages, (unsigned long long)t->bytes,
+	    (unsigned long long)t->problems);
+	return t->problems > 0 ? 1 : 0;
+}
