@@ -276,37 +276,48 @@ static void feed_iconv(struct mime_charset *c, struct kurir_str s, struct room *
 	}
 }
 
+/* Names of charsets, and of what glibc reads them with; the same ones side by side. */
+static const struct {
+	const char *name, *converter;
+} known[] = {
+	{ "gb18030", "GB18030" },
+	{ "gbk", "GB18030" },
+	{ "gb2312", "GB18030" },
+	{ "cp936", "GB18030" },
+	{ "big5", "BIG5-HKSCS" },
+	{ "big5-hkscs", "BIG5-HKSCS" },
+	{ "euc-jp", "EUC-JP" },
+	{ "x-euc-jp", "EUC-JP" },
+	{ "euc-kr", "UHC" },
+	{ "ks_c_5601-1987", "UHC" },
+	{ "cp949", "UHC" },
+	{ "euc-tw", "EUC-TW" },
+	{ "iso-2022-jp", "ISO-2022-JP" },
+	{ "iso-2022-kr", "ISO-2022-KR" },
+	{ "shift_jis", "CP932" },
+	{ "shift-jis", "CP932" },
+	{ "x-sjis", "CP932" },
+	{ "windows-31j", "CP932" },
+	{ "cp932", "CP932" },
+};
+
 const char *mime_charset_iconv(struct kurir_str name)
 {
-	static const struct {
-		const char *name, *converter;
-	} known[] = {
-		{ "gb18030", "GB18030" },
-		{ "gbk", "GB18030" },
-		{ "gb2312", "GB18030" },
-		{ "cp936", "GB18030" },
-		{ "hz-gb-2312", NULL },
-		{ "big5", "BIG5-HKSCS" },
-		{ "big5-hkscs", "BIG5-HKSCS" },
-		{ "euc-jp", "EUC-JP" },
-		{ "x-euc-jp", "EUC-JP" },
-		{ "euc-kr", "UHC" },
-		{ "ks_c_5601-1987", "UHC" },
-		{ "cp949", "UHC" },
-		{ "euc-tw", "EUC-TW" },
-		{ "iso-2022-jp", "ISO-2022-JP" },
-		{ "iso-2022-kr", "ISO-2022-KR" },
-		{ "shift_jis", "CP932" },
-		{ "shift-jis", "CP932" },
-		{ "x-sjis", "CP932" },
-		{ "windows-31j", "CP932" },
-		{ "cp932", "CP932" },
-	};
-
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (kurir_str_equal_nocase(name, kurir_str_of(known[i].name)))
 			return known[i].converter;
 	return NULL;
+}
+
+/* A converter is code, which a process in a sandbox cannot load any more: one of each is opened
+ * with this library, and stays open, so that they are there. */
+static iconv_t loaded[sizeof(known) / sizeof(*known)];
+
+__attribute__((constructor)) static void load_converters(void)
+{
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (i == 0 || strcmp(known[i].converter, known[i - 1].converter) != 0)
+			loaded[i] = iconv_open("UTF-8", known[i].converter);
 }
 
 void mime_charset_begin(struct mime_charset *c, struct kurir_str name)

@@ -3,6 +3,7 @@
 import imaplib
 import os
 import poplib
+import re
 import signal
 import smtplib
 import sqlite3
@@ -209,13 +210,36 @@ def rights(s):
     check(all(int(m, 8) & 0o027 == 0 for m in modes), "no file can be written by others", modes)
 
 
+CHINESE = ("From: you@dua.example\r\nSubject: charset\r\nMessage-ID: <c@dua.example>\r\nContent-Type: text/plain; charset=gb2312\r\n"
+           "Content-Transfer-Encoding: base64\r\n\r\n1tDOxA==\r\n")
+ANSWER = "From: you@dua.example\r\nSubject: Re:charset\r\nReferences: <c@dua.example>\r\n\r\nyes\r\n"
+
+
+def facts(s):
+    """What is read of a message when it comes, also by converters that cannot be loaded in a sandbox."""
+    c = login(s)
+    for text in (CHINESE, ANSWER):
+        with smtplib.SMTP("127.0.0.1", s.port["mx"], timeout=60) as m:
+            m.sendmail("you@dua.example", [USER], text)
+    arrives(s, c, "charset")
+    arrives(s, c, "Re:charset")
+    ok(c.select("INBOX", readonly=True))
+    found = ok(c.search(None, 'SUBJECT "charset"'))[0].split()
+    equal(len(found), 2, "both are found by a header")
+    preview = ok(c.fetch(found[0], "(PREVIEW)"))[0]
+    equal(preview[1] if isinstance(preview, tuple) else preview, "\u4e2d\u6587".encode(), "a preview from a charset of China")
+    threads = {re.search(rb"THREADID (\S+)\)", ok(c.fetch(n, "(THREADID)"))[0]).group(1) for n in found}
+    equal(len(threads), 1, "an answer is in the thread of its question")
+    c.logout()
+
+
 def main():
     more = {}
     if os.geteuid() == 0:  # each role a user of its own, in its sandbox
         more = {"sandbox": "required", "users": {r: 64300 + n for n, r in enumerate(ROLES)}}
     s = Mailboxes(store="store_sqlite", single=False, **more)
     try:
-        for part in (imap, idle, pop3, shared_bytes, tools, crash, rights):
+        for part in (imap, idle, pop3, shared_bytes, tools, crash, facts, rights):
             part(s)
     except (AssertionError, OSError, imaplib.IMAP4.error) as e:
         check(False, "the clients' story", repr(e), s.text()[-3000:])
