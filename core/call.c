@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BOOK_ROLES   8
+#define BOOK_ROLES   9
 #define BOOK_INDEXES 256
 #define BUCKETS	     64u
 #define POSTS_MAX    10000u /* local ones that wait for the end of the round */
@@ -225,8 +225,7 @@ KURIR_PARKS static void call_run(void *arg)
 		r = in->endpoint->call == NULL ? -ENOENT : in->endpoint->call(&incoming, &reply);
 	if (in->fd >= 0 && close(in->fd) < 0)
 		kurir_assert(errno != EBADF); /* it was borrowed, and the handler closed it */
-	/* The caller's process is not being ended, this one is; and only a call that was not
-	 * begun may be made once more. */
+	/* The caller's process is not being ended; and what was begun is not made once more. */
 	if ((r == -ECANCELED && in->channel != NULL) || (r == -ESHUTDOWN && begun))
 		r = -ECONNRESET;
 	if (in->channel != NULL)

@@ -31,6 +31,8 @@ struct kurir_self {
 	unsigned index; /* in configuration order; slot of conn_state and tx_state */
 	size_t conn_offset, tx_offset; /* into the per-connection and per-transaction blocks */
 	uint64_t *counters; /* module->counters of them, in the process's shared page */
+	uint32_t worker,
+	    points; /* isolated; points: its hooks, worker: 1 + who has them, or 0: here */
 	struct kurir_self *next;
 };
 

@@ -7,7 +7,7 @@
 const struct conf *conf_now;
 
 const char *const conf_role_names[CONF_ROLES + 1] = { "edge", "queue", "resolver", "relay",
-	"store", "access", "auth", "control", NULL };
+	"store", "access", "auth", "control", "worker", NULL };
 const char *const conf_cap_names[] = { "net", "body", "rcpt", "spawn", "files", NULL };
 const char *const conf_on_error_names[] = { "defer", "next", "reject", NULL };
 
@@ -57,7 +57,8 @@ static const struct kurir_option user_options[] = {
 	USER("store", users[4], "", "Owns the mailboxes."),
 	USER("access", users[5], "", "Runs authenticated mailbox sessions."),
 	USER("auth", users[6], "", "Reads the credentials."),
-	USER("control", users[7], "", "Runs the control socket."), { 0 }
+	USER("control", users[7], "", "Runs the control socket."),
+	USER("worker", users[8], "", "Runs modules that have a process of their own."), { 0 }
 };
 
 static const struct kurir_option process_options[] = {
@@ -132,6 +133,8 @@ const struct kurir_option conf_module_options[] = {
 	    "Whether the server may not start without this module."),
 	KURIR_OPT_CHOICE("isolation", struct conf_module, isolation, isolation_names, "none",
 	    "Whether the module runs in a process of its own."),
+	KURIR_OPT_SIZE("memory", struct conf_module, memory, "512M",
+	    "What that process may allocate; 0: as \"limits\" says."),
 	KURIR_OPT_TEXTS("withhold", struct conf_module, withhold, "",
 	    "Capabilities the module asks for and does not get: net, body, rcpt, spawn, files."),
 	{ 0 }
@@ -247,7 +250,7 @@ void conf_read(struct option_reader *rd, const struct json *top, struct conf *c)
 	struct kurir_str *path;
 
 	for (unsigned i = 0; i < CONF_ROLES; i++)
-		c->processes[i] = 1;
+		c->processes[i] = 1u << i == KURIR_ROLE_WORKER ? 0 : 1; /* plan_read() counts */
 	for (const struct conf_group *g = conf_groups; g->name; g++)
 		if (g->shape == CONF_ONE)
 			read_group(rd, g, g->parent ? json_get(top, g->name) : top, c);
@@ -269,10 +272,6 @@ void conf_read_module(struct option_reader *rd, const struct json *block, struct
 	const struct json *v, *w;
 
 	option_fill(rd, conf_module_options, block, m);
-	v = json_get(block, "isolation");
-	if (v && m->isolation != 0)
-		report_at(rd->report, v,
-		    "this version cannot run a module in a process of its own yet");
 	v = json_get(block, "withhold");
 	if (!v)
 		return;

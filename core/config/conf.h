@@ -7,7 +7,7 @@
 #include <kurir/session.h>
 
 #define CONF_VERSION 1
-#define CONF_ROLES   8 /* bits of enum kurir_role */
+#define CONF_ROLES   9 /* bits of enum kurir_role */
 
 enum conf_sandbox { CONF_SANDBOX_REQUIRED, CONF_SANDBOX_BEST_EFFORT, CONF_SANDBOX_OFF };
 enum conf_log_to { CONF_LOG_STDERR, CONF_LOG_SYSLOG, CONF_LOG_JOURNALD };
@@ -33,6 +33,7 @@ struct conf_module {
 	kurir_time deadline; /* a hook may take */
 	bool required;
 	int isolation;
+	uint64_t memory;	     /* with isolation; 0: limit_memory */
 	struct kurir_texts withhold; /* names of capabilities */
 };
 

@@ -59,6 +59,7 @@ struct plan *plan_make(const char *file, bool secrets, struct report *report)
 	else if (p.top && !report->broken) {
 		conf_read(&p.rd, p.top, &p.conf);
 		plan_modules(&p);
+		plan_isolate(&p);
 		plan_check(&p);
 		plan_host(&p);
 		if (report->errors == 0)
@@ -68,6 +69,26 @@ struct plan *plan_make(const char *file, bool secrets, struct report *report)
 	frozen_free(p.rd.memory);
 	kurir_arena_free(p.arena);
 	return plan;
+}
+
+/* What stands in the pipelines of the edge for an instance that runs in a worker: nothing of the
+ * module is loaded here. */
+static int apply_proxy(struct plan *plan, const struct plan_instance *it)
+{
+	struct module *m = frozen_alloc(plan->memory, sizeof(*m));
+	struct kurir_self *self;
+
+	m->m = (struct kurir_module){ .size = sizeof(m->m),
+		.name = frozen_copy(plan->memory, it->module).ptr,
+		.conn_size = sizeof(struct chain_far_conn),
+		.tx_size = sizeof(struct chain_far_tx) };
+	m->caps = it->caps;
+	self = instance_new(m, frozen_copy(plan->memory, it->name).ptr, NULL);
+	self->on_error = (enum instance_on_error)it->conf.on_error;
+	self->deadline = it->conf.deadline;
+	self->worker = it->worker;
+	self->points = it->points;
+	return 0;
 }
 
 static int apply_one(struct plan *plan, const struct plan_instance *it, struct option_reader *rd,
@@ -94,6 +115,7 @@ static int apply_one(struct plan *plan, const struct plan_instance *it, struct o
 	self->on_error = (enum instance_on_error)it->conf.on_error;
 	self->deadline = it->conf.deadline;
 	self->required = it->conf.required;
+	self->points = it->points;
 	return 0;
 }
 
@@ -128,9 +150,14 @@ int plan_apply(
 
 	memcpy(conf, &plan->conf, sizeof(*conf));
 	conf_now = conf;
-	for (size_t i = 0; i < plan->instance_count && r == 0; i++)
-		if (plan->instances[i].roles & roles)
-			r = apply_one(plan, &plan->instances[i], &rd, arena, ret_error);
+	for (size_t i = 0; i < plan->instance_count && r == 0; i++) {
+		const struct plan_instance *it = &plan->instances[i];
+
+		if (it->worker != 0 && roles == KURIR_ROLE_EDGE)
+			r = apply_proxy(plan, it);
+		else if (it->roles & roles)
+			r = apply_one(plan, it, &rd, arena, ret_error);
+	}
 	if (r == 0 && report.errors) {
 		*ret_error = kurir_copy(arena, kurir_buf_str(&report.text));
 		r = -EINVAL;

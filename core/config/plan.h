@@ -17,6 +17,8 @@ struct plan_instance {
 	struct kurir_str file;
 	uint32_t roles;
 	uint32_t caps;
+	uint32_t worker; /* 1 + the index of the process that it has for itself; 0: none */
+	uint32_t points; /* with worker: 1u << enum chain_point, of its hooks */
 	struct conf_module conf;
 	const struct json *options;
 };
@@ -28,6 +30,7 @@ struct plan_path {
 	struct kurir_str path; /* absolute */
 	uint32_t read, write;  /* roles */
 	bool make;	       /* a folder below "state": the supervisor makes it */
+	uint32_t worker;       /* as in plan_instance: only that worker may use it */
 };
 
 struct plan {
@@ -55,8 +58,9 @@ int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **re
 int plan_user(struct kurir_str name, unsigned *ret_uid, unsigned *ret_gid); /* or -EINVAL */
 void plan_free(struct plan *); /* not after plan_apply(): its values are in use */
 /* The part that concerns these roles: instances of other roles, with their secrets, are left
- * out. */
-struct kurir_str plan_for_role(const struct plan *, struct kurir_arena *, uint32_t roles);
+ * out, and those of other workers. */
+struct kurir_str plan_for_role(
+    const struct plan *, struct kurir_arena *, uint32_t roles, unsigned index);
 /* Loads the modules of these roles and makes their instances (not started), and conf_now. 0 or
  * -errno; *error says why. */
 int plan_apply(struct plan *, uint32_t roles, struct kurir_arena *, struct kurir_str *ret_error);

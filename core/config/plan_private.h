@@ -12,7 +12,8 @@ struct planned {
 	struct module *module;	     /* NULL: not loaded */
 	struct conf_module core;
 	void *conf;
-	uint32_t caps; /* granted */
+	uint32_t caps;	 /* granted */
+	uint32_t worker; /* as in plan_instance */
 };
 
 struct planner {
@@ -37,6 +38,8 @@ struct kurir_str plan_not_found(
 void plan_modules(struct planner *);
 /* plan_check.c: what can only be seen when all modules are known. */
 void plan_check(struct planner *);
+/* plan_isolate.c: who gets a worker, and whether that can be. */
+void plan_isolate(struct planner *);
 void plan_host(struct planner *); /* on this host, if it is the server's */
 /* plan_text.c */
 char *plan_write(struct planner *, bool secrets); /* for free(3) */

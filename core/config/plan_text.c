@@ -1,5 +1,6 @@
 /* plan_text.c - a plan as text: written by the planner, cut for each role, read by all. */
 #include "plan_private.h"
+#include "chain.h"
 #include "check.h"
 
 #include <errno.h>
@@ -42,6 +43,13 @@ static uint32_t roles_read(const struct json *array)
 	return roles;
 }
 
+/* A worker is always told of the end of a transaction and of a connection. */
+static uint32_t far_points(const struct planned *it)
+{
+	return (chain_points_of(it->module->m.smtp) & ~(1u << CHAIN_FILTER)) | 1u << CHAIN_DONE |
+	    1u << CHAIN_CLOSED;
+}
+
 static json_t *write_instances(struct planner *p, bool secrets)
 {
 	json_t *array = json_array();
@@ -52,9 +60,12 @@ static json_t *write_instances(struct planner *p, bool secrets)
 		if (!it->module)
 			continue;
 		json_array_append_new(array,
-		    json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o}", "name", it->name.ptr, "module",
-			it->base.ptr, "file", it->module->path, "roles",
-			roles_write(it->module->m.roles), "caps", (json_int_t)it->caps, "core",
+		    json_pack("{s:s,s:s,s:s,s:o,s:I,s:I,s:I,s:o,s:o}", "name", it->name.ptr,
+			"module", it->base.ptr, "file", it->module->path, "roles",
+			roles_write(it->worker ? KURIR_ROLE_EDGE | KURIR_ROLE_WORKER
+					       : it->module->m.roles),
+			"caps", (json_int_t)it->caps, "worker", (json_int_t)it->worker, "points",
+			(json_int_t)(it->worker ? far_points(it) : 0), "core",
 			option_write(conf_module_options, &it->core, true), "options",
 			option_write(it->module->m.options, it->conf, secrets)));
 	}
@@ -94,6 +105,12 @@ static bool below(struct kurir_str path, struct kurir_str folder)
 	    path.ptr[folder.len] == '/';
 }
 
+/* What a module may do in any role, an isolated one may in its worker. */
+static uint32_t moved(const struct planned *it, uint32_t roles)
+{
+	return it->worker != 0 && roles != 0 ? KURIR_ROLE_WORKER : roles;
+}
+
 static json_t *write_paths(struct planner *p)
 {
 	json_t *array = json_array();
@@ -111,10 +128,11 @@ static json_t *write_paths(struct planner *p)
 
 			if (path.len)
 				json_array_append_new(array,
-				    json_pack("{s:o,s:o,s:o,s:b}", "path",
+				    json_pack("{s:o,s:o,s:o,s:b,s:I}", "path",
 					json_stringn(path.ptr, path.len), "read",
-					roles_write(f->read), "write", roles_write(f->write),
-					"make", make));
+					roles_write(moved(it, f->read)), "write",
+					roles_write(moved(it, f->write)), "make", make, "worker",
+					(json_int_t)it->worker));
 		}
 	}
 	return array;
@@ -129,7 +147,8 @@ char *plan_write(struct planner *p, bool secrets)
 	json_whole();
 	for (size_t i = 0; i < p->count; i++)
 		if (p->items[i].module)
-			roles |= p->items[i].module->m.roles & KURIR_ROLE_ALL;
+			roles |= (p->items[i].module->m.roles & KURIR_ROLE_ALL) |
+			    (p->items[i].worker ? KURIR_ROLE_WORKER : 0);
 	plan = json_pack("{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:O}", "plan", CONF_VERSION, "file",
 	    p->file, "roles", roles_write(roles), "core", conf_write(&p->conf), "instances",
 	    write_instances(p, secrets), "endpoints", write_endpoints(p), "paths", write_paths(p),
@@ -139,6 +158,13 @@ char *plan_write(struct planner *p, bool secrets)
 	if (!text)
 		check_no_memory();
 	return text;
+}
+
+static uint32_t number(const struct json *object, const char *key)
+{
+	const struct json *v = json_get(object, key);
+
+	return v && v->type == VALUE_INT ? (uint32_t)v->number : 0;
 }
 
 static struct kurir_str member(const struct json *object, const char *key)
@@ -159,13 +185,16 @@ static void read_instances(struct plan *plan, struct option_reader *rd, const st
 	plan->instances = children(plan, list, VALUE_ARRAY, sizeof(*plan->instances));
 	for (const struct json *v = plan->instances ? list->first : NULL; v; v = v->next) {
 		struct plan_instance *it = &plan->instances[plan->instance_count++];
-		const struct json *caps = json_get(v, "caps");
 
 		it->name = member(v, "name");
 		it->module = member(v, "module");
 		it->file = member(v, "file");
 		it->roles = roles_read(json_get(v, "roles"));
-		it->caps = caps && caps->type == VALUE_INT ? (uint32_t)caps->number : 0;
+		it->caps = number(v, "caps");
+		it->worker = number(v, "worker");
+		it->points = number(v, "points");
+		if (it->worker > plan->conf.processes[CONF_ROLES - 1])
+			plan->conf.processes[CONF_ROLES - 1] = it->worker;
 		it->options = json_get(v, "options");
 		option_fill(rd, conf_module_options, json_get(v, "core"), &it->conf);
 		if (it->name.len == 0 || it->module.len == 0 || it->file.len == 0)
@@ -188,9 +217,9 @@ static void read_lists(struct plan *plan, const struct json *top)
 	for (v = plan->paths ? list->first : NULL; v; v = v->next) {
 		const struct json *make = json_get(v, "make");
 
-		plan->paths[plan->path_count++] =
-		    (struct plan_path){ member(v, "path"), roles_read(json_get(v, "read")),
-			    roles_read(json_get(v, "write")), make && make->truth };
+		plan->paths[plan->path_count++] = (struct plan_path){ member(v, "path"),
+			roles_read(json_get(v, "read")), roles_read(json_get(v, "write")),
+			make && make->truth, number(v, "worker") };
 	}
 	list = json_get(top, "warnings");
 	items = children(plan, list, VALUE_ARRAY, sizeof(*items));
@@ -239,6 +268,8 @@ int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **re
 		plan->roles = roles_read(json_get(top, "roles"));
 		conf_read(&rd, core, &plan->conf);
 		read_instances(plan, &rd, json_get(top, "instances"));
+		if (plan->conf.processes[CONF_ROLES - 1] == 0)
+			plan->roles &= ~(uint32_t)KURIR_ROLE_WORKER;
 		read_lists(plan, top);
 	}
 	if (report.errors) {
@@ -262,7 +293,14 @@ void plan_free(struct plan *plan)
 	free(plan);
 }
 
-struct kurir_str plan_for_role(const struct plan *plan, struct kurir_arena *arena, uint32_t roles)
+static bool concerns(const struct plan_instance *it, uint32_t roles, unsigned index)
+{
+	return (it->roles & roles) != 0 &&
+	    (it->worker == 0 || roles != KURIR_ROLE_WORKER || it->worker == index + 1);
+}
+
+struct kurir_str plan_for_role(
+    const struct plan *plan, struct kurir_arena *arena, uint32_t roles, unsigned index)
 {
 	json_t *whole, *list, *kept;
 	struct kurir_str ret;
@@ -273,8 +311,13 @@ struct kurir_str plan_for_role(const struct plan *plan, struct kurir_arena *aren
 	list = json_object_get(whole, "instances");
 	kept = json_array();
 	for (size_t i = 0; i < plan->instance_count && i < json_array_size(list); i++)
-		if (plan->instances[i].roles & roles)
+		if (concerns(&plan->instances[i], roles, index)) {
 			json_array_append(kept, json_array_get(list, i));
+			/* Its secrets are not the edge's. */
+			if (plan->instances[i].worker != 0 && roles == KURIR_ROLE_EDGE)
+				json_object_set_new(
+				    json_array_get(list, i), "options", json_object());
+		}
 	json_object_set_new(whole, "instances", kept);
 	text = json_dumps(whole, JSON_COMPACT);
 	json_decref(whole);

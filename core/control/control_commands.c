@@ -60,7 +60,7 @@ static int peek_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 
 /* The same question for every role: an endpoint each. */
 static const char *const peek_names[CONF_ROLES] = { "peek.edge", "peek.queue", "peek.resolver",
-	"peek.relay", "peek.store", "peek.access", "peek.auth", "peek.control" };
+	"peek.relay", "peek.store", "peek.access", "peek.auth", "peek.control", "peek.worker" };
 
 KURIR_PARKS static json_t *peek(unsigned bit, unsigned index)
 {

@@ -3,6 +3,7 @@
  * it waits for returns -ETIMEDOUT, again and again, until it returns. */
 #include "chain.h"
 
+#include "breaker.h"
 #include "conf.h"
 #include "count.h"
 #include "fiber.h"
@@ -17,6 +18,8 @@
 
 const char *const chain_point_names[CHAIN_POINTS] = { "connect", "helo", "auth", "mail", "rcpt",
 	"data", "filter", "message", "done", "closed" };
+
+int (*chain_far)(struct kurir_self *, enum chain_point, struct chain_call *);
 
 static struct kurir_arena *memory;
 static struct chain *chains;
@@ -54,6 +57,18 @@ static void (*hook_of(const struct kurir_self *self, enum chain_point point))(vo
 	return fn;
 }
 
+uint32_t chain_points_of(const struct kurir_smtp_hooks *h)
+{
+	const struct module m = { .m = { .smtp = h }, .caps = KURIR_CAP_BODY };
+	const struct kurir_self self = { .module = &m };
+	uint32_t points = 0;
+
+	for (unsigned point = 0; point < CHAIN_POINTS; point++)
+		if (hook_of(&self, (enum chain_point)point) != NULL)
+			points |= 1u << point;
+	return points;
+}
+
 static uint64_t *counter(const struct kurir_self *self, enum chain_point point, const char *what)
 {
 	char name[48];
@@ -74,13 +89,14 @@ static void link_point(
 		struct kurir_self *self = selves[point == CHAIN_CLOSED ? n - 1 - i : i];
 		void (*fn)(void) = hook_of(self, point);
 
-		if (fn == NULL)
+		if (fn == NULL && (self->worker == 0 || (self->points & 1u << point) == 0))
 			continue;
 		l->fn = fn;
 		l->self = self;
 		l->calls = counter(self, point, "calls");
 		l->errors = counter(self, point, "errors");
 		l->micros = counter(self, point, "micros");
+		l->breaker = breaker_of(self);
 		l++;
 	}
 	c->count[point] = (size_t)(l - c->links[point]);
@@ -176,6 +192,8 @@ KURIR_PARKS static int call_point(
 	struct kurir_stream *body = NULL;
 	int r;
 
+	if (l->self->worker != 0)
+		return chain_far != NULL ? chain_far(l->self, point, c) : -ENOSYS;
 	switch (point) {
 	case CHAIN_CONNECT:
 		return ((int (*)(struct kurir_self *, struct kurir_conn *))l->fn)(
@@ -226,6 +244,8 @@ KURIR_PARKS static int call_hook(
 
 	if (l->self->failed)
 		return KURIR_NEXT;
+	if (point < CHAIN_DONE && !breaker_allows(l->breaker))
+		return BREAKER_OPEN;
 	if (l->self->deadline > 0 && w.fiber != NULL)
 		loop_timer_set(&w.timer, kurir_now() + l->self->deadline, late);
 	if (c->current != NULL)
@@ -242,6 +262,8 @@ KURIR_PARKS static int call_hook(
 	*l->micros += micros() - start;
 	if (r < 0)
 		(*l->errors)++;
+	if (point < CHAIN_DONE && (r != -ECANCELED || !fiber_canceled()))
+		breaker_note(l->breaker, r < 0);
 	return r;
 }
 
@@ -270,7 +292,7 @@ int chain_decide(const struct chain *chain, enum chain_point point, struct chain
 			(*l->errors)++;
 			r = kurir_log(l->self, KURIR_WARN, -EINVAL,
 			    "answered %d at %s, deferring", r, chain_point_names[point]);
-		} else if (r < 0) {
+		} else if (r < 0 && r != BREAKER_OPEN) {
 			(void)kurir_log(l->self, KURIR_WARN, r, "could not decide at %s",
 			    chain_point_names[point]);
 		}
@@ -305,6 +327,12 @@ int chain_filter(const struct chain *chain, struct chain_call *c)
 			return kurir_log(l->self, KURIR_WARN, r, "could not filter");
 	}
 	return 0;
+}
+
+int chain_one(const struct chain *chain, enum chain_point point, struct chain_call *c)
+{
+	return chain->count[point] > 0 ? call_hook(&chain->links[point][0], point, c)
+				       : KURIR_NEXT;
 }
 
 void chain_observe(const struct chain *chain, enum chain_point point, struct chain_call *c)

@@ -26,6 +26,7 @@ struct chain_link {
 	void (*fn)(void); /* cast to the point's type by the caller */
 	struct kurir_self *self;
 	uint64_t *calls, *errors, *micros;
+	struct breaker *breaker;
 };
 struct chain {
 	struct kurir_str name;
@@ -57,6 +58,20 @@ struct chain_call {
 	struct kurir_self **current; /* who runs now, for the checks of capabilities */
 	int verdict;		     /* done */
 };
+/* An instance in a worker (core/worker/): what its proxy remembers as conn_state and tx_state, and
+ * who asks it.  A verdict or -errno. */
+struct chain_far_conn {
+	bool known; /* the worker was told of it, and waits for its end */
+};
+struct chain_far_tx {
+	bool known;
+	uint32_t sent; /* recipients that the worker has */
+};
+extern int (*chain_far)(struct kurir_self *, enum chain_point, struct chain_call *) KURIR_PARKS;
+/* Its hooks as a mask of 1u << enum chain_point. */
+uint32_t chain_points_of(const struct kurir_smtp_hooks *);
+/* What the first instance says at that point, -errno as it is; NEXT: it has no such hook. */
+int chain_one(const struct chain *, enum chain_point, struct chain_call *) KURIR_PARKS;
 /* A decide point: the settled verdict, NEXT when nobody settled; *ret_who is who did, or NULL. */
 int chain_decide(const struct chain *, enum chain_point, struct chain_call *,
     struct kurir_self **ret_who) KURIR_PARKS;

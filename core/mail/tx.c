@@ -143,13 +143,10 @@ struct kurir_tx *tx_check(struct kurir_tx *tx)
 	return tx;
 }
 
-int kurir_tx_mail(struct kurir_conn *conn, const struct kurir_tx_params *p,
-    struct kurir_tx **ret_tx, struct kurir_answer *ret)
+KURIR_PARKS struct kurir_tx *tx_new(
+    struct session *s, struct kurir_str id, const struct kurir_tx_params *p)
 {
-	struct session *s = session_of(conn);
-	struct chain_call c = { 0 };
 	struct kurir_tx *tx;
-	int v;
 
 	if (s->tx != NULL)
 		kurir_tx_end(s->tx);
@@ -159,16 +156,24 @@ int kurir_tx_mail(struct kurir_conn *conn, const struct kurir_tx_params *p,
 	tx->slots += -(uintptr_t)tx->slots & 15;
 	tx->s = s;
 	tx->arena = s->tx_arena;
-	tx->id = kurir_message_id(tx->arena);
+	tx->id = id.len > 0 ? kurir_copy(tx->arena, id) : kurir_message_id(tx->arena);
 	tx->sender = kurir_copy(tx->arena, p->sender);
 	tx->envid = kurir_copy(tx->arena, p->envid);
 	tx->flags = p->flags;
 	tx->trusted = p->trusted;
 	tx->headers = KURIR_BUF(64 * 1024);
 	tx->verdict = KURIR_DEFER;
-	s->tx = tx;
-	c.tx = tx;
-	c.text = tx->sender;
+	return s->tx = tx;
+}
+
+int kurir_tx_mail(struct kurir_conn *conn, const struct kurir_tx_params *p,
+    struct kurir_tx **ret_tx, struct kurir_answer *ret)
+{
+	struct session *s = session_of(conn);
+	struct kurir_tx *tx = tx_new(s, KURIR_STR(""), p);
+	struct chain_call c = { .tx = tx, .text = tx->sender };
+	int v;
+
 	v = session_decide(s, CHAIN_MAIL, &c, KURIR_STR("Ok"), ret);
 	tx->discard = v == KURIR_DISCARD;
 	if (v != KURIR_ACCEPT && v != KURIR_DISCARD) {

@@ -68,6 +68,10 @@ struct kurir_tx {
 
 struct session *session_of(struct kurir_conn *);
 struct kurir_tx *tx_check(struct kurir_tx *); /* itself, or the end when it is over */
+/* A transaction of that id (empty: a new one) in place of the one that is open. */
+struct kurir_tx *tx_new(struct session *, struct kurir_str id, const struct kurir_tx_params *)
+    KURIR_PARKS;
+void tx_keep(struct kurir_tx *, struct kurir_rcpt *); /* one recipient more */
 /* Runs a decide point and fills *ret; the text of the accept answer is ok. */
 int session_decide(struct session *, enum chain_point, struct chain_call *, struct kurir_str ok,
     struct kurir_answer *ret) KURIR_PARKS;

@@ -6,7 +6,7 @@
 
 #define TX_RCPTS_MAX 100000u
 
-static void keep(struct kurir_tx *tx, struct kurir_rcpt *r)
+void tx_keep(struct kurir_tx *tx, struct kurir_rcpt *r)
 {
 	if (tx->count == tx->room) {
 		size_t room = tx->room > 0 ? tx->room * 2 : 8;
@@ -39,7 +39,7 @@ int kurir_tx_rcpt(struct kurir_tx *tx, const struct kurir_recipient *to, struct 
 			KURIR_STR("Too many recipients") };
 		return KURIR_DEFER;
 	}
-	keep(tx, r);
+	tx_keep(tx, r);
 	return v;
 }
 
@@ -100,7 +100,7 @@ int kurir_rcpt_add(struct kurir_tx *tx, struct kurir_str address)
 	r = kurir_alloc(tx->arena, sizeof(*r));
 	r->r.address = kurir_copy(tx->arena, address);
 	r->r.orcpt = KURIR_STR("");
-	keep(tx, r);
+	tx_keep(tx, r);
 	return 0;
 }
 

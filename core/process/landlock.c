@@ -78,7 +78,8 @@ static void allow_path(const struct lock *l, const struct plan_path *p, uint32_t
 	struct stat st;
 	char *real;
 
-	if (((p->read | p->write) & role) == 0 || p->path.len == 0)
+	if (((p->read | p->write) & role) == 0 || p->path.len == 0 ||
+	    (p->worker != 0 && p->worker != kurir_role_index() + 1))
 		return;
 	if (p->write & role) {
 		allow(l, path, LL_CHANGE);

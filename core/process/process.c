@@ -31,7 +31,7 @@ const char *const process_state_names[] = { "down", "starting", "ready", "ending
 /* Who calls whom; answers go back on the same channel. */
 static const uint32_t calls[CONF_ROLES] = {
 	/* edge */ KURIR_ROLE_QUEUE | KURIR_ROLE_RESOLVER | KURIR_ROLE_AUTH | KURIR_ROLE_ACCESS |
-	    KURIR_ROLE_CONTROL,
+	    KURIR_ROLE_CONTROL | KURIR_ROLE_WORKER,
 	/* queue */ KURIR_ROLE_RESOLVER | KURIR_ROLE_RELAY | KURIR_ROLE_STORE |
 	    KURIR_ROLE_CONTROL,
 	/* resolver */ KURIR_ROLE_CONTROL,
@@ -42,10 +42,14 @@ static const uint32_t calls[CONF_ROLES] = {
 	    KURIR_ROLE_RESOLVER | KURIR_ROLE_QUEUE | KURIR_ROLE_ACCESS,
 	/* auth */ KURIR_ROLE_RESOLVER | KURIR_ROLE_CONTROL,
 	/* control */ KURIR_ROLE_ALL & ~KURIR_ROLE_CONTROL,
+	/* worker */ KURIR_ROLE_RESOLVER | KURIR_ROLE_CONTROL,
 };
 
 static bool acquainted(const struct process *a, const struct process *b)
 {
+	/* Workers know the sessions of their own generation's edges. */
+	if (a->of != b->of && (a->role | b->role) == (KURIR_ROLE_EDGE | KURIR_ROLE_WORKER))
+		return false;
 	return a != b &&
 	    ((calls[__builtin_ctz(a->role)] & b->role) ||
 		(calls[__builtin_ctz(b->role)] & a->role));
@@ -234,7 +238,7 @@ void process_start(struct process *p)
 	int pair[2] = { -1, -1 }, plan_fd = -1, room = CONTROL_ROOM, r;
 
 	p->started = kurir_now();
-	r = spawn_memory(plan_for_role(p->of->plan, arena, p->role), &plan_fd);
+	r = spawn_memory(plan_for_role(p->of->plan, arena, p->role, p->index), &plan_fd);
 	if (r >= 0 &&
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		r = -errno;

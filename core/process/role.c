@@ -17,6 +17,7 @@
 #include "sandbox.h"
 #include "spawn.h"
 #include "tls.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -146,6 +147,8 @@ KURIR_PARKS static int role_serve(void)
 	}
 	r = instance_start_all(roles_now);
 	call_hold(false);
+	if (roles_now == KURIR_ROLE_WORKER)
+		worker_watch();
 	if (r >= 0 && (roles_now & KURIR_ROLE_EDGE))
 		r = role_listen();
 	if (r >= 0 && (roles_now & KURIR_ROLE_CONTROL))
@@ -198,6 +201,7 @@ static void role_endpoints(void)
 	auth_serve();
 	handover_serve();
 	control_serve();
+	worker_serve();
 }
 
 /* Keys are read while we still may. */

@@ -64,15 +64,20 @@ static int become(const struct plan *p, uint32_t role)
 	return 0;
 }
 
-static void limit_memory(const struct conf *c)
+static void limit_memory(const struct plan *p, uint32_t role)
 {
 #ifndef KURIR_SANITIZED
-	struct rlimit limit = { c->limit_memory, c->limit_memory };
+	uint64_t most = p->conf.limit_memory;
 
-	if (c->limit_memory > 0)
-		(void)setrlimit(RLIMIT_AS, &limit);
+	for (size_t i = 0; i < p->instance_count && role == KURIR_ROLE_WORKER; i++)
+		if (p->instances[i].worker == kurir_role_index() + 1 &&
+		    p->instances[i].conf.memory > 0)
+			most = p->instances[i].conf.memory;
+	if (most > 0)
+		(void)setrlimit(RLIMIT_AS, &(struct rlimit){ most, most });
 #else
-	(void)c;
+	(void)p;
+	(void)role;
 #endif
 }
 
@@ -95,7 +100,7 @@ int sandbox_enter(const struct plan *p, uint32_t role)
 	int r;
 
 	(void)umask(0007);
-	limit_memory(&p->conf);
+	limit_memory(p, role);
 	if (role == KURIR_ROLE_ALL) /* --single: there is nobody to be protected from */
 		return 0;
 	r = become(p, role);

@@ -110,6 +110,8 @@ static int add_rules(scmp_filter_ctx ctx, uint32_t role)
 		{ "sendto", EVERYBODY, 1, { BITS(3, MSG_FASTOPEN, 0) } },
 		{ "sendmsg", EVERYBODY, 1, { BITS(2, MSG_FASTOPEN, 0) } },
 		{ "sendmmsg", EVERYBODY, 1, { BITS(3, MSG_FASTOPEN, 0) } },
+		{ "alarm", KURIR_ROLE_WORKER, 0, { { 0 } } }, /* worker_watch() */
+		{ "setitimer", KURIR_ROLE_WORKER, 0, { { 0 } } },
 		{ "bind", SANDBOX_NETWORK | KURIR_ROLE_CONTROL, 0, { { 0 } } },
 		{ "listen", KURIR_ROLE_CONTROL, 0, { { 0 } } },
 		{ "accept4", KURIR_ROLE_EDGE | KURIR_ROLE_CONTROL, 0, { { 0 } } },

@@ -137,7 +137,8 @@ enum kurir_role {
 	KURIR_ROLE_ACCESS = 1u << 5,   /* authenticated mailbox sessions */
 	KURIR_ROLE_AUTH = 1u << 6,     /* credentials */
 	KURIR_ROLE_CONTROL = 1u << 7,  /* kurirctl, metrics, history */
-	KURIR_ROLE_ALL = (1u << 8) - 1,
+	KURIR_ROLE_WORKER = 1u << 8,   /* hooks of one module ("isolation": "process") */
+	KURIR_ROLE_ALL = (1u << 9) - 1,
 };
 KURIR_API uint32_t kurir_roles(void);	   /* what this process is: one bit, or ALL */
 KURIR_API unsigned kurir_role_index(void); /* which of the processes of this role, from 0 */

@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (plan_read((struct kurir_str){ (const char *)data, size }, arena, &plan, &error) ==
 	    0) {
-		plan_for_role(plan, arena, KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE);
+		plan_for_role(plan, arena, KURIR_ROLE_EDGE | KURIR_ROLE_QUEUE, 0);
 		plan_free(plan);
 	}
 	kurir_arena_free(arena);

@@ -6,7 +6,7 @@ import sys
 
 ROOT = os.environ.get("top_srcdir", ".")
 BUILD = os.environ.get("top_builddir", ROOT)
-CORE = ["core", "core/mail", "core/config", "core/process", "core/control"]
+CORE = ["core", "core/mail", "core/config", "core/process", "core/control", "core/worker"]
 
 
 def files(*folders, ends=(".c", ".h")):
