@@ -19,7 +19,7 @@
 const char *const chain_point_names[CHAIN_POINTS] = { "connect", "helo", "auth", "mail", "rcpt",
 	"data", "filter", "message", "done", "closed" };
 
-int (*chain_far)(struct kurir_self *, enum chain_point, struct chain_call *);
+chain_far_fn *chain_far;
 
 static struct kurir_arena *memory;
 static struct chain *chains;

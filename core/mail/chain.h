@@ -58,8 +58,8 @@ struct chain_call {
 	struct kurir_self **current; /* who runs now, for the checks of capabilities */
 	int verdict;		     /* done */
 };
-/* An instance in a worker (core/worker/): what its proxy remembers as conn_state and tx_state, and
- * who asks it.  A verdict or -errno. */
+/* An instance in a worker (core/worker/): what its proxy remembers as conn_state and as tx_state,
+ * and who asks it.  A verdict or -errno. */
 struct chain_far_conn {
 	bool known; /* the worker was told of it, and waits for its end */
 };
@@ -67,7 +67,8 @@ struct chain_far_tx {
 	bool known;
 	uint32_t sent; /* recipients that the worker has */
 };
-extern int (*chain_far)(struct kurir_self *, enum chain_point, struct chain_call *) KURIR_PARKS;
+typedef int chain_far_fn(struct kurir_self *, enum chain_point, struct chain_call *);
+extern chain_far_fn *chain_far; /* parks */
 /* Its hooks as a mask of 1u << enum chain_point. */
 uint32_t chain_points_of(const struct kurir_smtp_hooks *);
 /* What the first instance says at that point, -errno as it is; NEXT: it has no such hook. */

@@ -1,4 +1,4 @@
-/* worker_call.c - the proxy in the edge: asks the worker, and does what its module wanted done. */
+/* worker_call.c - the proxy in the edge: asks the worker, does what its module wanted done. */
 #include "worker.h"
 #include "worker_wire.h"
 

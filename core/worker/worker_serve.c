@@ -121,7 +121,7 @@ static struct kurir_rcpt *rcpt_copy(struct kurir_tx *tx, const struct kurir_reci
 	return r;
 }
 
-/* The transaction as the edge has it.  -ESTALE: recipients are missing that it thinks are here. */
+/* The transaction as the edge has it.  -ESTALE: recipients are missing here. */
 KURIR_PARKS static int refresh_tx(struct guest *g, const struct worker_question *q)
 {
 	struct kurir_tx *tx = g->session->tx;

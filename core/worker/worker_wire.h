@@ -32,8 +32,8 @@ int worker_put_question(struct kurir_buf *, const struct worker_question *);
 /* The list of recipients is in arena.  0 or -EBADMSG. */
 int worker_get_question(struct kurir_reader *, struct kurir_arena *, struct worker_question *ret);
 
-/* An answer, beside the verdict: what the module did to the envelope, in this order. A recipient's
- * place is its number before, or for the one that the question was about: */
+/* An answer, beside the verdict: what the module did to the envelope, in this order.  A place is
+ * a recipient's number before that, or for the one that the question was about: */
 #define WORKER_THIS UINT32_MAX
 enum worker_change_kind {
 	WORKER_SENDER = 1, /* address: the new one */

@@ -7,6 +7,8 @@
 
 #include "imap.h"
 
+#define TICKETS 5 /* in a row, while the server is reloaded again and again */
+
 KURIR_PARKS static void refuse(struct imap *s, int r, struct kurir_str user)
 {
 	kurir_count(s->self, IMAP_LOGIN_FAILURES, 1);
@@ -39,7 +41,7 @@ KURIR_PARKS void imap_log_in(struct imap *s, struct kurir_credentials *c)
 	    { "account", who.account }, { "peer", kurir_conn_peer(s->conn) });
 	r = kurir_conn_handover(s->conn, who.ticket, s->tag, until);
 	/* A ticket of a process that has been replaced since: its successor makes another. */
-	if (r == -EACCES) {
+	for (unsigned n = 0; n < TICKETS && r == -EACCES; n++) {
 		r = kurir_authenticate(s->self, c, until, kurir_conn_arena(s->conn), &who);
 		if (r >= 0)
 			r = kurir_conn_handover(s->conn, who.ticket, s->tag, until);

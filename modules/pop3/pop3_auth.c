@@ -5,6 +5,8 @@
 
 #include "pop3.h"
 
+#define TICKETS 5 /* in a row, while the server is reloaded again and again */
+
 static bool may_log_in(struct pop3 *p)
 {
 	return kurir_conn_encrypted(p->conn) || p->conf->plaintext;
@@ -87,7 +89,7 @@ KURIR_PARKS static void log_in(struct pop3 *p, struct kurir_credentials *c)
 	    { "account", who.account }, { "peer", kurir_conn_peer(p->conn) });
 	r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), until);
 	/* A ticket of a process that has been replaced since: its successor makes another. */
-	if (r == -EACCES) {
+	for (unsigned n = 0; n < TICKETS && r == -EACCES; n++) {
 		r = kurir_authenticate(p->self, c, until, kurir_conn_arena(p->conn), &who);
 		if (r >= 0)
 			r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), until);

@@ -41,19 +41,19 @@ static void whole(void **state)
 	assert_str(plan->instances[2].module, "good");
 	assert_int_equal(plan->instances[0].caps, KURIR_CAP_NET | KURIR_CAP_BODY);
 	assert_int_equal(plan->instances[2].caps, KURIR_CAP_BODY);
-	assert_int_equal(plan->instances[1].roles, KURIR_ROLE_QUEUE, 0);
+	assert_int_equal(plan->instances[1].roles, KURIR_ROLE_QUEUE);
 	assert_int_equal(plan->roles,
 	    KURIR_ROLE_EDGE | KURIR_ROLE_RELAY | KURIR_ROLE_QUEUE | KURIR_ROLE_CONTROL);
 	assert_int_equal(plan->endpoint_count, 1);
 	assert_str(plan->endpoints[0].name, "transport.good");
-	assert_int_equal(plan->endpoints[0].role, KURIR_ROLE_RELAY, 0);
+	assert_int_equal(plan->endpoints[0].role, KURIR_ROLE_RELAY);
 	assert_int_equal(plan->warnings.count, 1);
 	assert_int_equal(plan->conf.listener_count, 1);
 	assert_int_equal(plan->path_count, 4);
 	assert_true(kurir_str_starts(plan->paths[0].path, KURIR_STR("/tmp/kurir-test-")));
 	assert_false(plan->paths[0].make);
 	assert_true(plan->paths[1].make);
-	assert_int_equal(plan->paths[1].write, KURIR_ROLE_RELAY, 0);
+	assert_int_equal(plan->paths[1].write, KURIR_ROLE_RELAY);
 	assert_non_null(strstr(plan->text.ptr, "hush-hush"));
 	plan_free(plan);
 }
