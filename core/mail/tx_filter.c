@@ -242,3 +242,8 @@ size_t kurir_tx_top(struct kurir_tx *tx)
 {
 	return tx_check(tx)->top;
 }
+
+uint64_t kurir_tx_size(struct kurir_tx *tx)
+{
+	return tx_check(tx)->bytes;
+}

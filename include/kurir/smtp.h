@@ -129,6 +129,8 @@ KURIR_API int kurir_message_rewrite(struct kurir_tx *, kurir_body_fn *fn, void *
 /* How many bytes at the top of a spooled message are this server's: Received and what
  * kurir_header_add() put there. */
 KURIR_API size_t kurir_tx_top(struct kurir_tx *);
+/* The bytes that lie in the spool now: all of the message from the message hooks on. */
+KURIR_API uint64_t kurir_tx_size(struct kurir_tx *);
 /* Changes of the envelope in any hook of the transaction (CAP_RCPT): 0, -EPERM, -EINVAL for what
  * cannot be an address.  Nobody is asked again; a message whose last recipient was dropped is
  * answered like any other, and forgotten (-ENOENT: there is no such recipient). */

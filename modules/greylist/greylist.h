@@ -9,6 +9,8 @@
 #include <kurir/call.h>
 #include <kurir/module.h>
 
+#include <sqlfile/sqlfile.h>
+
 #define GREYLIST_KEY_MAX 1024 /* bytes of a sender or a recipient */
 
 struct greylist_question {
@@ -36,12 +38,13 @@ int greylist_put_question(struct kurir_buf *, const struct greylist_question *);
 int greylist_get_question(struct kurir_str, struct greylist_question *ret); /* 0, -EBADMSG */
 
 /* The file.  These block: not on a fiber. */
-struct greylist_store;
+struct greylist_store {
+	struct sqlfile file;
+	int64_t purged, size; /* when last; triplets, about */
+};
 /* A file that is damaged is put aside. 0 or -errno, and *ret_damaged. */
-int greylist_open(const char *path, struct greylist_store **ret, bool *ret_damaged);
-void greylist_close(struct greylist_store *);
-int greylist_begin(struct greylist_store *);	 /* one transaction for a batch of ... */
-int greylist_end(struct greylist_store *, bool); /* ... questions; false: forgets them */
+int greylist_open(const char *path, struct greylist_store *, bool *ret_damaged);
+/* In a transaction of the file: */
 int greylist_ask(
     struct greylist_store *, const struct greylist_question *, struct greylist_answer *ret);
 struct greylist_counts {

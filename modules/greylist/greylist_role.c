@@ -1,5 +1,5 @@
 /* greylist_role.c - the owner of the file, in the control role.
- * Questions that come while some are being answered wait, and are then one transaction. */
+ * Questions that come together are one transaction. */
 #include "greylist_role.h"
 
 #include <errno.h>
@@ -9,97 +9,33 @@
 
 enum what { ASK, COUNT, FORGET, ALLOW };
 
-/* Owned by the worker; the asker, as long as it waits, reads it when it is done. */
 struct job {
+	struct batch_job base;
 	enum what what;
 	struct greylist_question
 	    q; /* texts behind this struct; network is all that others need */
 	struct greylist_answer answer;
 	struct greylist_counts counts;
-	int result;
-	bool done, left; /* nobody waits any more */
-	struct job *next;
 	char bytes[];
 };
 
-struct batch {
-	struct greylist_store *store;
-	struct job *first;
-};
-
 /* In a helper thread. */
-static int batch_run(void *arg)
+static int job_run(void *arg, struct batch_job *base)
 {
-	struct batch *b = arg;
-	int r = greylist_begin(b->store);
+	struct greylist_store *store = arg;
+	struct job *j = (struct job *)base;
 
-	for (struct job *j = b->first; j != NULL; j = j->next) {
-		if (r == 0)
-			switch (j->what) {
-			case ASK:
-				j->result = greylist_ask(b->store, &j->q, &j->answer);
-				break;
-			case COUNT:
-				j->result = greylist_count(b->store, j->q.now, &j->counts);
-				break;
-			case FORGET:
-				j->result = greylist_forget(b->store, j->q.network);
-				break;
-			case ALLOW:
-				j->result =
-				    greylist_allow(b->store, j->q.network, j->q.now + j->q.keep);
-				break;
-			}
-		else
-			j->result = r;
-		/* A statement that failed for want of room may have ended the transaction. */
-		if (r == 0 && j->result < 0) {
-			(void)greylist_end(b->store, false);
-			r = j->result;
-		}
+	switch (j->what) {
+	case ASK:
+		return greylist_ask(store, &j->q, &j->answer);
+	case COUNT:
+		return greylist_count(store, j->q.now, &j->counts);
+	case FORGET:
+		return greylist_forget(store, j->q.network);
+	case ALLOW:
+		return greylist_allow(store, j->q.network, j->q.now + j->q.keep);
 	}
-	if (r == 0)
-		r = greylist_end(b->store, true);
-	return r;
-}
-
-/* All of a batch share their fate. */
-static void settle(struct job *first, int r)
-{
-	while (first != NULL) {
-		struct job *j = first;
-
-		first = j->next;
-		if (r < 0)
-			j->result = r;
-		j->done = true;
-		if (j->left)
-			free(j);
-	}
-}
-
-KURIR_PARKS static void work(void *arg)
-{
-	struct kurir_self *self = arg;
-	struct greylist *g = kurir_state(self);
-	int r = 0;
-
-	while (g->waiting != NULL && r != -ECANCELED) {
-		struct batch b = { g->store, g->waiting };
-
-		g->waiting = NULL;
-		g->end = &g->waiting;
-		r = kurir_offload(batch_run, &b, KURIR_FOREVER);
-		if (r < 0 && r != -ECANCELED)
-			(void)kurir_log(self, KURIR_ERROR, r, "cannot use the file of triplets");
-		settle(b.first, r);
-		kurir_signal_raise(g->settled);
-	}
-	settle(g->waiting, -ECANCELED);
-	g->waiting = NULL;
-	g->end = &g->waiting;
-	kurir_signal_raise(g->settled);
-	g->working = false;
+	return -EINVAL;
 }
 
 static struct job *job_new(enum what what, struct kurir_str body)
@@ -115,35 +51,9 @@ static struct job *job_new(enum what what, struct kurir_str body)
 	return j;
 }
 
-/* Takes the job when it fails; else the caller frees it. */
 KURIR_PARKS static int job_do(struct kurir_self *self, struct job *j)
 {
-	struct greylist *g = kurir_state(self);
-	int r = 0;
-
-	*g->end = j;
-	g->end = &j->next;
-	if (!g->working) {
-		g->working = true;
-		r = kurir_group_go(g->group, "greylist", work, self);
-		if (r < 0) {
-			g->working = false;
-			g->waiting = NULL;
-			g->end = &g->waiting;
-			free(j);
-			return r;
-		}
-	}
-	while (r == 0 && !j->done)
-		r = kurir_signal_wait(g->settled, KURIR_FOREVER);
-	if (!j->done) {
-		j->left = true;
-		return r;
-	}
-	r = j->result;
-	if (r < 0)
-		free(j);
-	return r;
+	return batch_do(&((struct greylist *)kurir_state(self))->batch, &j->base);
 }
 
 int greylist_asked(
@@ -270,17 +180,11 @@ int greylist_role_start(struct kurir_self *self)
 		    self, KURIR_WARN, 0, "%.*s is damaged, beginning a new one", KURIR_ARG(path));
 	if (r < 0)
 		return kurir_log(self, KURIR_ERROR, r, "cannot open %.*s", KURIR_ARG(path));
-	g->settled = kurir_signal_new(kurir_self_arena(self));
-	g->end = &g->waiting;
-	g->group = kurir_group_begin(self);
+	batch_begin(&g->batch, self, &g->store.file, job_run, &g->store);
 	return 0;
 }
 
 void greylist_role_stop(struct kurir_self *self)
 {
-	struct greylist *g = kurir_state(self);
-
-	/* The core has ended the group. */
-	greylist_close(g->store);
-	g->store = NULL;
+	sqlfile_close(&((struct greylist *)kurir_state(self))->store.file);
 }

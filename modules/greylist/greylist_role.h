@@ -12,15 +12,11 @@ struct greylist_conf {
 	struct kurir_texts exempt, exempt_senders, exempt_recipients;
 };
 
-struct job;
 struct greylist { /* state of an instance */
 	struct kurir_networks exempt;
 	/* control: */
-	struct greylist_store *store;
-	struct kurir_group *group;
-	struct kurir_signal *settled; /* raised after each batch */
-	struct job *waiting, **end;
-	bool working;
+	struct greylist_store store;
+	struct batch batch;
 };
 
 int greylist_role_start(struct kurir_self *) KURIR_PARKS;

@@ -2,13 +2,10 @@
  *
  * A triplet that waits goes when its client did not come back; one that has passed goes when it
  * was not used for long; a network likewise.  Nothing is lost when the file is: hosts wait once
- * more.  So a crash of the machine may cost the last seconds (synchronous = NORMAL). */
+ * more. */
 #include "greylist.h"
 
 #include <errno.h>
-#include <sqlite3.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #define PURGE_EVERY 60000 /* milliseconds */
 #define PURGE_MORE  1000  /* triplets, when there are too many */
@@ -29,9 +26,6 @@ enum statement {
 	SIZE,
 	SHRINK,
 	COUNT,
-	BEGIN,
-	COMMIT,
-	ROLLBACK,
 	STATEMENTS
 };
 static const char *const texts[STATEMENTS] = {
@@ -57,9 +51,6 @@ static const char *const texts[STATEMENTS] = {
 	"SELECT (SELECT count(*) FROM triplet WHERE passed = 0 AND expires > ?1),"
 	" (SELECT count(*) FROM triplet WHERE passed = 1 AND expires > ?1),"
 	" (SELECT count(*) FROM network WHERE expires > ?1)",
-	"BEGIN IMMEDIATE",
-	"COMMIT",
-	"ROLLBACK",
 };
 static const char schema[] =
     "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
@@ -71,142 +62,10 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS network(network TEXT PRIMARY KEY, passes INTEGER NOT NULL,"
     " expires INTEGER NOT NULL) WITHOUT ROWID;";
 
-struct greylist_store {
-	sqlite3 *sql;
-	sqlite3_stmt *statements[STATEMENTS];
-	int64_t purged, size; /* when last; triplets, about */
-};
-
-static int error_of(int r)
+int greylist_open(const char *path, struct greylist_store *s, bool *ret_damaged)
 {
-	switch (r & 0xff) {
-	case SQLITE_OK:
-	case SQLITE_ROW:
-	case SQLITE_DONE:
-		return 0;
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	default:
-		return -EIO;
-	}
-}
-
-static int store_try(const char *path, struct greylist_store *s)
-{
-	int r = sqlite3_open_v2(path, &s->sql,
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-
-	if (r == SQLITE_OK)
-		r = sqlite3_exec(s->sql, schema, NULL, NULL, NULL);
-	for (int i = 0; i < STATEMENTS && r == SQLITE_OK; i++)
-		r = sqlite3_prepare_v3(
-		    s->sql, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &s->statements[i], NULL);
-	return error_of(r);
-}
-
-static void store_reset(struct greylist_store *s)
-{
-	for (int i = 0; i < STATEMENTS; i++)
-		(void)sqlite3_finalize(s->statements[i]);
-	(void)sqlite3_close(s->sql);
-	*s = (struct greylist_store){ .sql = NULL };
-}
-
-static void put_aside(const char *path)
-{
-	static const char *const ends[] = { "", "-wal", "-shm" };
-	char from[1100], to[1100];
-
-	for (unsigned i = 0; i < 3; i++) {
-		(void)snprintf(from, sizeof(from), "%s%s", path, ends[i]);
-		(void)snprintf(to, sizeof(to), "%s.damaged%s", path, ends[i]);
-		(void)rename(from, to);
-	}
-}
-
-int greylist_open(const char *path, struct greylist_store **ret, bool *ret_damaged)
-{
-	struct greylist_store *s = calloc(1, sizeof(*s));
-	int r;
-
-	if (s == NULL)
-		return -ENOMEM;
-	r = store_try(path, s);
-	*ret_damaged = r == -EUCLEAN;
-	if (r == -EUCLEAN) {
-		store_reset(s);
-		put_aside(path);
-		r = store_try(path, s);
-	}
-	if (r < 0) {
-		greylist_close(s);
-		return r;
-	}
-	*ret = s;
-	return 0;
-}
-
-void greylist_close(struct greylist_store *s)
-{
-	if (s == NULL)
-		return;
-	store_reset(s);
-	free(s);
-}
-
-/* Binds up to three texts, then numbers; runs to the first row: 1, 0 when there is none. */
-static int step(struct greylist_store *s, enum statement which, unsigned text_count,
-    const struct kurir_str *keys, unsigned number_count, const int64_t *numbers)
-{
-	sqlite3_stmt *st = s->statements[which];
-	int r = sqlite3_reset(st);
-
-	(void)r; /* what the last use of it said */
-	r = SQLITE_OK;
-	for (unsigned i = 0; i < text_count && r == SQLITE_OK; i++)
-		r = sqlite3_bind_text(
-		    st, (int)i + 1, keys[i].ptr, (int)keys[i].len, SQLITE_TRANSIENT);
-	for (unsigned i = 0; i < number_count && r == SQLITE_OK; i++)
-		r = sqlite3_bind_int64(st, (int)(text_count + i) + 1, numbers[i]);
-	if (r == SQLITE_OK)
-		r = sqlite3_step(st);
-	if (r == SQLITE_ROW)
-		return 1;
-	(void)sqlite3_reset(st);
-	return error_of(r);
-}
-
-static int64_t column(struct greylist_store *s, enum statement which, int n)
-{
-	return sqlite3_column_int64(s->statements[which], n);
-}
-
-/* Statements that give no rows. */
-static int run(struct greylist_store *s, enum statement which, unsigned text_count,
-    const struct kurir_str *keys, unsigned number_count, const int64_t *numbers)
-{
-	int r = step(s, which, text_count, keys, number_count, numbers);
-
-	(void)sqlite3_reset(s->statements[which]);
-	return r;
-}
-
-int greylist_begin(struct greylist_store *s)
-{
-	return run(s, BEGIN, 0, NULL, 0, NULL);
-}
-
-int greylist_end(struct greylist_store *s, bool good)
-{
-	return run(s, good ? COMMIT : ROLLBACK, 0, NULL, 0, NULL);
+	*s = (struct greylist_store){ .size = 0 };
+	return sqlfile_open(&s->file, path, schema, texts, STATEMENTS, ret_damaged);
 }
 
 /* What is over goes; and the oldest when there are too many still. */
@@ -217,17 +76,17 @@ static int purge(struct greylist_store *s, int64_t now, uint32_t entries)
 
 	if (now - s->purged >= PURGE_EVERY || now < s->purged || s->purged == 0) {
 		s->purged = now;
-		r = run(s, PURGE_TRIPLETS, 0, NULL, 1, &now);
+		r = sqlfile_run(&s->file, PURGE_TRIPLETS, 0, NULL, 1, &now);
 		if (r == 0)
-			r = run(s, PURGE_NETWORKS, 0, NULL, 1, &now);
-		if (r == 0 && (r = step(s, SIZE, 0, NULL, 0, NULL)) == 1) {
-			s->size = column(s, SIZE, 0);
-			(void)sqlite3_reset(s->statements[SIZE]);
+			r = sqlfile_run(&s->file, PURGE_NETWORKS, 0, NULL, 1, &now);
+		if (r == 0 && (r = sqlfile_step(&s->file, SIZE, 0, NULL, 0, NULL)) == 1) {
+			s->size = sqlfile_number(&s->file, SIZE, 0);
+			sqlfile_reset(&s->file, SIZE);
 			r = 0;
 		}
 	}
 	if (r == 0 && s->size >= entries) {
-		r = run(s, SHRINK, 0, NULL, 1, &more);
+		r = sqlfile_run(&s->file, SHRINK, 0, NULL, 1, &more);
 		s->size -= PURGE_MORE;
 	}
 	return r;
@@ -237,20 +96,21 @@ static int purge(struct greylist_store *s, int64_t now, uint32_t entries)
 static int seen_before(struct greylist_store *s, const struct greylist_question *q,
     const struct kurir_str keys[3], struct greylist_answer *ret)
 {
-	int64_t first = column(s, FIND, 0), over = q->now + q->keep, due = first + q->delay;
-	bool passed = column(s, FIND, 1) != 0;
+	int64_t first = sqlfile_number(&s->file, FIND, 0), over = q->now + q->keep,
+		due = first + q->delay;
+	bool passed = sqlfile_number(&s->file, FIND, 1) != 0;
 	int r;
 
-	(void)sqlite3_reset(s->statements[FIND]);
+	sqlfile_reset(&s->file, FIND);
 	if (!passed && q->now < due) {
 		/* A clock that was set back makes nobody wait for longer than the delay. */
 		ret->wait = due - q->now < q->delay ? due - q->now : q->delay;
 		ret->verdict = GREYLIST_WAIT;
 		return 0;
 	}
-	r = run(s, PASS, 3, keys, 1, &over);
+	r = sqlfile_run(&s->file, PASS, 3, keys, 1, &over);
 	if (r == 0)
-		r = run(s, passed ? TOUCH : CREDIT, 1, keys, 1, &over);
+		r = sqlfile_run(&s->file, passed ? TOUCH : CREDIT, 1, keys, 1, &over);
 	ret->verdict = passed ? GREYLIST_KNOWN : GREYLIST_PASSED;
 	return r;
 }
@@ -263,49 +123,51 @@ int greylist_ask(
 	int r = purge(s, q->now, q->entries);
 
 	*ret = (struct greylist_answer){ GREYLIST_NEW, q->delay };
-	if (r == 0 && q->allow > 0 && (r = step(s, NETWORK, 1, keys, 1, &q->now)) == 1) {
-		bool allowed = column(s, NETWORK, 0) >= q->allow;
+	if (r == 0 && q->allow > 0 &&
+	    (r = sqlfile_step(&s->file, NETWORK, 1, keys, 1, &q->now)) == 1) {
+		bool allowed = sqlfile_number(&s->file, NETWORK, 0) >= q->allow;
 
-		(void)sqlite3_reset(s->statements[NETWORK]);
+		sqlfile_reset(&s->file, NETWORK);
 		r = 0;
 		if (allowed) {
 			*ret = (struct greylist_answer){ GREYLIST_ALLOWED, 0 };
-			return run(s, EXTEND, 1, keys, 1, &over);
+			return sqlfile_run(&s->file, EXTEND, 1, keys, 1, &over);
 		}
 	}
 	if (r == 0)
-		r = step(s, FIND, 3, keys, 1, &q->now);
+		r = sqlfile_step(&s->file, FIND, 3, keys, 1, &q->now);
 	if (r == 1)
 		return seen_before(s, q, keys, ret);
 	if (r == 0)
-		r = run(s, INSERT, 3, keys, 2, fresh);
+		r = sqlfile_run(&s->file, INSERT, 3, keys, 2, fresh);
 	s->size += r == 0;
 	return r;
 }
 
 int greylist_count(struct greylist_store *s, int64_t now, struct greylist_counts *ret)
 {
-	int r = step(s, COUNT, 0, NULL, 1, &now);
+	int r = sqlfile_step(&s->file, COUNT, 0, NULL, 1, &now);
 
 	if (r != 1)
 		return r < 0 ? r : -EIO;
-	ret->waiting = column(s, COUNT, 0);
-	ret->passed = column(s, COUNT, 1);
-	ret->networks = column(s, COUNT, 2);
-	(void)sqlite3_reset(s->statements[COUNT]);
+	ret->waiting = sqlfile_number(&s->file, COUNT, 0);
+	ret->passed = sqlfile_number(&s->file, COUNT, 1);
+	ret->networks = sqlfile_number(&s->file, COUNT, 2);
+	sqlfile_reset(&s->file, COUNT);
 	return 0;
 }
 
 int greylist_forget(struct greylist_store *s, struct kurir_str network)
 {
-	int r = run(s, FORGET_TRIPLETS, 1, &network, 0, NULL), n = sqlite3_changes(s->sql);
+	int r = sqlfile_run(&s->file, FORGET_TRIPLETS, 1, &network, 0, NULL),
+	    n = sqlite3_changes(s->file.sql);
 
 	if (r == 0)
-		r = run(s, FORGET_NETWORK, 1, &network, 0, NULL);
+		r = sqlfile_run(&s->file, FORGET_NETWORK, 1, &network, 0, NULL);
 	return r < 0 ? r : n;
 }
 
 int greylist_allow(struct greylist_store *s, struct kurir_str network, int64_t until)
 {
-	return run(s, ALLOW, 1, &network, 1, &until);
+	return sqlfile_run(&s->file, ALLOW, 1, &network, 1, &until);
 }

@@ -89,7 +89,7 @@ class Gate(MailServer):
             c.ehlo("client.example")
             if log_in:
                 c.starttls(context=tls())
-                c.login(log_in, "rahasia")
+                c.login(log_in, USERS[log_in])
             said = [c.mail(sender)] + [c.rcpt(a) for a in ([to] if isinstance(to, str) else to)]
             if any(code == 250 for code, _ in said[1:]):
                 said.append(c.data(text))

@@ -17,7 +17,7 @@
 #define START  1700000000000
 
 static struct kurir_arena *arena;
-static struct greylist_store *store;
+static struct greylist_store store;
 static char folder[] = "/tmp/kurir-greylist-XXXXXX", path[80];
 static struct greylist_question q;
 
@@ -34,9 +34,9 @@ static enum greylist_verdict ask_at(int64_t minutes)
 	struct greylist_answer a;
 
 	q.now = START + minutes * MINUTE;
-	assert_int_equal(greylist_begin(store), 0);
-	assert_int_equal(greylist_ask(store, &q, &a), 0);
-	assert_int_equal(greylist_end(store, true), 0);
+	assert_int_equal(sqlfile_begin(&store.file), 0);
+	assert_int_equal(greylist_ask(&store, &q, &a), 0);
+	assert_int_equal(sqlfile_end(&store.file, true), 0);
 	if (a.verdict == GREYLIST_NEW || a.verdict == GREYLIST_WAIT)
 		assert_in_range(a.wait, 1, q.delay);
 	return a.verdict;
@@ -50,7 +50,7 @@ static void coming_back(void **state)
 	assert_int_equal(ask_at(-100), GREYLIST_WAIT); /* the clock was set back */
 	assert_int_equal(ask_at(5), GREYLIST_PASSED);
 	assert_int_equal(ask_at(6), GREYLIST_KNOWN);
-	greylist_close(store);
+	sqlfile_close(&store.file);
 	open_store(false);
 	assert_int_equal(ask_at(6 + 99), GREYLIST_KNOWN);	   /* kept */
 	assert_int_equal(ask_at(6 + 99 + 100), GREYLIST_NEW);	   /* not used for too long */
@@ -76,14 +76,14 @@ static void networks(void **state)
 	assert_int_equal(ask_at(12), GREYLIST_ALLOWED);
 	q.allow = 0;
 	assert_int_equal(ask_at(12), GREYLIST_NEW);
-	assert_int_equal(greylist_count(store, START + 12 * MINUTE, &c), 0);
+	assert_int_equal(greylist_count(&store, START + 12 * MINUTE, &c), 0);
 	assert_int_equal(c.waiting, 1);
 	assert_int_equal(c.passed, 2);
 	assert_int_equal(c.networks, 1);
 	q.allow = 2;
-	assert_int_equal(greylist_forget(store, q.network), 3);
+	assert_int_equal(greylist_forget(&store, q.network), 3);
 	assert_int_equal(ask_at(13), GREYLIST_NEW);
-	assert_int_equal(greylist_allow(store, q.network, START + 20 * MINUTE), 0);
+	assert_int_equal(greylist_allow(&store, q.network, START + 20 * MINUTE), 0);
 	assert_int_equal(ask_at(14), GREYLIST_ALLOWED);
 	assert_int_equal(ask_at(14 + 99), GREYLIST_ALLOWED);
 	assert_int_equal(ask_at(14 + 99 + 100), GREYLIST_NEW);
@@ -97,15 +97,15 @@ static void too_many(void **state)
 	(void)state;
 	q.entries = 1500;
 	q.now = START;
-	assert_int_equal(greylist_begin(store), 0);
+	assert_int_equal(sqlfile_begin(&store.file), 0);
 	for (int i = 0; i < 5000; i++) {
 		q.sender = kurir_format(arena, "%d@b.example", i);
 		q.now++;
-		assert_int_equal(greylist_ask(store, &q, &a), 0);
+		assert_int_equal(greylist_ask(&store, &q, &a), 0);
 		assert_int_equal(a.verdict, GREYLIST_NEW);
 	}
-	assert_int_equal(greylist_end(store, true), 0);
-	assert_int_equal(greylist_count(store, q.now, &c), 0);
+	assert_int_equal(sqlfile_end(&store.file, true), 0);
+	assert_int_equal(greylist_count(&store, q.now, &c), 0);
 	assert_in_range(c.waiting, 500, 1500);
 }
 
@@ -115,9 +115,9 @@ static void rolled_back(void **state)
 
 	(void)state;
 	q.now = START;
-	assert_int_equal(greylist_begin(store), 0);
-	assert_int_equal(greylist_ask(store, &q, &a), 0);
-	assert_int_equal(greylist_end(store, false), 0);
+	assert_int_equal(sqlfile_begin(&store.file), 0);
+	assert_int_equal(greylist_ask(&store, &q, &a), 0);
+	assert_int_equal(sqlfile_end(&store.file, false), 0);
 	assert_int_equal(ask_at(1), GREYLIST_NEW);
 }
 
@@ -128,7 +128,7 @@ static void damaged(void **state)
 
 	(void)state;
 	assert_int_equal(ask_at(0), GREYLIST_NEW);
-	greylist_close(store);
+	sqlfile_close(&store.file);
 	f = fopen(path, "w");
 	assert_non_null(f);
 	for (int i = 0; i < 1000; i++)
@@ -186,7 +186,7 @@ static int teardown(void **state)
 	char name[100];
 
 	(void)state;
-	greylist_close(store);
+	sqlfile_close(&store.file);
 	for (int i = 0; i < 3; i++) {
 		(void)snprintf(name, sizeof(name), "%s%s", path, ends[i]);
 		(void)unlink(name);
