@@ -11,9 +11,10 @@
  * from what was fed.  Nothing here parks; it runs in helper threads, too.
  *
  * What is broken or beyond a bound:
- *   - a field with no value that can be read is as if it were not there: text/plain, 7bit;
+ *   - a field with no value that can be read is as if it were not there: text/plain, 7bit; of
+ *     two with the same name the first counts;
  *   - a multipart without a part (no boundary, none found, or too deep) is shown as text/plain,
- *     a message/rfc822 that is too deep or too much as application/octet-stream;
+ *     a message/rfc822 that is too deep, too much, or encoded as application/octet-stream;
  *   - with the last part that may be, delimiters are looked for no more: it has all that follows;
  *   - a line longer than MIME_LINE_MAX delimits nothing, a boundary longer than
  *     MIME_BOUNDARY_MAX is none;
@@ -58,8 +59,8 @@ struct mime_part {
 	struct kurir_str id, description, encoding, language, location,
 	    md5;		   /* ptr NULL: absent */
 	struct kurir_str envelope; /* of a message, in IMAP's form; else ptr NULL */
-	/* message: message/rfc822, whose message is child. */
-	bool multipart, message;
+	/* message: message/rfc822, whose message is child; encoded: not 7bit, 8bit or binary. */
+	bool multipart, message, encoded;
 	struct mime_part *child, *next;
 };
 /* The whole, and what lists and threads want of its header; unfolded, ptr NULL: absent. */

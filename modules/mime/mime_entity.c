@@ -7,6 +7,8 @@
  *
  * One look at each field; of those that may stand once the first counts. */
 
+#include <string.h>
+
 #include "mime_private.h"
 
 enum field {
@@ -44,12 +46,16 @@ static const struct kurir_str names[FIELDS] = {
 	[FIELD_REFERENCES] = { "References", 10 },
 };
 
-struct kurir_str mime_param(const struct mime_field *f, const char *name)
+struct kurir_str mime_param(
+    struct kurir_arena *arena, const struct mime_field *f, const char *name)
 {
+	struct kurir_str want = kurir_str_of(name), text;
+
 	for (size_t i = 0; i < f->count; i++)
-		if (kurir_str_equal_nocase(f->params[i].name, kurir_str_of(name)))
+		if (kurir_str_equal_nocase(f->params[i].name, want))
 			return f->params[i].value;
-	return KURIR_STR("");
+	text = f->count > 0 ? mime_param_text(arena, f, want) : KURIR_STR("");
+	return text.ptr ? text : KURIR_STR("");
 }
 
 /* The raw values of the fields that are wanted; ptr NULL: not there. */
@@ -71,19 +77,32 @@ static void find(struct kurir_str header, struct kurir_str values[FIELDS], bool 
 	}
 }
 
+/* token := 1*<any (US-ASCII) CHAR except SPACE, CTLs, or tspecials>; what s begins with */
+static struct kurir_str token(struct kurir_str s)
+{
+	size_t n = 0;
+
+	while (n < s.len && s.ptr[n] > ' ' && s.ptr[n] < 127 &&
+	    !strchr("()<>@,;:\\\"/[]?=", s.ptr[n]))
+		n++;
+	return kurir_str_part(s, 0, n);
+}
+
 /* type "/" subtype; what is not that is text/plain, or message/rfc822 in a digest. */
 static void set_type(struct mime_part *part, bool in_digest)
 {
 	struct kurir_str value = part->content_type.value;
 	ssize_t slash = value.ptr ? kurir_str_find(value, '/') : -1;
 
-	if (slash <= 0 || (size_t)slash + 1 >= value.len) {
+	if (slash > 0) {
+		part->type = token(kurir_str_part(value, 0, (size_t)slash));
+		part->subtype =
+		    token(kurir_str_trim(kurir_str_part(value, (size_t)slash + 1, value.len)));
+	}
+	if (part->type.len == 0 || part->subtype.len == 0) {
 		part->type = in_digest ? KURIR_STR("message") : KURIR_STR("text");
 		part->subtype = in_digest ? KURIR_STR("rfc822") : KURIR_STR("plain");
-		return;
 	}
-	part->type = kurir_str_trim(kurir_str_part(value, 0, (size_t)slash));
-	part->subtype = kurir_str_trim(kurir_str_part(value, (size_t)slash + 1, value.len));
 }
 
 /* A word without the comments that may stand around it. */
@@ -95,6 +114,13 @@ static struct kurir_str bare(struct kurir_arena *arena, struct kurir_str value)
 		return value;
 	mime_field_parse(arena, value, &field);
 	return field.value;
+}
+
+static bool is_encoded(struct kurir_str encoding)
+{
+	return encoding.len > 0 && !kurir_str_equal_nocase(encoding, KURIR_STR("7bit")) &&
+	    !kurir_str_equal_nocase(encoding, KURIR_STR("8bit")) &&
+	    !kurir_str_equal_nocase(encoding, KURIR_STR("binary"));
 }
 
 void mime_entity(struct kurir_arena *arena, struct kurir_str header, struct mime_part *part,
@@ -111,6 +137,7 @@ void mime_entity(struct kurir_arena *arena, struct kurir_str header, struct mime
 	set_type(part, in_digest);
 	mime_field_parse(arena, v[FIELD_DISPOSITION], &part->disposition);
 	part->encoding = bare(arena, v[FIELD_ENCODING]);
+	part->encoded = is_encoded(part->encoding);
 	part->id = v[FIELD_ID];
 	part->description = v[FIELD_DESCRIPTION];
 	part->language = v[FIELD_LANGUAGE];

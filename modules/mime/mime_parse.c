@@ -19,6 +19,7 @@
 
 struct level {
 	struct mime_part *part, **tail; /* where its next part goes */
+	struct mime_part **link;	/* where it hangs */
 	struct kurir_str boundary;	/* len 0: it has none, or was closed */
 	bool digest;			/* its parts are messages unless they say otherwise */
 	bool attached, within;		/* in an attachment; in a message in the message */
@@ -96,7 +97,7 @@ static void text_begin(struct mime_parser *p, const struct level *l)
 	p->texting = true;
 	p->pending = KURIR_STR("");
 	p->looked = 0;
-	mime_textual_begin(&p->text, l->part, &out);
+	mime_textual_begin(p->arena, &p->text, l->part, &out);
 }
 
 static void text_end(struct mime_parser *p, bool delimited)
@@ -146,12 +147,14 @@ static void text_feed(struct mime_parser *p, struct kurir_str s)
 /* Levels. */
 
 static void header_begin(
-    struct mime_parser *p, struct mime_part *part, bool in_digest, bool message)
+    struct mime_parser *p, struct mime_part **link, bool in_digest, bool message)
 {
+	struct mime_part *part = *link;
 	const struct level *above = p->count > 0 ? &p->levels[p->count - 1] : NULL;
 	struct level *l = &p->levels[p->count];
 
 	*l = (struct level){ .part = part,
+		.link = link,
 		.tail = &part->child,
 		.attached = above && above->attached,
 		.within = above && (above->within || message) };
@@ -164,14 +167,15 @@ static void header_begin(
 	kurir_buf_clear(&p->header);
 }
 
-static struct mime_part *part_new(struct mime_parser *p, struct level *above)
+/* Where the next part of that one hangs. */
+static struct mime_part **part_new(struct mime_parser *p, struct level *above)
 {
-	struct mime_part *part = kurir_alloc(p->arena, sizeof(*part));
+	struct mime_part **link = above->tail;
 
-	*above->tail = part;
-	above->tail = &part->next;
+	*link = kurir_alloc(p->arena, sizeof(**link));
+	above->tail = &(*link)->next;
 	p->parts++;
-	return part;
+	return link;
 }
 
 /* Those who look for words see the header, too. */
@@ -234,13 +238,13 @@ static void header_end(struct mime_parser *p, uint64_t end, bool body)
 	    kurir_str_equal_nocase(part->disposition.value, KURIR_STR("attachment"));
 	if (p->options.text)
 		tell_header(p, l);
-	boundary = mime_param(&part->content_type, "boundary");
+	boundary = mime_param(p->arena, &part->content_type, "boundary");
 	if (room && is_type(part, "multipart", NULL) && boundary.len > 0 &&
 	    boundary.len <= MIME_BOUNDARY_MAX) {
 		l->boundary = boundary;
 		l->digest = is_type(part, "multipart", "digest");
 		p->open++;
-	} else if (room && is_type(part, "message", "rfc822")) {
+	} else if (room && is_type(part, "message", "rfc822") && !part->encoded) {
 		part->message = true;
 		header_begin(p, part_new(p, l), false, true);
 	} else {
@@ -348,6 +352,20 @@ static enum line_kind line_kind(struct kurir_str line, struct kurir_str boundary
 	return kurir_str_trim(rest).len == 0 ? kind : LINE_OTHER;
 }
 
+/* A delimiter directly behind another one of the same multipart makes no part. */
+static void drop_nothing(struct mime_parser *p, struct level *multipart)
+{
+	struct level *l = &p->levels[p->count - 1];
+
+	if (l != multipart + 1 || !p->in_header || p->line != l->part->header.at)
+		return;
+	*l->link = NULL;
+	multipart->tail = l->link;
+	p->in_header = false;
+	p->parts--;
+	p->count--;
+}
+
 /* A line that begins with "--": whether it delimits.  The innermost multipart is asked first. */
 static bool delimit(struct mime_parser *p, struct kurir_str line)
 {
@@ -361,6 +379,7 @@ static bool delimit(struct mime_parser *p, struct kurir_str line)
 	}
 	if (kind == LINE_OTHER)
 		return false;
+	drop_nothing(p, l);
 	close_levels(p, (unsigned)(l - p->levels) + 1, p->line - p->ending, true);
 	p->line_feeds += line.ptr[line.len - 1] == '\n';
 	pass(p, line);
@@ -498,7 +517,7 @@ struct mime_parser *mime_begin(struct kurir_arena *arena, const struct mime_opti
 	p->message.root = kurir_alloc(arena, sizeof(*p->message.root));
 	p->parts = 1;
 	kurir_at_end(arena, parser_end, p);
-	header_begin(p, p->message.root, false, true);
+	header_begin(p, &p->message.root, false, true);
 	return p;
 }
 

@@ -83,7 +83,8 @@ struct mime_textual {
 	bool is_html;
 	struct mime_out to;
 };
-void mime_textual_begin(struct mime_textual *, const struct mime_part *, const struct mime_out *);
+void mime_textual_begin(struct kurir_arena *, struct mime_textual *, const struct mime_part *,
+    const struct mime_out *);
 void mime_textual_feed(struct mime_textual *, struct kurir_str);
 void mime_textual_end(struct mime_textual *);
 
@@ -102,7 +103,8 @@ struct kurir_str mime_preview_text(const struct mime_preview *);
  * has an envelope; ret is for the root's. */
 void mime_entity(struct kurir_arena *, struct kurir_str header, struct mime_part *,
     bool in_digest, bool message, struct mime_message *ret);
-struct kurir_str mime_param(const struct mime_field *, const char *name);
+/* A parameter, also as RFC 2231 has it; empty when absent. */
+struct kurir_str mime_param(struct kurir_arena *, const struct mime_field *, const char *name);
 
 /* mime_imap.c: what ENVELOPE is made of, as it stands in the header; unfolded. */
 enum mime_envelope_field {

@@ -28,12 +28,12 @@ static void from_transfer(void *arg, const char *s, size_t n)
 	mime_charset_feed(&t->charset, (struct kurir_str){ s, n }, &next);
 }
 
-void mime_textual_begin(
-    struct mime_textual *t, const struct mime_part *part, const struct mime_out *to)
+void mime_textual_begin(struct kurir_arena *arena, struct mime_textual *t,
+    const struct mime_part *part, const struct mime_out *to)
 {
 	*t = (struct mime_textual){ .to = *to };
 	(void)mime_transfer_begin(&t->transfer, or_empty(part->encoding));
-	mime_charset_begin(&t->charset, mime_param(&part->content_type, "charset"));
+	mime_charset_begin(&t->charset, mime_param(arena, &part->content_type, "charset"));
 	t->is_html = kurir_str_equal_nocase(part->subtype, KURIR_STR("html"));
 }
 

@@ -195,5 +195,7 @@ void mime_transfer_end(struct mime_transfer *t, const struct mime_out *out)
 {
 	if (t->count == 2 && t->held[0] == '=' && hex(t->held[1]) >= 0)
 		out->put(out->arg, t->held, t->count);
+	else if (t->count > 0 && t->held[0] != '=' && t->held[t->count - 1] == '\r')
+		out->put(out->arg, "\r", 1);
 	t->count = 0;
 }

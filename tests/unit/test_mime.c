@@ -96,6 +96,18 @@ static void boundaries(void **state)
 	assert_str(body(p->next), "\n");
 	assert_int_equal(p->next->lines, 1);
 	assert_null(p->next->next);
+	/* Nothing between two delimiters is no part. */
+	p = parse(KURIR_STR("Content-Type: multipart/mixed; boundary*=us-ascii''b%20c\r\n\r\n"
+			    "--b c\r\n--b c\r\n\r\none\r\n--b c\r\n--b c--"));
+	assert_str(body(p->child), "one");
+	assert_null(p->child->next);
+	p = parse(KURIR_STR("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n--b--"));
+	assert_str(p->type, "text");
+	assert_null(p->child);
+	/* A message that is encoded is not looked into. */
+	p = parse(KURIR_STR("Content-Type: message/rfc822\r\n"
+			    "Content-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogYQ0K"));
+	assert_str(p->type, "application");
 	/* In a header. */
 	p = parse(KURIR_STR("Content-Type: multipart/mixed; boundary=b\r\n\r\n"
 			    "--b\r\nContent-ID: <1>\r\n--b\r\n\r\n--b--"));
