@@ -12,8 +12,15 @@
 
 #define ADDRESSES 100 /* of one field */
 
+/* What the store found for a key, and what it could not tell. */
+struct answer {
+	const struct imap_key *key;
+	struct kurir_uid_set found, unsure;
+	struct answer *next;
+};
 struct search {
 	struct imap *s;
+	const struct answer *answers;
 	size_t index;
 	int64_t now;
 	struct imap_facts *facts;
@@ -214,9 +221,18 @@ static bool compare_day(enum imap_key_kind kind, int64_t ms, int64_t day)
 	}
 }
 
-/* Keys that the message's bytes answer. */
+/* Keys that the message's bytes answer, if the store has not. */
 KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 {
+	const struct answer *a = q->answers;
+	uint32_t uid = imap_at(q->s, q->index)->uid;
+
+	while (a && a->key != k)
+		a = a->next;
+	if (a && kurir_uid_set_has(&a->found, uid))
+		return true;
+	if (a && !kurir_uid_set_has(&a->unsure, uid))
+		return false;
 	/* Many keys and a large message: the others have a turn. */
 	if (q->bytes.open && kurir_yield() < 0)
 		q->error = -ECANCELED;
@@ -322,6 +338,33 @@ static uint32_t facts_of(const struct imap_key *k)
 	}
 }
 
+/* Asks the store for what it can tell of one key; depth is bounded by the parser. */
+KURIR_PARKS static void ask_store(
+    struct imap *s, const struct imap_key *k, struct kurir_arena *arena, struct answer **ret)
+{
+	struct kurir_find what = { .field = k->name, .text = k->text };
+	struct answer *a;
+
+	for (const struct imap_key *i = k->kind == IMAP_KEY_AND ? k->first : NULL; i; i = i->next)
+		ask_store(s, i, arena, ret);
+	if (k->kind == IMAP_KEY_OR || k->kind == IMAP_KEY_NOT)
+		ask_store(s, k->first, arena, ret);
+	if (k->kind == IMAP_KEY_OR)
+		ask_store(s, k->second, arena, ret);
+	what.place = k->kind == IMAP_KEY_HEADER ? KURIR_FIND_HEADER
+	    : k->kind == IMAP_KEY_BODY		? KURIR_FIND_BODY
+						: KURIR_FIND_TEXT;
+	if (!s->store->find || k->kind < IMAP_KEY_HEADER || k->kind > IMAP_KEY_TEXT)
+		return;
+	a = kurir_alloc(arena, sizeof(*a));
+	a->key = k;
+	if (s->store->find(s->store_self, s->account, s->box.name, &what, imap_until(s), arena,
+		&a->found, &a->unsure) < 0)
+		return;
+	a->next = *ret;
+	*ret = a;
+}
+
 /* How many of the newest messages may be looked at (RFC 9738). */
 static size_t begin_of(const struct imap *s, struct imap_hits *hits)
 {
@@ -338,6 +381,7 @@ KURIR_PARKS int imap_find(
 {
 	struct imap_hits hits = { .at =
 				      kurir_alloc(arena, (s->box.count + 1) * sizeof(*hits.at)) };
+	struct answer *answers = NULL;
 	struct imap_facts facts;
 	int r = imap_need(s, NULL);
 
@@ -345,11 +389,14 @@ KURIR_PARKS int imap_find(
 		imap_failed(s, r);
 		return r;
 	}
+	ask_store(s, key, arena, &answers);
 	imap_facts_begin(&facts, s, facts_of(key), NULL);
 	for (size_t i = begin_of(s, &hits); i < s->box.count && r >= 0; i++) {
-		struct search q = {
-			.s = s, .index = i, .now = kurir_wallclock(), .facts = &facts
-		};
+		struct search q = { .s = s,
+			.answers = answers,
+			.index = i,
+			.now = kurir_wallclock(),
+			.facts = &facts };
 		bool opened;
 
 		if (match(&q, key))

@@ -208,6 +208,23 @@ KURIR_PARKS static int facts(struct kurir_self *self, struct kurir_str account,
 	return 0;
 }
 
+KURIR_PARKS static int find(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, const struct kurir_find *what, kurir_time until,
+    struct kurir_arena *arena, struct kurir_uid_set *ret_found, struct kurir_uid_set *ret_unsure)
+{
+	struct read r = { .run = read_find,
+		.arena = arena,
+		.account = account,
+		.mailbox = mailbox,
+		.find = what };
+	int e = ask_database(self, &r, until);
+	if (e < 0)
+		return e;
+	*ret_found = r.found;
+	*ret_unsure = r.unsure;
+	return 0;
+}
+
 KURIR_PARKS static int quota(
     struct kurir_self *self, struct kurir_str account, kurir_time until, struct kurir_quota *ret)
 {
@@ -387,6 +404,7 @@ const struct kurir_store_ops sqlite_store = {
 	.lock = lock,
 	.changes = changes,
 	.facts = facts,
+	.find = find,
 	.quota = quota,
 	.entries = entries,
 	.set_entries = set_entries,

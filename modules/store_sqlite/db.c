@@ -43,7 +43,7 @@ int db_error(const struct db *db, int sqlite)
 	return error_of(sqlite);
 }
 
-static int run_text(struct db *db, const char *text)
+int db_text_run(struct db *db, const char *text)
 {
 	return db_error(db, sqlite3_exec(db->sql, text, NULL, NULL, NULL));
 }
@@ -53,7 +53,7 @@ static int open_file(struct db *db, const char *path, int flags, const char *pra
 	*db = (struct db){ .count = 0 };
 	int r = error_of(sqlite3_open_v2(path, &db->sql, flags | SQLITE_OPEN_NOMUTEX, NULL));
 	if (r == 0)
-		r = run_text(db, pragmas);
+		r = db_text_run(db, pragmas);
 	if (r < 0)
 		db_close(db);
 	return r;
@@ -82,7 +82,7 @@ static int bring_up(struct db *db)
 		return r;
 	if (version != 0)
 		return -EPROTONOSUPPORT;
-	return run_text(db, schema_text);
+	return db_text_run(db, schema_text);
 }
 
 int db_open_writer(struct db *db, const char *path)
@@ -98,6 +98,15 @@ int db_open_writer(struct db *db, const char *path)
 			db_close(db);
 	}
 	return r;
+}
+
+int db_open_cache(struct db *db, const char *path)
+{
+	return open_file(db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+	    "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+	    "PRAGMA wal_autocheckpoint = " WAL_PAGES "; PRAGMA cache_size = " CACHE_KIB
+	    "; PRAGMA trusted_schema = 0; PRAGMA temp_store = MEMORY;"
+	    "PRAGMA journal_size_limit = 67108864;");
 }
 
 void db_close(struct db *db)

@@ -236,7 +236,7 @@ int read_status(struct read *r)
 	return e;
 }
 
-static int vanished_of(struct read *r, sqlite3_stmt *s)
+int read_uids(struct read *r, sqlite3_stmt *s, struct kurir_uid_set *ret)
 {
 	size_t room = 16, n = 0;
 	struct kurir_uid_range *all = kurir_alloc(r->arena, room * sizeof(*all));
@@ -255,7 +255,7 @@ static int vanished_of(struct read *r, sqlite3_stmt *s)
 		}
 		all[n++] = (struct kurir_uid_range){ uid, uid };
 	}
-	r->vanished = (struct kurir_uid_set){ n, all };
+	*ret = (struct kurir_uid_set){ n, all };
 	return e;
 }
 
@@ -278,7 +278,7 @@ int read_changes(struct read *r)
 		s = db_query(r->db, &e,
 		    "SELECT uid FROM gone WHERE mailbox = ? AND modseq > ? ORDER BY uid", "ii",
 		    r->mailbox_row.id, (int64_t)r->since);
-	return e < 0 ? e : vanished_of(r, s);
+	return e < 0 ? e : read_uids(r, s, &r->vanished);
 }
 
 int read_place(struct read *r)

@@ -14,6 +14,7 @@ struct read {
 	uint64_t since;
 	uint32_t uid, want;
 	const struct kurir_uid_set *uids;
+	const struct kurir_find *find;
 	/* The answer. */
 	int result;
 	struct account_row account_row;
@@ -23,12 +24,15 @@ struct read {
 	struct kurir_entry *entries;
 	size_t count, room; /* of those */
 	struct kurir_mailbox_view view;
-	struct kurir_uid_set vanished;
+	struct kurir_uid_set vanished, found, unsure;
 	struct blob_place place;
 };
 /* What several have: account_row, mailbox_row, the view without messages; an id of RFC 8474. */
 int read_mailbox(struct read *);
 struct kurir_str read_id(struct kurir_arena *, char kind, int64_t id);
+
+/* The first column of all rows. */
+int read_uids(struct read *, sqlite3_stmt *, struct kurir_uid_set *ret);
 
 int read_list(struct read *);
 int read_view(struct read *);
@@ -39,5 +43,6 @@ int read_place(struct read *);
 int read_facts(struct read *);
 int read_account(struct read *);
 int read_entries(struct read *);
+int read_find(struct read *); /* search_find.c */
 
 #endif

@@ -27,6 +27,7 @@ struct sqlite_conf {
 	int64_t shards, quota_messages;
 	uint64_t segment_size, quota_bytes;
 	kurir_time grace, remember;
+	bool full_text;
 };
 
 enum sqlite_counter {
@@ -61,7 +62,7 @@ struct shard {
 	struct kurir_self *self;
 	unsigned number;
 	char folder[SHARD_PATH];
-	bool open, busy;
+	bool open, busy, news; /* news: e-mails that the index may not have yet */
 	struct db db;
 	struct blob_writer blobs;
 	int bell;
@@ -91,7 +92,8 @@ struct sqlite_self {
 	struct shard_view *views[SHARDS_MAX];
 	int inotify;
 	struct kurir_watch *watch;
-	struct kurir_group *group; /* purges */
+	struct kurir_group *group;   /* purges, and the index */
+	struct kurir_signal *search; /* there may be something to be added to it */
 };
 
 unsigned shard_of(const struct sqlite_conf *, struct kurir_str account);
@@ -126,6 +128,8 @@ int put_delivery(struct shard *, struct kurir_str account_name, struct account_r
 int put_append(struct shard *, struct kurir_str account_name, struct account_row *,
     struct kurir_str mailbox, struct kurir_reader *, int fd, int64_t now,
     struct kurir_buf *reply);
+/* search.c: adds to the index of each shard, behind all else */
+void sqlite_search(void *self) KURIR_PARKS;
 /* usage.c */
 int usage_accounts(struct shard *, struct kurir_str after, struct kurir_buf *reply);
 int usage_run(struct shard *, struct kurir_buf *reply);

@@ -19,6 +19,8 @@ static const struct kurir_option options[] = {
 	    "0", 0, UINT32_MAX, "How many messages an account may have; 0: any number."),
 	KURIR_OPT_RANGE("grace", KURIR_SPAN, kurir_time, struct sqlite_conf, grace, "7d", 0,
 	    (int64_t)10 * 365 * 86400000, "How long the bytes of an expunged message are kept."),
+	KURIR_OPT_BOOL("full-text", struct sqlite_conf, full_text, "true",
+	    "Whether an index of all words is kept, so that searches need not read messages."),
 	KURIR_OPT_RANGE("remember", KURIR_SPAN, kurir_time, struct sqlite_conf, remember, "30d",
 	    0, (int64_t)10 * 365 * 86400000,
 	    "How long a mailbox knows what went, for clients that were away."),
@@ -63,6 +65,7 @@ KURIR_PARKS static void purge(void *arg)
 
 KURIR_PARKS static int start(struct kurir_self *self)
 {
+	const struct sqlite_conf *conf = kurir_conf(self);
 	struct sqlite_self *m = kurir_state(self);
 	int r = 0;
 
@@ -74,6 +77,10 @@ KURIR_PARKS static int start(struct kurir_self *self)
 	if (r >= 0 && kurir_roles() & KURIR_ROLE_STORE) {
 		m->group = kurir_group_begin(self);
 		r = kurir_group_go(m->group, "store-purge", purge, self);
+		if (r >= 0 && conf->full_text) {
+			m->search = kurir_signal_new(kurir_self_arena(self));
+			r = kurir_group_go(m->group, "store-search", sqlite_search, self);
+		}
 	}
 	return r;
 }

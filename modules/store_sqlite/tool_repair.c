@@ -194,6 +194,7 @@ static int read_all(struct repair *r)
 static int set_aside(const char *folder)
 {
 	static const char *const parts[] = { "index.db", "index.db-wal", "index.db-shm" };
+	static const char *const search[] = { "search.db", "search.db-wal", "search.db-shm" };
 	char from[TOOL_PATH + 32], to[TOOL_PATH + 64];
 	for (size_t i = 0; i < 3; i++) {
 		(void)snprintf(from, sizeof(from), "%s/%s", folder, parts[i]);
@@ -201,6 +202,9 @@ static int set_aside(const char *folder)
 		    (long long)(kurir_wallclock() / 1000), parts[i]);
 		if (rename(from, to) < 0 && errno != ENOENT)
 			return -errno;
+		(void)snprintf(
+		    from, sizeof(from), "%s/%s", folder, search[i]); /* of the old one */
+		(void)unlink(from);
 	}
 	return 0;
 }

@@ -182,6 +182,12 @@ static void batch_end(struct batch *b)
 		kurir_log(s->self, KURIR_ERROR, b->result,
 		    "shard %02x: nothing of this batch was kept", s->number);
 	}
+	if (b->result == 0 && !s->news) {
+		struct sqlite_self *m = kurir_state(s->self);
+		s->news = true;
+		if (m->search != NULL)
+			kurir_signal_raise(m->search);
+	}
 	if (s->damaged != 0) {
 		kurir_count(s->self, SQLITE_DAMAGED, 1);
 		kurir_log(s->self, KURIR_ERROR, -EBADMSG,

@@ -112,6 +112,30 @@ static void room(struct contract *c)
 	EXPECT_EQ(c, number_in(reply, "\"damaged\""), 0);
 }
 
+/* After "find" and some time: the store knows all of it, and looks at nothing. */
+static void found(struct contract *c)
+{
+	static const struct {
+		const char *text;
+		uint32_t has;
+	} wanted[] = { { "quick", 1u << 1 }, { "UICK bRO", 1u << 1 },
+		{ "the", 1u << 1 | 1u << 3 }, { "nowhere to be found", 0 }, { "ox\"", 0 } };
+	c->account = KURIR_STR("find@satu.example");
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		struct kurir_find what = { .place = KURIR_FIND_BODY,
+			.text = kurir_str_of(wanted[i].text) };
+		struct kurir_uid_set got = { .count = 0 }, unsure = { .count = 0 };
+		EXPECT_EQ(c,
+		    c->ops->find(c->owner, c->account, KURIR_STR("INBOX"), &what, LATE, c->arena,
+			&got, &unsure),
+		    0);
+		EXPECT_EQ(c, unsure.count, 0);
+		for (uint32_t uid = 1; uid <= 3; uid++)
+			EXPECT_EQ(
+			    c, kurir_uid_set_has(&got, uid), (wanted[i].has & 1u << uid) != 0);
+	}
+}
+
 static uint64_t remembered;
 
 /* What went is remembered for a while ("forget"); later ("forgotten") who asks is sent to
@@ -158,4 +182,4 @@ static void forgotten(struct contract *c)
 }
 
 const struct contract_part contract_room[] = { { "room", room }, { "forget", forget },
-	{ "forgotten", forgotten }, { 0 } };
+	{ "forgotten", forgotten }, { "found", found }, { 0 } };
