@@ -65,7 +65,8 @@ struct chain_far_conn {
 };
 struct chain_far_tx {
 	bool known;
-	uint32_t sent; /* recipients that the worker has */
+	uint32_t sent;	  /* recipients that the worker has */
+	unsigned changes; /* of the envelope when it got them */
 };
 typedef int chain_far_fn(struct kurir_self *, enum chain_point, struct chain_call *);
 extern chain_far_fn *chain_far; /* parks */

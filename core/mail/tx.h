@@ -49,6 +49,7 @@ struct kurir_tx {
 	bool trusted, discard, settled;
 	struct kurir_rcpt **rcpts;
 	size_t count, room;
+	unsigned changes;	  /* of sender and recipients by hooks */
 	struct kurir_buf headers; /* of kurir_header_add() */
 	char *slots;		  /* tx_state of the modules */
 	uint64_t bytes;

@@ -73,9 +73,11 @@ int kurir_tx_set_sender(struct kurir_tx *tx, struct kurir_str sender)
 {
 	int r = may_change(tx_check(tx), sender);
 
-	if (r == 0)
-		tx->sender = kurir_copy(tx->arena, sender);
-	return r;
+	if (r < 0)
+		return r;
+	tx->sender = kurir_copy(tx->arena, sender);
+	tx->changes++;
+	return 0;
 }
 
 int kurir_rcpt_set_address(struct kurir_tx *tx, struct kurir_rcpt *r, struct kurir_str address)
@@ -85,6 +87,7 @@ int kurir_rcpt_set_address(struct kurir_tx *tx, struct kurir_rcpt *r, struct kur
 	if (e < 0 || address.len == 0)
 		return e < 0 ? e : -EINVAL;
 	r->r.address = kurir_copy(tx->arena, address);
+	tx->changes++;
 	return 0;
 }
 
@@ -101,6 +104,7 @@ int kurir_rcpt_add(struct kurir_tx *tx, struct kurir_str address)
 	r->r.address = kurir_copy(tx->arena, address);
 	r->r.orcpt = KURIR_STR("");
 	tx_keep(tx, r);
+	tx->changes++;
 	return 0;
 }
 
@@ -116,5 +120,6 @@ int kurir_rcpt_drop(struct kurir_tx *tx, struct kurir_rcpt *r)
 		return -ENOENT;
 	for (tx->count--; i < tx->count; i++)
 		tx->rcpts[i] = tx->rcpts[i + 1];
+	tx->changes++;
 	return 0;
 }

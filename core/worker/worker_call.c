@@ -5,13 +5,11 @@
 #include "instance.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define COPY_PIECE 32768
-#define END_WAIT   5000 /* ms for points that only tell */
+#define END_WAIT 5000 /* ms for points that only tell */
 
 /* Which life of this process it is: a worker forgets the sessions of the one before. */
 static uint64_t this_edge(void)
@@ -23,51 +21,60 @@ static uint64_t this_edge(void)
 	return id;
 }
 
-/* All of a stream into fd; how much, or -errno. */
-KURIR_PARKS static int64_t copy_stream(struct kurir_stream *from, int fd)
+/* The message on its way to the worker, piece by piece, as far as its module reads. */
+struct feed {
+	struct kurir_stream *from, *to;
+	struct kurir_group *group;
+	int result;
+};
+
+KURIR_PARKS static void feed_run(void *arg)
 {
-	char *piece = kurir_alloc(kurir_scratch(), COPY_PIECE);
-	int64_t length = 0;
+	struct feed *f = arg;
+	struct kurir_str piece;
+	int r;
 
-	for (;;) {
-		ssize_t n = kurir_read(from, piece, COPY_PIECE, KURIR_FOREVER);
-
-		for (ssize_t done = 0; done < n;) {
-			ssize_t w = write(fd, piece + done, (size_t)(n - done));
-
-			if (w < 0)
-				return -errno;
-			done += w;
-		}
-		if (n <= 0)
-			return n < 0 ? n : length;
-		length += n;
+	while ((r = kurir_peek(f->from, 0, &piece, KURIR_FOREVER)) >= 0 && piece.len > 0) {
+		r = kurir_write(f->to, piece);
+		if (r < 0)
+			break;
+		kurir_consume(f->from, piece.len);
 	}
+	if (r >= 0)
+		r = kurir_flush(f->to, KURIR_FOREVER);
+	f->result = r == -EPIPE || r == -ECONNRESET || r == -ECANCELED ? 0 : r;
+	kurir_close(f->to);
+	f->to = NULL;
 }
 
-/* The message in memory that both share and nobody can change. */
-KURIR_PARKS static int share_body(struct chain_call *c, uint64_t *ret_length)
+/* The worker's end, or -errno. */
+KURIR_PARKS static int feed_begin(struct feed *f, struct chain_call *c)
 {
-	struct kurir_stream *body = NULL;
-	int fd = memfd_create("kurir-message", MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
-	int64_t n;
+	int pair[2], r;
 
-	if (fd < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return -errno;
-	r = c->open(c, &body);
-	n = r < 0 ? r : copy_stream(body, fd);
-	kurir_close(body);
-	if (n >= 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-		n = -errno;
-	if (n >= 0 && lseek(fd, 0, SEEK_SET) < 0)
-		n = -errno;
-	if (n < 0) {
-		(void)close(fd);
-		return (int)n;
+	r = kurir_stream_of(pair[0], &f->to);
+	if (r >= 0)
+		r = c->open(c, &f->from);
+	if (r >= 0) {
+		f->group = kurir_group_begin(NULL);
+		r = kurir_group_go(f->group, "message to worker", feed_run, f);
 	}
-	*ret_length = (uint64_t)n;
-	return fd;
+	if (r >= 0)
+		return pair[1];
+	(void)close(pair[1]);
+	return r;
+}
+
+/* Nothing is read any more.  -errno: the module did not see all it could have. */
+KURIR_PARKS static int feed_end(struct feed *f)
+{
+	if (f->group != NULL)
+		kurir_group_end(f->group);
+	kurir_close(f->to);
+	kurir_close(f->from);
+	return f->result;
 }
 
 static void describe_conn(struct kurir_conn *conn, struct worker_question *q)
@@ -87,13 +94,14 @@ static void describe_conn(struct kurir_conn *conn, struct worker_question *q)
 	q->helo = (struct kurir_str){ s->helo, s->helo_len };
 }
 
-/* Recipients go over once; all of them again where others may have changed their addresses. */
+/* Recipients go over once; all of them again when somebody changed some. */
 static void describe_tx(struct kurir_tx *tx, struct chain_far_tx *seen, struct worker_question *q)
 {
 	struct kurir_recipient *list;
 
-	if (q->point == CHAIN_DATA || q->point == CHAIN_MESSAGE)
+	if (seen->changes != tx->changes)
 		seen->sent = 0;
+	seen->changes = tx->changes;
 	q->has_tx = true;
 	q->tx_id = tx->id;
 	q->tx = (struct kurir_tx_params){ .sender = tx->sender,
@@ -158,8 +166,7 @@ static int change_envelope(struct chain_call *c, const struct worker_change *cha
 }
 
 /* What the module did there is done here, as far as it may. */
-static int carry_out(
-    struct kurir_self *self, struct chain_call *c, struct kurir_conn *conn, struct kurir_str text)
+static int carry_out(struct chain_call *c, struct kurir_conn *conn, struct kurir_str text)
 {
 	struct kurir_reader in = KURIR_READER(text);
 	struct worker_answer a;
@@ -175,8 +182,6 @@ static int carry_out(
 		r = -EBADMSG;
 	for (uint32_t i = 0; i < a.count && r == 0; i++)
 		r = change_envelope(c, &a.changes[i]);
-	if (c->tx != NULL && a.count > 0)
-		((struct chain_far_tx *)kurir_tx_state(c->tx, self))->sent = 0;
 	return r;
 }
 
@@ -211,45 +216,63 @@ KURIR_PARKS static int ask_knowing(struct kurir_self *self, struct chain_call *c
 	return ask(self, q, fd, ret_answer);
 }
 
-KURIR_PARKS int worker_hook(struct kurir_self *self, enum chain_point point, struct chain_call *c)
+static struct worker_question describe(struct kurir_self *self, enum chain_point point,
+    struct chain_call *c, struct kurir_conn *conn)
 {
-	struct kurir_conn *conn = c->conn != NULL ? c->conn : kurir_tx_conn(c->tx);
-	struct chain_far_conn *seen = kurir_conn_state(conn, self);
-	struct chain_far_tx *tx = c->tx != NULL ? kurir_tx_state(c->tx, self) : NULL;
 	struct worker_question q = { .instance = kurir_str_of(self->name),
 		.edge = this_edge(),
 		.edge_index = kurir_role_index(),
 		.point = point,
 		.text = c->text,
 		.verdict = c->verdict };
-	struct kurir_str answer = KURIR_STR("");
-	int fd = -1, r;
 
-	if ((point == CHAIN_CLOSED && !seen->known) || (point == CHAIN_DONE && !tx->known))
-		return KURIR_NEXT;
 	describe_conn(conn, &q);
-	if (tx != NULL)
-		describe_tx(c->tx, tx, &q);
+	if (c->tx != NULL)
+		describe_tx(c->tx, kurir_tx_state(c->tx, self), &q);
 	if (c->rcpt != NULL) {
 		q.has_rcpt = true;
 		q.rcpt = c->rcpt->r;
 	}
-	if (point == CHAIN_MESSAGE)
-		fd = share_body(c, &q.length);
-	if (point == CHAIN_MESSAGE && fd < 0)
-		return fd;
+	return q;
+}
+
+/* MESSAGE: with the body beside it. */
+KURIR_PARKS static int ask_feeding(struct kurir_self *self, struct chain_call *c,
+    struct worker_question *q, struct kurir_str *ret_answer)
+{
+	struct feed feed = { .result = 0 };
+	int fd = feed_begin(&feed, c), r, e;
+
+	r = fd < 0 ? fd : ask_knowing(self, c, q, fd, ret_answer);
+	if (fd >= 0)
+		(void)close(fd);
+	e = feed_end(&feed);
+	return r < 0 ? r : e < 0 ? e : r;
+}
+
+KURIR_PARKS int worker_hook(struct kurir_self *self, enum chain_point point, struct chain_call *c)
+{
+	struct kurir_conn *conn = c->conn != NULL ? c->conn : kurir_tx_conn(c->tx);
+	struct chain_far_conn *seen = kurir_conn_state(conn, self);
+	struct chain_far_tx *tx = c->tx != NULL ? kurir_tx_state(c->tx, self) : NULL;
+	struct kurir_str answer = KURIR_STR("");
+	struct worker_question q;
+	int r, e;
+
+	if ((point == CHAIN_CLOSED && !seen->known) || (point == CHAIN_DONE && !tx->known))
+		return KURIR_NEXT;
+	q = describe(self, point, c, conn);
 	seen->known = true;
 	if (tx != NULL)
 		tx->known = true;
-	r = ask_knowing(self, c, &q, fd, &answer);
-	if (fd >= 0)
-		(void)close(fd);
+	r = point == CHAIN_MESSAGE ? ask_feeding(self, c, &q, &answer)
+				   : ask_knowing(self, c, &q, -1, &answer);
 	if (r < 0)
 		return r;
 	if (tx != NULL)
 		tx->sent = q.base + q.count;
 	if (point == CHAIN_DONE || point == CHAIN_CLOSED)
 		return KURIR_NEXT;
-	int e = carry_out(self, c, conn, answer);
+	e = carry_out(c, conn, answer);
 	return e < 0 ? e : r;
 }

@@ -20,7 +20,7 @@
 #define SESSIONS_MAX 50000
 #define BUCKETS	     4096u
 #define BEAT	     500 /* ms */
-#define STALLED	     3	 /* seconds */
+#define STALLED	     5	 /* seconds */
 
 struct guest {
 	struct kurir_conn *conn;
@@ -47,29 +47,46 @@ static struct guest *guest_find(struct kurir_str id)
 	return NULL;
 }
 
-KURIR_PARKS static void guest_end(struct guest *g)
+/* Nobody finds it any more.  One that is busy is ended by who makes it so. */
+static bool guest_unlink(struct guest *g)
 {
 	if (g->busy) {
 		g->over = true;
-		return;
+		return false;
 	}
 	LIST_REMOVE(g, chain);
 	TAILQ_REMOVE(&by_age, g, order);
 	guest_count--;
+	return true;
+}
+
+KURIR_PARKS static void guest_free(struct guest *g)
+{
 	kurir_session_closed(g->conn);
 	conn_drop(g->conn);
 	free(g);
 }
 
+KURIR_PARKS static void guest_end(struct guest *g)
+{
+	if (guest_unlink(g))
+		guest_free(g);
+}
+
 /* An edge that began anew has none of the sessions of its former life. */
 KURIR_PARKS static void forget_former(const struct worker_question *q)
 {
+	TAILQ_HEAD(, guest) former = TAILQ_HEAD_INITIALIZER(former);
 	struct guest *g = TAILQ_FIRST(&by_age), *next;
 
 	for (; g != NULL; g = next) {
 		next = TAILQ_NEXT(g, order);
-		if (g->edge_index == q->edge_index && g->edge != q->edge)
-			guest_end(g);
+		if (g->edge_index == q->edge_index && g->edge != q->edge && guest_unlink(g))
+			TAILQ_INSERT_TAIL(&former, g, order);
+	}
+	while ((g = TAILQ_FIRST(&former)) != NULL) {
+		TAILQ_REMOVE(&former, g, order);
+		guest_free(g);
 	}
 }
 
@@ -200,6 +217,13 @@ static void find_changes(
 	a->changes = list;
 }
 
+static int open_body(int fd, struct kurir_stream **ret)
+{
+	int mine = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return fd < 0 ? -EBADMSG : mine < 0 ? -errno : kurir_stream_of(mine, ret);
+}
+
 static int give_body(struct chain_call *c, struct kurir_stream **ret)
 {
 	*ret = *c->stream;
@@ -225,7 +249,7 @@ KURIR_PARKS static int run(
 	int r = 0;
 
 	if (q->point == CHAIN_MESSAGE)
-		r = fd < 0 ? -EBADMSG : kurir_stream_of(fcntl(fd, F_DUPFD_CLOEXEC, 3), &body);
+		r = open_body(fd, &body);
 	if (r < 0)
 		return r;
 	headers = s->tx != NULL ? s->tx->headers.len : 0;

@@ -2,7 +2,7 @@
  *
  *   question = text instance, u64 edge, u32 edge index, u8 point, text connection, origin,
  *              text account, text helo, text text, u32 verdict, u8 has-tx [transaction],
- *              u8 has-rcpt [recipient], u64 length
+ *              u8 has-rcpt [recipient]
  *   origin   = text peer, u32 port, text local, text listener, text protocol, text pipeline,
  *              u8 tls mode, u8 encrypted
  *   transaction = text id, text sender, text envid, u32 flags, u8 trusted, u32 base, u32 count,
@@ -118,7 +118,7 @@ int worker_put_question(struct kurir_buf *b, const struct worker_question *q)
 		r = kurir_put_u8(b, q->has_rcpt);
 	if (r == 0 && q->has_rcpt)
 		r = put_rcpt(b, &q->rcpt);
-	return r < 0 ? r : kurir_put_u64(b, q->length);
+	return r;
 }
 
 int worker_get_question(
@@ -140,7 +140,6 @@ int worker_get_question(
 	ret->has_rcpt = kurir_get_u8(in) != 0;
 	if (ret->has_rcpt)
 		ret->rcpt = get_rcpt(in);
-	ret->length = kurir_get_u64(in);
 	return in->error < 0 || ret->point >= CHAIN_POINTS ? -EBADMSG : 0;
 }
 

@@ -26,7 +26,7 @@ struct worker_question {
 	uint32_t base, count; /* recipients from base on follow, count of them */
 	const struct kurir_recipient *rcpts;
 	struct kurir_recipient rcpt; /* RCPT: the one it is about */
-	uint64_t length;	     /* MESSAGE: of the body in the descriptor */
+				     /* MESSAGE: the body comes from the descriptor */
 };
 int worker_put_question(struct kurir_buf *, const struct worker_question *);
 /* The list of recipients is in arena.  0 or -EBADMSG. */
