@@ -157,8 +157,7 @@ static size_t tls_pending(struct stream_layer *l)
 
 static bool tls_waited(struct stream_layer *l)
 {
-	struct stream_tls *t = of_layer(l);
-	return t->lower->ops->waited(t->lower);
+	return of_layer(l)->lower->ops->waited(of_layer(l)->lower);
 }
 
 static void tls_drop(struct stream_tls *t)
@@ -172,7 +171,6 @@ static void tls_close(struct stream_layer *l)
 {
 	struct stream_tls *t = of_layer(l);
 	struct stream_layer *lower = t->lower;
-	ERR_clear_error();
 	if (!t->broken)
 		(void)SSL_shutdown(t->ssl);
 	ERR_clear_error();
@@ -233,10 +231,8 @@ KURIR_PARKS static int handshake_steps(struct stream_tls *t, kurir_time until)
 		if (n == 1)
 			return 0;
 		int r = tls_failed(t, n, &want);
-		if (r == 0)
-			return -ECONNRESET;
 		if (r != -EAGAIN)
-			return r;
+			return r == 0 ? -ECONNRESET : r;
 		r = t->lower->ops->wait(t->lower, want, until);
 		if (r < 0) {
 			ERR_clear_error();
@@ -279,18 +275,23 @@ static bool encrypted(const struct kurir_stream *s)
 	return s->top->ops == &tls_ops;
 }
 
+/* What came before could be anybody's. */
+KURIR_PARKS static int prepare(struct kurir_stream *s, kurir_time until, int refusal)
+{
+	int r = encrypted(s) ? -EALREADY : kurir_flush(s, until);
+	if (r < 0 || !kurir_pending(s))
+		return r;
+	set_error(s, "bytes were sent in the clear ahead of the handshake");
+	return refusal;
+}
+
 KURIR_PARKS int kurir_tls_accept(struct kurir_stream *s, kurir_time until)
 {
-	if (encrypted(s))
-		return -EALREADY;
-	int r = kurir_flush(s, until);
+	int r = prepare(s, until, -EBADMSG);
+	if (r == -EBADMSG)
+		kurir_drop_input(s);
 	if (r < 0)
 		return r;
-	if (kurir_pending(s)) {
-		kurir_drop_input(s);
-		set_error(s, "bytes were sent in the clear ahead of the handshake");
-		return -EBADMSG;
-	}
 	SSL *ssl = tls_server_new();
 	if (!ssl) {
 		set_error(s, "there is no certificate");
@@ -304,16 +305,9 @@ KURIR_PARKS int kurir_tls_connect(
     struct kurir_stream *s, const struct kurir_tls_client *c, kurir_time until)
 {
 	SSL *ssl;
-	if (encrypted(s))
-		return -EALREADY;
-	int r = kurir_flush(s, until);
-	if (r < 0)
-		return r;
-	if (kurir_pending(s)) {
-		set_error(s, "bytes were sent in the clear ahead of the handshake");
-		return -EPROTO;
-	}
-	r = tls_client_new(c, &ssl);
+	int r = prepare(s, until, -EPROTO);
+	if (r == 0)
+		r = tls_client_new(c, &ssl);
 	if (r < 0)
 		return r;
 	SSL_set_connect_state(ssl);
@@ -323,6 +317,11 @@ KURIR_PARKS int kurir_tls_connect(
 struct kurir_str kurir_tls_summary(struct kurir_stream *s)
 {
 	return encrypted(s) ? kurir_str_of(of_layer(s->top)->summary) : KURIR_STR("");
+}
+
+int kurir_tls_binding(struct kurir_stream *s, enum kurir_tls_binding which, unsigned char *ret)
+{
+	return encrypted(s) ? tls_binding(of_layer(s->top)->ssl, which, ret) : -ENOTSUP;
 }
 
 struct kurir_str kurir_tls_error(struct kurir_stream *s)

@@ -34,6 +34,7 @@ void tls_client_fini(void);
 SSL *tls_server_new(void);
 /* 0, -EINVAL. */
 int tls_client_new(const struct kurir_tls_client *, SSL **ret);
+int tls_binding(SSL *, enum kurir_tls_binding, unsigned char *ret);
 /* What both sides share. */
 SSL_CTX *tls_context_new(const SSL_METHOD *);
 

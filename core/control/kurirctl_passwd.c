@@ -1,22 +1,32 @@
-/* kurirctl_passwd.c - "kurirctl passwd FILE USER": a yescrypt line in a users file.
+/* kurirctl_passwd.c - "kurirctl passwd FILE USER": a line in a users file, with a yescrypt hash and
+ * a verifier for SCRAM-SHA-256 (RFC 5803).
  * The password comes from the terminal, twice, or as one line from standard input.  The file is
  * replaced in one step, so that a reader sees the old one or the new one. */
 #include "kurirctl.h"
 
+#include <kurir/auth.h>
+
 #include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define PASSWORD_MAX 512
+#define ITERATIONS   100000
+#define SALT	     16
+#define KEY	     32
+#define SECRET	     "#scram-secret: " /* of the salts that nobody's names are given */
 
 static bool read_line(char *to, size_t size)
 {
@@ -48,16 +58,60 @@ static bool ask(const char *prompt, char *to, size_t size)
 	return r;
 }
 
+static struct kurir_str base64(const unsigned char *bytes, size_t len)
+{
+	return kurir_base64_encode(
+	    kurir_scratch(), (struct kurir_str){ (const char *)bytes, len });
+}
+
+static int put_secret(FILE *to)
+{
+	unsigned char bytes[KEY];
+
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return -EIO;
+	(void)fprintf(to, SECRET "%.*s\n", KURIR_ARG(base64(bytes, sizeof(bytes))));
+	return 0;
+}
+
+/* hash:SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey */
+static int with_verifier(const char *hash, const char *password, char *to, size_t size)
+{
+	unsigned char salt[SALT], salted[KEY], client[KEY], stored[KEY], server[KEY];
+	unsigned int n = KEY;
+	struct kurir_str texts[3];
+	int r = -1;
+
+	if (getrandom(salt, sizeof(salt), 0) == (ssize_t)sizeof(salt) &&
+	    PKCS5_PBKDF2_HMAC(password, (int)strlen(password), salt, SALT, ITERATIONS,
+		EVP_sha256(), KEY, salted) == 1 &&
+	    HMAC(EVP_sha256(), salted, KEY, (const unsigned char *)"Client Key", 10, client,
+		&n) != NULL &&
+	    EVP_Digest(client, KEY, stored, &n, EVP_sha256(), NULL) == 1 &&
+	    HMAC(EVP_sha256(), salted, KEY, (const unsigned char *)"Server Key", 10, server,
+		&n) != NULL) {
+		texts[0] = base64(salt, SALT);
+		texts[1] = base64(stored, KEY);
+		texts[2] = base64(server, KEY);
+		r = snprintf(to, size, "%s:SCRAM-SHA-256$%d:%.*s$%.*s:%.*s", hash, ITERATIONS,
+		    KURIR_ARG(texts[0]), KURIR_ARG(texts[1]), KURIR_ARG(texts[2]));
+	}
+	explicit_bzero(salted, sizeof(salted));
+	explicit_bzero(client, sizeof(client));
+	return r > 0 && (size_t)r < size ? 0 : -EIO;
+}
+
 /* Copies from without user's line, with the new one in its place or at the end.  Names are
  * compared as the server does, which takes the first of two. */
 static int rewrite(FILE *from, FILE *to, const char *user, const char *hash)
 {
 	char *line = NULL;
 	size_t room = 0, n = strlen(user);
-	bool done = false;
+	bool done = false, secret = false;
 	ssize_t len;
 
 	while (from != NULL && (len = getline(&line, &room, from)) > 0) {
+		secret |= strncmp(line, SECRET, strlen(SECRET)) == 0;
 		if (strncasecmp(line, user, n) != 0 || line[n] != ':') {
 			(void)fputs(line, to);
 			if (line[len - 1] != '\n')
@@ -70,6 +124,8 @@ static int rewrite(FILE *from, FILE *to, const char *user, const char *hash)
 	free(line);
 	if (!done)
 		(void)fprintf(to, "%s:%s\n", user, hash);
+	if (!secret && put_secret(to) < 0)
+		return -EIO;
 	return fflush(to) == 0 && fsync(fileno(to)) == 0 && !ferror(to) ? 0 : -EIO;
 }
 
@@ -105,7 +161,7 @@ static int replace(const char *file, const char *user, const char *hash)
 
 int ctl_passwd(const char *file, const char *user)
 {
-	char once[PASSWORD_MAX], twice[PASSWORD_MAX];
+	char once[PASSWORD_MAX], twice[PASSWORD_MAX], line[CRYPT_OUTPUT_SIZE + 256];
 	struct crypt_data *data = calloc(1, sizeof(*data));
 	const char *setting, *hash = NULL;
 	int r = 0;
@@ -122,8 +178,10 @@ int ctl_passwd(const char *file, const char *user)
 		hash = setting != NULL ? crypt_r(once, setting, data) : NULL;
 		if (hash == NULL || hash[0] == '*')
 			r = ctl_fail(1, "this system's libcrypt has no yescrypt", NULL);
+		else if (with_verifier(hash, once, line, sizeof(line)) < 0)
+			r = ctl_fail(1, "no verifier for SCRAM can be made", NULL);
 		else
-			r = replace(file, user, hash);
+			r = replace(file, user, line);
 		free((void *)(uintptr_t)setting);
 	}
 	explicit_bzero(once, sizeof(once));

@@ -13,7 +13,7 @@
 #define CREDENTIALS_MAX 8192
 
 /* auth: text user, password, authzid, protocol, peer, u8 encrypted -> text account, ticket */
-static int auth_put(struct kurir_buf *b, const struct kurir_credentials *c)
+int auth_put(struct kurir_buf *b, const struct kurir_credentials *c)
 {
 	int r = kurir_put_text(b, c->user);
 
@@ -30,20 +30,28 @@ static int auth_put(struct kurir_buf *b, const struct kurir_credentials *c)
 	return r;
 }
 
-static int auth_get(struct kurir_str body, struct kurir_credentials *ret)
+struct kurir_credentials auth_get(struct kurir_reader *rd)
 {
-	struct kurir_reader rd = KURIR_READER(body);
 	struct kurir_credentials c = { 0 };
 
-	c.user = kurir_get_text(&rd);
-	c.password = kurir_get_text(&rd);
-	c.authzid = kurir_get_text(&rd);
-	c.protocol = kurir_get_text(&rd);
-	c.peer = kurir_get_text(&rd);
-	c.encrypted = kurir_get_u8(&rd) != 0;
-	if (rd.error == 0)
-		*ret = c;
-	return rd.error;
+	c.user = kurir_get_text(rd);
+	c.password = kurir_get_text(rd);
+	c.authzid = kurir_get_text(rd);
+	c.protocol = kurir_get_text(rd);
+	c.peer = kurir_get_text(rd);
+	c.encrypted = kurir_get_u8(rd) != 0;
+	return c;
+}
+
+int auth_get_identity(struct kurir_reader *rd, struct kurir_identity *ret)
+{
+	struct kurir_identity id = { .account = kurir_get_text(rd) };
+
+	id.ticket = kurir_get_text(rd);
+	if (rd->error < 0 || id.account.len == 0)
+		return -EBADMSG;
+	*ret = id;
+	return 0;
 }
 
 static void auth_wipe(struct kurir_str s)
@@ -52,7 +60,7 @@ static void auth_wipe(struct kurir_str s)
 		OPENSSL_cleanse((void *)(uintptr_t)s.ptr, s.len);
 }
 
-static uint64_t auth_key(struct kurir_arena *arena, struct kurir_str user)
+uint64_t auth_key(struct kurir_arena *arena, struct kurir_str user)
 {
 	return kurir_str_hash(kurir_lower(arena, user));
 }
@@ -62,7 +70,6 @@ KURIR_PARKS int kurir_authenticate(struct kurir_self *self, const struct kurir_c
 {
 	struct kurir_buf body = KURIR_BUF(CREDENTIALS_MAX);
 	struct kurir_request rq = { .endpoint = "auth", .fd = -1 };
-	struct kurir_identity id;
 	struct kurir_str reply;
 	struct kurir_reader rd;
 	int r = c->user.len > 0 ? 0 : -EACCES;
@@ -82,11 +89,7 @@ KURIR_PARKS int kurir_authenticate(struct kurir_self *self, const struct kurir_c
 	if (r < 0)
 		goto out;
 	rd = KURIR_READER(reply);
-	id.account = kurir_get_text(&rd);
-	id.ticket = kurir_get_text(&rd);
-	r = rd.error < 0 ? rd.error : id.account.len == 0 ? -EBADMSG : 0;
-	if (r == 0)
-		*ret = id;
+	r = auth_get_identity(&rd, ret);
 out:
 	auth_wipe(kurir_buf_str(&body));
 	kurir_buf_free(&body);
@@ -129,31 +132,22 @@ static const char *auth_result(int r)
 	return "error";
 }
 
-KURIR_PARKS static int auth_called(const struct kurir_incoming *in, struct kurir_buf *reply)
+int auth_answer(struct kurir_self *who, int r, const struct kurir_credentials *c,
+    struct kurir_str account, struct kurir_buf *reply)
 {
 	struct kurir_arena *arena = kurir_scratch();
-	struct kurir_credentials c;
-	struct kurir_self *who = NULL;
-	struct kurir_str account = KURIR_STR(""), ticket;
-	int r = auth_get(in->body, &c);
+	struct kurir_str ticket;
 
-	if (r < 0)
-		return r;
-	if (c.user.len == 0 || memchr(c.password.ptr, '\0', c.password.len) != NULL)
-		r = -EACCES;
-	else
-		r = auth_ask(&c, arena, &account, &who);
 	/* Acting for somebody else is nobody's right here. */
-	if (r == 0 && c.authzid.len > 0 && !kurir_str_equal_nocase(c.authzid, account) &&
-	    !kurir_str_equal_nocase(c.authzid, c.user))
+	if (r == 0 && c->authzid.len > 0 && !kurir_str_equal_nocase(c->authzid, account) &&
+	    !kurir_str_equal_nocase(c->authzid, c->user))
 		r = -EACCES;
-	auth_wipe(c.password);
-	KURIR_EMIT(who, r == 0 ? KURIR_INFO : KURIR_NOTICE, "auth", { "user", c.user },
-	    { "account", account }, { "protocol", c.protocol }, { "peer", c.peer },
+	KURIR_EMIT(who, r == 0 ? KURIR_INFO : KURIR_NOTICE, "auth", { "user", c->user },
+	    { "account", account }, { "protocol", c->protocol }, { "peer", c->peer },
 	    { "result", kurir_str_of(auth_result(r)) });
 	if (r < 0)
 		return r;
-	r = ticket_issue(arena, auth_key(arena, c.user), account, c.protocol, &ticket);
+	r = ticket_issue(arena, auth_key(arena, c->user), account, c->protocol, &ticket);
 	if (r == 0)
 		r = kurir_put_text(reply, account);
 	if (r == 0)
@@ -161,8 +155,27 @@ KURIR_PARKS static int auth_called(const struct kurir_incoming *in, struct kurir
 	return r;
 }
 
+KURIR_PARKS static int auth_called(const struct kurir_incoming *in, struct kurir_buf *reply)
+{
+	struct kurir_reader rd = KURIR_READER(in->body);
+	struct kurir_credentials c = auth_get(&rd);
+	struct kurir_self *who = NULL;
+	struct kurir_str account = KURIR_STR("");
+	int r;
+
+	if (rd.error < 0)
+		return rd.error;
+	if (c.user.len == 0 || memchr(c.password.ptr, '\0', c.password.len) != NULL)
+		r = -EACCES;
+	else
+		r = auth_ask(&c, kurir_scratch(), &account, &who);
+	auth_wipe(c.password);
+	return auth_answer(who, r, &c, account, reply);
+}
+
 void auth_serve(void)
 {
 	channel_serve("auth", KURIR_ROLE_AUTH, auth_called, NULL);
+	scram_serve();
 	ticket_serve();
 }

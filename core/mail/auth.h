@@ -3,9 +3,20 @@
 #define CORE_AUTH_H
 
 #include <kurir/auth.h>
+#include <kurir/call.h>
 
 /* Registers the endpoints "auth" and "ticket.redeem": in every process, before it serves. */
 void auth_serve(void);
+
+/* Credentials packed, also for other calls with more behind them. */
+int auth_put(struct kurir_buf *, const struct kurir_credentials *);
+struct kurir_credentials auth_get(struct kurir_reader *);
+uint64_t auth_key(struct kurir_arena *, struct kurir_str user);
+int auth_get_identity(struct kurir_reader *, struct kurir_identity *ret);
+/* AUTH: what a provider found (r) becomes an event, and the reply an identity. */
+int auth_answer(struct kurir_self *who, int r, const struct kurir_credentials *,
+    struct kurir_str account, struct kurir_buf *reply);
+void scram_serve(void); /* the endpoints "auth.salt" and "auth.scram" */
 
 /* AUTH: a ticket for the account; good once, for 30 seconds. key: what the redeemer's call goes
  * by. */

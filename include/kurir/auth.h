@@ -26,6 +26,17 @@ struct kurir_identity {
 KURIR_API int kurir_authenticate(struct kurir_self *, const struct kurir_credentials *,
     kurir_time, struct kurir_arena *, struct kurir_identity *ret) KURIR_PARKS;
 
+/* SCRAM-SHA-256 (RFC 7677): the client proves that it knows the password, and never sends it.
+ * First what it has to be salted with: of a user who is not there, something that looks like it
+ * and stays the same.  -ENOTSUP: no service can do it. */
+KURIR_API int kurir_scram_salt(struct kurir_self *, struct kurir_str user, kurir_time,
+    struct kurir_arena *, struct kurir_str *ret_salt, uint32_t *ret_iterations) KURIR_PARKS;
+/* Then AuthMessage and ClientProof (RFC 5802 section 3) in place of the password.  As
+ * kurir_authenticate(); the ServerSignature is for the client. */
+KURIR_API int kurir_scram_verify(struct kurir_self *, const struct kurir_credentials *,
+    struct kurir_str message, struct kurir_str proof, kurir_time, struct kurir_arena *,
+    struct kurir_identity *ret, struct kurir_str *ret_signature) KURIR_PARKS;
+
 /* Service kind "auth", called in the auth role in the order of the configuration. */
 struct kurir_auth_ops {
 	size_t size;
@@ -33,6 +44,13 @@ struct kurir_auth_ops {
 	 * password; or -errno could not tell. Slow hashes go to kurir_offload(). */
 	int (*check)(struct kurir_self *, const struct kurir_credentials *, struct kurir_arena *,
 	    struct kurir_str *ret_account) KURIR_PARKS;
+	/* 1; 0: it is not my user, and this is what one would be told. */
+	int (*salt)(struct kurir_self *, struct kurir_str user, struct kurir_arena *,
+	    struct kurir_str *ret_salt, uint32_t *ret_iterations);
+	/* As check, with 32 bytes in place of the password. */
+	int (*scram)(struct kurir_self *, const struct kurir_credentials *,
+	    struct kurir_str message, struct kurir_str proof, struct kurir_arena *,
+	    struct kurir_str *ret_account, struct kurir_str *ret_signature) KURIR_PARKS;
 };
 
 /* Base64 of RFC 4648 section 4, padded, without line ends. Decoding: 0 or -EBADMSG, NUL

@@ -79,6 +79,16 @@ KURIR_API struct kurir_str kurir_tls_summary(struct kurir_stream *);
 /* Why the last handshake failed, for people; borrowed from the stream. */
 KURIR_API struct kurir_str kurir_tls_error(struct kurir_stream *);
 
+/* What both ends know of this connection and nobody between them: for logins that are good for it
+ * alone.  The length, at most KURIR_TLS_BINDING_MAX; -ENOTSUP when there is none. */
+enum kurir_tls_binding {
+	KURIR_TLS_EXPORTER,	    /* RFC 9266 */
+	KURIR_TLS_SERVER_END_POINT, /* RFC 5929 section 4 */
+};
+#define KURIR_TLS_BINDING_MAX 64
+KURIR_API int kurir_tls_binding(
+    struct kurir_stream *, enum kurir_tls_binding, unsigned char *ret);
+
 /* All bytes both ways coded from now on, above what the stream is: compression.  The functions
  * never park. */
 struct kurir_coding_ops {

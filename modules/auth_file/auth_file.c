@@ -517,6 +517,76 @@ KURIR_PARKS static int auth_file_check(struct kurir_self *self,
 	return exists ? -EACCES : -ENOENT;
 }
 
+/* Of who has none, or may not get in: a decoy.  1, or 0 for a decoy. */
+static int auth_file_scram_of(struct kurir_self *self, struct kurir_arena *arena,
+    struct kurir_str name, struct scram_verifier *ret)
+{
+	struct auth_file *a = kurir_state(self);
+	const struct users_user *u = users_find(a->users, name);
+	struct kurir_str secret = users_scram_secret(a->users);
+
+	if (secret.len == 0)
+		secret = (struct kurir_str){ (const char *)a->key, sizeof(a->key) };
+	scram_decoy(arena, secret, name, users_scram_iterations(a->users), ret);
+	if (u == NULL || u->hash.ptr[0] != '$' || u->scram == NULL)
+		return 0;
+	*ret = *u->scram;
+	ret->salt = kurir_copy(arena, ret->salt);
+	return 1;
+}
+
+static int auth_file_salt(struct kurir_self *self, struct kurir_str user,
+    struct kurir_arena *arena, struct kurir_str *ret_salt, uint32_t *ret_iterations)
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct scram_verifier s;
+	int r;
+
+	auth_file_refresh(self);
+	r = auth_file_scram_of(self, arena, users_name(arena, user, c->domain), &s);
+	*ret_salt = s.salt;
+	*ret_iterations = s.iterations;
+	return r;
+}
+
+/* Nothing of it waits, so that one guess is over before the next begins. */
+KURIR_PARKS static int auth_file_scram(struct kurir_self *self,
+    const struct kurir_credentials *cr, struct kurir_str message, struct kurir_str proof,
+    struct kurir_arena *arena, struct kurir_str *ret_account, struct kurir_str *ret_signature)
+{
+	const struct auth_file_conf *c = kurir_conf(self);
+	struct auth_file *a = kurir_state(self);
+	unsigned char signature[SCRAM_KEY];
+	struct auth_keys keys = { 0 };
+	struct kurir_str name;
+	struct scram_verifier s;
+	int known;
+
+	if (cr->user.len == 0 || cr->user.len > 512)
+		return -EACCES;
+	auth_file_refresh(self);
+	name = users_name(arena, cr->user, c->domain);
+	auth_file_keys(a, name, cr->peer, &keys);
+	keys.praised = backoff_praised(a->backoff, keys.pair, kurir_now(), PRAISE);
+	if (auth_file_locked(a, &keys)) {
+		kurir_count(self, COUNT_LOCKED, 1);
+		return -EAGAIN;
+	}
+	known = auth_file_scram_of(self, arena, name, &s);
+	if (scram_check(&s, message, proof, signature) && known) {
+		auth_file_right(a, &keys);
+		kurir_count(self, COUNT_ACCEPTED, 1);
+		*ret_account = name;
+		*ret_signature = kurir_copy(
+		    arena, (struct kurir_str){ (const char *)signature, sizeof(signature) });
+		return 0;
+	}
+	auth_file_wrong(c, a, &keys);
+	known = users_find(a->users, name) != NULL;
+	kurir_count(self, known ? COUNT_WRONG : COUNT_UNKNOWN, 1);
+	return known ? -EACCES : -ENOENT;
+}
+
 static int auth_file_start(struct kurir_self *self)
 {
 	const struct auth_file_conf *c = kurir_conf(self);
@@ -553,7 +623,10 @@ static void auth_file_stop(struct kurir_self *self)
 	OPENSSL_cleanse(a->key, sizeof(a->key));
 }
 
-static const struct kurir_auth_ops auth_file_ops = { sizeof(auth_file_ops), auth_file_check };
+static const struct kurir_auth_ops auth_file_ops = { .size = sizeof(auth_file_ops),
+	.check = auth_file_check,
+	.salt = auth_file_salt,
+	.scram = auth_file_scram };
 static const struct kurir_service auth_file_services[] = {
 	{ .kind = "auth", .name = "auth_file", .ops = &auth_file_ops }, { 0 }
 };

@@ -1,7 +1,8 @@
 /* users.c - the users file: parsed, and searched by name.  No I/O.
  *
  * users = *( line LF ) [ line ]
- * line  = [ user ":" hash [ ":" *CHAR ] ] / "#" *CHAR
+ * line  = [ user ":" hash [ ":" verifier / ":" *CHAR ] ] / "#scram-secret: " base64 / "#" *CHAR
+ * verifier: see scram.c
  * user  = 1*255( any but ":" and controls )	; compared without ASCII case
  * hash  = "$" 1*511VCHAR / "!" *VCHAR / "*" *VCHAR	; crypt(5); "!" and "*": nobody gets in */
 #include "auth_file.h"
@@ -9,14 +10,18 @@
 #include <errno.h>
 #include <string.h>
 
-#define USER_MAX 255
-#define HASH_MAX 511
-#define KINDS	 16
+#define USER_MAX   255
+#define HASH_MAX   511
+#define KINDS	   16
+#define SCRAM	   KURIR_STR("SCRAM-SHA-256$")
+#define SECRET	   KURIR_STR("#scram-secret: ")
+#define ITERATIONS 100000 /* as kurirctl writes them */
 
 struct users {
 	struct users_user *table; /* open addressing */
 	size_t room, count;
-	struct kurir_str decoy;
+	struct kurir_str decoy, secret;
+	uint32_t iterations; /* of the first that has some */
 };
 
 int users_line(struct kurir_str line, struct users_line *ret)
@@ -34,8 +39,14 @@ int users_line(struct kurir_str line, struct users_line *ret)
 	l.name = kurir_str_part(line, 0, (size_t)colon);
 	l.hash = kurir_str_part(line, (size_t)colon + 1, line.len);
 	colon = kurir_str_find(l.hash, ':');
-	if (colon >= 0)
+	l.scram = KURIR_STR("");
+	if (colon >= 0) {
+		struct kurir_str rest = kurir_str_part(l.hash, (size_t)colon + 1, l.hash.len);
+
+		if (kurir_str_starts(rest, SCRAM))
+			l.scram = rest;
 		l.hash.len = (size_t)colon;
+	}
 	if (l.hash.len == 0 || l.hash.len > HASH_MAX || strchr("$!*", l.hash.ptr[0]) == NULL)
 		return -EINVAL;
 	for (size_t i = 0; i < l.name.len; i++)
@@ -114,6 +125,32 @@ static struct kurir_str most_common(const struct kind kinds[KINDS])
 	return most->count > 0 ? most->hash : KURIR_STR("");
 }
 
+/* A verifier that cannot be read makes the line a wrong one. */
+static int take_scram(struct users *u, struct kurir_arena *arena, struct kurir_str text,
+    const struct scram_verifier **ret)
+{
+	struct scram_verifier *s;
+
+	if (text.len == 0)
+		return 0;
+	s = kurir_alloc(arena, sizeof(*s));
+	if (scram_parse(arena, text, s) < 0)
+		return -EINVAL;
+	if (u->iterations == 0)
+		u->iterations = s->iterations;
+	*ret = s;
+	return 0;
+}
+
+static void take_secret(struct users *u, struct kurir_arena *arena, struct kurir_str line)
+{
+	struct kurir_str text = kurir_str_trim(kurir_str_part(line, SECRET.len, line.len)), bytes;
+
+	if (kurir_str_starts(line, SECRET) && kurir_base64_decode(arena, text, &bytes) == 0 &&
+	    bytes.len >= 16)
+		u->secret = bytes;
+}
+
 struct users *users_parse(struct kurir_arena *arena, struct kurir_str text,
     struct kurir_str domain, unsigned *ret_bad_line)
 {
@@ -132,9 +169,15 @@ struct users *users_parse(struct kurir_arena *arena, struct kurir_str text,
 		ssize_t lf = kurir_str_find(text, '\n');
 		struct kurir_str line = kurir_str_part(text, 0, lf < 0 ? text.len : (size_t)lf);
 		struct users_line l;
+		const struct scram_verifier *scram = NULL;
 		struct users_user *to;
 		struct kurir_str name;
 		int r = users_line(line, &l);
+
+		if (r > 0 && take_scram(u, arena, l.scram, &scram) < 0)
+			r = -EINVAL;
+		if (r == 0)
+			take_secret(u, arena, line);
 
 		number++;
 		text = kurir_str_part(text, lf < 0 ? text.len : (size_t)lf + 1, text.len);
@@ -150,6 +193,7 @@ struct users *users_parse(struct kurir_arena *arena, struct kurir_str text,
 		}
 		to->name = name;
 		to->hash = kurir_copy(arena, l.hash);
+		to->scram = scram;
 		u->count++;
 		if (l.hash.ptr[0] == '$')
 			count_kind(kinds, to->hash);
@@ -168,6 +212,16 @@ const struct users_user *users_find(const struct users *u, struct kurir_str name
 size_t users_count(const struct users *u)
 {
 	return u->count;
+}
+
+uint32_t users_scram_iterations(const struct users *u)
+{
+	return u->iterations > 0 ? u->iterations : ITERATIONS;
+}
+
+struct kurir_str users_scram_secret(const struct users *u)
+{
+	return u->secret;
 }
 
 struct kurir_str users_decoy(const struct users *u)

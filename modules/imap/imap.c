@@ -22,6 +22,8 @@ static const struct kurir_option options[] = {
 	    "How often a client hears that its long search still runs (RFC 9585)."),
 	KURIR_OPT_BOOL("plaintext-login", struct imap_conf, plaintext, "false",
 	    "Accept passwords on connections without TLS."),
+	KURIR_OPT_BOOL("scram", struct imap_conf, scram, "false",
+	    "Offer SCRAM-SHA-256: when all users have a verifier."),
 	{ 0 },
 };
 

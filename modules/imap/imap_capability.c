@@ -8,6 +8,8 @@
 
 #include "imap.h"
 
+#include <sasl/sasl.h>
+
 #define ANY    (IMAP_NOT_AUTHENTICATED | IMAP_AUTHENTICATED | IMAP_SELECTED)
 #define BEFORE IMAP_NOT_AUTHENTICATED
 #define LOGGED (IMAP_AUTHENTICATED | IMAP_SELECTED)
@@ -15,6 +17,16 @@
 bool imap_may_log_in(const struct imap *s)
 {
 	return kurir_conn_encrypted(s->conn) || s->conf->plaintext;
+}
+
+bool imap_may_scram(const struct imap *s)
+{
+	return s->conf->scram && imap_may_log_in(s);
+}
+
+bool imap_may_bind(const struct imap *s)
+{
+	return imap_may_scram(s) && kurir_conn_encrypted(s->conn) && scram_offers_plus(s->stream);
 }
 
 static bool may_not_log_in(const struct imap *s)
@@ -56,54 +68,56 @@ static const struct {
 	bool (*when)(const struct imap *);	 /* NULL: always */
 	uint64_t (*number)(const struct imap *); /* what follows the name */
 } capabilities[] = {
-	{ "IMAP4rev1", ANY, NULL, NULL },			 /* imap-login */
-	{ "IMAP4rev2", ANY, NULL, NULL },			 /* imap-rev2 */
-	{ "STARTTLS", BEFORE, imap_may_upgrade, NULL },		 /* imap-starttls-injection */
-	{ "AUTH=PLAIN", BEFORE, imap_may_log_in, NULL },	 /* imap-authenticate */
-	{ "LOGINDISABLED", BEFORE, may_not_log_in, NULL },	 /* imap-no-plaintext */
-	{ "SASL-IR", ANY, NULL, NULL },				 /* imap-authenticate */
-	{ "LITERAL+", ANY, NULL, NULL },			 /* imap-literals */
-	{ "ENABLE", ANY, NULL, NULL },				 /* imap-enable */
-	{ "ID", ANY, NULL, NULL },				 /* imap-id */
-	{ "IDLE", ANY, NULL, NULL },				 /* imap-idle-done */
-	{ "NAMESPACE", LOGGED, NULL, NULL },			 /* imap-namespace */
-	{ "CHILDREN", LOGGED, NULL, NULL },			 /* imap-list */
-	{ "LIST-EXTENDED", LOGGED, NULL, NULL },		 /* imap-list-extended */
-	{ "LIST-STATUS", LOGGED, NULL, NULL },			 /* imap-list-status */
-	{ "SPECIAL-USE", LOGGED, NULL, NULL },			 /* imap-list-special */
-	{ "CREATE-SPECIAL-USE", LOGGED, imap_keeps_uses, NULL }, /* imap-create */
-	{ "LIST-METADATA", LOGGED, imap_has_metadata, NULL },	 /* imap-metadata */
-	{ "METADATA", LOGGED, imap_has_metadata, NULL },	 /* imap-metadata */
-	{ "QUOTA", LOGGED, imap_has_quota, NULL },		 /* imap-quota */
-	{ "QUOTA=RES-STORAGE", LOGGED, imap_has_quota, NULL },	 /* imap-quota */
-	{ "QUOTA=RES-MESSAGE", LOGGED, imap_has_quota, NULL },	 /* imap-quota */
-	{ "UNSELECT", LOGGED, NULL, NULL },			 /* imap-unselect */
-	{ "UIDPLUS", LOGGED, NULL, NULL },			 /* imap-uidplus */
-	{ "MOVE", LOGGED, NULL, NULL },				 /* imap-move */
-	{ "STATUS=SIZE", LOGGED, NULL, NULL },			 /* imap-status */
-	{ "APPENDLIMIT=", LOGGED, NULL, append_limit },		 /* imap-append-refused */
-	{ "ESEARCH", LOGGED, NULL, NULL },			 /* imap-esearch */
-	{ "SEARCHRES", LOGGED, NULL, NULL },			 /* imap-searchres */
-	{ "WITHIN", LOGGED, NULL, NULL },			 /* imap-within */
-	{ "PARTIAL", LOGGED, NULL, NULL },			 /* imap-partial */
-	{ "CONDSTORE", LOGGED, NULL, NULL },			 /* imap-condstore */
-	{ "QRESYNC", LOGGED, imap_can_resync, NULL },		 /* imap-qresync */
-	{ "SORT", LOGGED, NULL, NULL },				 /* imap-sort */
-	{ "SORT=DISPLAY", LOGGED, NULL, NULL },			 /* imap-sort */
-	{ "ESORT", LOGGED, NULL, NULL },			 /* imap-sort */
-	{ "THREAD=ORDEREDSUBJECT", LOGGED, NULL, NULL },	 /* imap-thread */
-	{ "THREAD=REFERENCES", LOGGED, NULL, NULL },		 /* imap-thread */
-	{ "OBJECTID", LOGGED, imap_has_ids, NULL },		 /* imap-objectid */
-	{ "SAVEDATE", LOGGED, NULL, NULL },			 /* imap-savedate */
-	{ "MULTIAPPEND", LOGGED, NULL, NULL },			 /* imap-multiappend */
-	{ "CATENATE", LOGGED, NULL, NULL },			 /* imap-catenate */
-	{ "BINARY", LOGGED, NULL, NULL },			 /* imap-binary */
-	{ "REPLACE", LOGGED, NULL, NULL },			 /* imap-replace */
-	{ "PREVIEW", LOGGED, NULL, NULL },			 /* imap-preview */
-	{ "UTF8=ACCEPT", LOGGED, NULL, NULL },			 /* imap-utf8 */
-	{ "UIDONLY", LOGGED, NULL, NULL },			 /* imap-uidonly */
-	{ "INPROGRESS", LOGGED, NULL, NULL },			 /* imap-inprogress */
-	{ "MESSAGELIMIT=", LOGGED, has_limit, message_limit },	 /* imap-messagelimit */
+	{ "IMAP4rev1", ANY, NULL, NULL },			    /* imap-login */
+	{ "IMAP4rev2", ANY, NULL, NULL },			    /* imap-rev2 */
+	{ "STARTTLS", BEFORE, imap_may_upgrade, NULL },		    /* imap-starttls-injection */
+	{ "AUTH=SCRAM-SHA-256-PLUS", BEFORE, imap_may_bind, NULL }, /* imap-scram-tls */
+	{ "AUTH=SCRAM-SHA-256", BEFORE, imap_may_scram, NULL },	    /* imap-scram */
+	{ "AUTH=PLAIN", BEFORE, imap_may_log_in, NULL },	    /* imap-authenticate */
+	{ "LOGINDISABLED", BEFORE, may_not_log_in, NULL },	    /* imap-no-plaintext */
+	{ "SASL-IR", ANY, NULL, NULL },				    /* imap-authenticate */
+	{ "LITERAL+", ANY, NULL, NULL },			    /* imap-literals */
+	{ "ENABLE", ANY, NULL, NULL },				    /* imap-enable */
+	{ "ID", ANY, NULL, NULL },				    /* imap-id */
+	{ "IDLE", ANY, NULL, NULL },				    /* imap-idle-done */
+	{ "NAMESPACE", LOGGED, NULL, NULL },			    /* imap-namespace */
+	{ "CHILDREN", LOGGED, NULL, NULL },			    /* imap-list */
+	{ "LIST-EXTENDED", LOGGED, NULL, NULL },		    /* imap-list-extended */
+	{ "LIST-STATUS", LOGGED, NULL, NULL },			    /* imap-list-status */
+	{ "SPECIAL-USE", LOGGED, NULL, NULL },			    /* imap-list-special */
+	{ "CREATE-SPECIAL-USE", LOGGED, imap_keeps_uses, NULL },    /* imap-create */
+	{ "LIST-METADATA", LOGGED, imap_has_metadata, NULL },	    /* imap-metadata */
+	{ "METADATA", LOGGED, imap_has_metadata, NULL },	    /* imap-metadata */
+	{ "QUOTA", LOGGED, imap_has_quota, NULL },		    /* imap-quota */
+	{ "QUOTA=RES-STORAGE", LOGGED, imap_has_quota, NULL },	    /* imap-quota */
+	{ "QUOTA=RES-MESSAGE", LOGGED, imap_has_quota, NULL },	    /* imap-quota */
+	{ "UNSELECT", LOGGED, NULL, NULL },			    /* imap-unselect */
+	{ "UIDPLUS", LOGGED, NULL, NULL },			    /* imap-uidplus */
+	{ "MOVE", LOGGED, NULL, NULL },				    /* imap-move */
+	{ "STATUS=SIZE", LOGGED, NULL, NULL },			    /* imap-status */
+	{ "APPENDLIMIT=", LOGGED, NULL, append_limit },		    /* imap-append-refused */
+	{ "ESEARCH", LOGGED, NULL, NULL },			    /* imap-esearch */
+	{ "SEARCHRES", LOGGED, NULL, NULL },			    /* imap-searchres */
+	{ "WITHIN", LOGGED, NULL, NULL },			    /* imap-within */
+	{ "PARTIAL", LOGGED, NULL, NULL },			    /* imap-partial */
+	{ "CONDSTORE", LOGGED, NULL, NULL },			    /* imap-condstore */
+	{ "QRESYNC", LOGGED, imap_can_resync, NULL },		    /* imap-qresync */
+	{ "SORT", LOGGED, NULL, NULL },				    /* imap-sort */
+	{ "SORT=DISPLAY", LOGGED, NULL, NULL },			    /* imap-sort */
+	{ "ESORT", LOGGED, NULL, NULL },			    /* imap-sort */
+	{ "THREAD=ORDEREDSUBJECT", LOGGED, NULL, NULL },	    /* imap-thread */
+	{ "THREAD=REFERENCES", LOGGED, NULL, NULL },		    /* imap-thread */
+	{ "OBJECTID", LOGGED, imap_has_ids, NULL },		    /* imap-objectid */
+	{ "SAVEDATE", LOGGED, NULL, NULL },			    /* imap-savedate */
+	{ "MULTIAPPEND", LOGGED, NULL, NULL },			    /* imap-multiappend */
+	{ "CATENATE", LOGGED, NULL, NULL },			    /* imap-catenate */
+	{ "BINARY", LOGGED, NULL, NULL },			    /* imap-binary */
+	{ "REPLACE", LOGGED, NULL, NULL },			    /* imap-replace */
+	{ "PREVIEW", LOGGED, NULL, NULL },			    /* imap-preview */
+	{ "UTF8=ACCEPT", LOGGED, NULL, NULL },			    /* imap-utf8 */
+	{ "UIDONLY", LOGGED, NULL, NULL },			    /* imap-uidonly */
+	{ "INPROGRESS", LOGGED, NULL, NULL },			    /* imap-inprogress */
+	{ "MESSAGELIMIT=", LOGGED, has_limit, message_limit },	    /* imap-messagelimit */
 #ifdef HAVE_ZLIB
 	{ "COMPRESS=DEFLATE", LOGGED, may_compress, NULL }, /* imap-compress */
 #endif

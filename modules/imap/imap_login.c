@@ -7,9 +7,11 @@
 
 #include "imap.h"
 
+#include <sasl/sasl.h>
+
 #define TICKETS 5 /* in a row, while the server is reloaded again and again */
 
-KURIR_PARKS static void refuse(struct imap *s, int r, struct kurir_str user)
+KURIR_PARKS void imap_refuse(struct imap *s, int r, struct kurir_str user)
 {
 	kurir_count(s->self, IMAP_LOGIN_FAILURES, 1);
 	KURIR_EMIT(s->self, KURIR_NOTICE, "auth", { "verdict", KURIR_STR("reject") },
@@ -21,8 +23,22 @@ KURIR_PARKS static void refuse(struct imap *s, int r, struct kurir_str user)
 		imap_no(s, "[UNAVAILABLE] The password cannot be checked now, try again later");
 }
 
-KURIR_PARKS void imap_log_in(struct imap *s, struct kurir_credentials *c)
+/* By password, or by what SCRAM came to. */
+KURIR_PARKS static int identify(struct imap *s, const struct kurir_credentials *c,
+    const struct scram *scram, kurir_time until, struct kurir_identity *ret,
+    struct kurir_str *ret_signature)
 {
+	struct kurir_arena *arena = kurir_conn_arena(s->conn);
+
+	return scram ? kurir_scram_verify(s->self, c, scram->message, scram->proof, until, arena,
+			   ret, ret_signature)
+		     : kurir_authenticate(s->self, c, until, arena, ret);
+}
+
+KURIR_PARKS void imap_log_in(struct imap *s, struct kurir_credentials *c, struct scram *scram)
+{
+	const struct scram_peer peer = { imap_ask, s };
+	struct kurir_str signature;
 	kurir_time until = kurir_now() + s->conf->login;
 	struct kurir_identity who;
 	int r;
@@ -30,9 +46,14 @@ KURIR_PARKS void imap_log_in(struct imap *s, struct kurir_credentials *c)
 	c->protocol = kurir_conn_protocol(s->conn);
 	c->peer = kurir_conn_peer(s->conn);
 	c->encrypted = kurir_conn_encrypted(s->conn);
-	r = kurir_authenticate(s->self, c, until, kurir_conn_arena(s->conn), &who);
+	r = identify(s, c, scram, until, &who, &signature);
 	if (r < 0) {
-		refuse(s, r, c->user);
+		imap_refuse(s, r, c->user);
+		return;
+	}
+	if (scram && (r = scram_finish(&peer, signature)) < 0) {
+		if (r == -EBADMSG)
+			imap_bad(s, "Nothing was expected");
 		return;
 	}
 	kurir_count(s->self, IMAP_LOGINS, 1);
@@ -42,7 +63,7 @@ KURIR_PARKS void imap_log_in(struct imap *s, struct kurir_credentials *c)
 	r = kurir_conn_handover(s->conn, who.ticket, s->tag, until);
 	/* A ticket of a process that has been replaced since: its successor makes another. */
 	for (unsigned n = 0; n < TICKETS && r == -EACCES; n++) {
-		r = kurir_authenticate(s->self, c, until, kurir_conn_arena(s->conn), &who);
+		r = identify(s, c, scram, until, &who, &signature);
 		if (r >= 0)
 			r = kurir_conn_handover(s->conn, who.ticket, s->tag, until);
 	}
@@ -65,5 +86,5 @@ KURIR_PARKS void imap_login(struct imap *s, struct imap_args *a)
 	    imap_astring(a, &c.password) < 0 || !imap_end(a) || c.user.len == 0)
 		imap_bad(s, "LOGIN takes a user and a password");
 	else
-		imap_log_in(s, &c);
+		imap_log_in(s, &c, NULL);
 }

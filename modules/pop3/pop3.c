@@ -15,6 +15,8 @@ static const struct kurir_option options[] = {
 	    "After so many failed commands the connection is closed."),
 	KURIR_OPT_BOOL("plaintext-login", struct pop3_conf, plaintext, "false",
 	    "Accept passwords on connections without TLS."),
+	KURIR_OPT_BOOL("scram", struct pop3_conf, scram, "false",
+	    "Offer SCRAM-SHA-256: when all users have a verifier."),
 	{ 0 },
 };
 

@@ -14,6 +14,7 @@ struct pop3_conf {
 	kurir_time idle, login;
 	int64_t errors;
 	bool plaintext; /* passwords without TLS */
+	bool scram;
 };
 
 enum pop3_counter {

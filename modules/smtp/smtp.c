@@ -42,6 +42,8 @@ static const struct kurir_option options[] = {
 	    "Take passwords from connections that are not encrypted."),
 	CONF(BOOL, "auth-on-smtp", auth_on_mx, "false",
 	    "Offer AUTH on listeners of protocol smtp, too."),
+	KURIR_OPT_BOOL("scram", struct smtp_conf, scram, "false",
+	    "Offer SCRAM-SHA-256: when all users have a verifier."),
 	CONF(BOOL, "add-headers", add_headers, "true",
 	    "Submission: add Date and Message-ID to a message that has none."),
 	CONF(BOOL, "own-senders", own_senders, "true",

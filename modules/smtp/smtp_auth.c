@@ -4,10 +4,12 @@
  *                              *(CRLF [base64]) [CRLF "*"] CRLF
  *               initial-response = base64 / "="
  * RFC 4616 2:   PLAIN message = [authzid] NUL authcid NUL passwd
+ * RFC 7677:     SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, see modules/sasl.
  * LOGIN has no RFC: two prompts, base64 of "Username:" and "Password:". */
 #include "smtp_private.h"
 
 #include <errno.h>
+#include <sasl/sasl.h>
 #include <string.h>
 
 #define RESPONSE_MAX 12288 /* RFC 4954 4 */
@@ -95,6 +97,12 @@ KURIR_PARKS static int login(struct smtp *s, struct kurir_str given, struct kuri
 
 KURIR_PARKS static void failed(struct smtp *s, const struct kurir_credentials *c, int r)
 {
+	if (r == -ESHUTDOWN)
+		return;
+	if (r == -EBADMSG) {
+		smtp_error(s, 501, "5.5.2", "That is not a SCRAM message");
+		return;
+	}
 	kurir_count(s->self, COUNT_AUTH_FAILED, 1);
 	KURIR_EMIT(s->self, KURIR_INFO, "auth",
 	    { "verdict", r == -EACCES ? KURIR_STR("reject") : KURIR_STR("defer") },
@@ -111,7 +119,34 @@ KURIR_PARKS static void failed(struct smtp *s, const struct kurir_credentials *c
 		smtp_error(s, 454, "4.7.0", "Cannot check that now, try again later");
 }
 
-KURIR_PARKS static void try_it(struct smtp *s, struct kurir_credentials *c)
+/* For struct scram_peer: the client has had its reply when it fails. */
+KURIR_PARKS static int ask_scram(void *arg, struct kurir_str challenge, struct kurir_str *ret)
+{
+	struct kurir_str coded = kurir_base64_encode(kurir_scratch(), challenge);
+
+	coded = kurir_copy(kurir_scratch(), coded); /* NUL follows */
+	return ask(arg, coded.ptr, ret) < 0 ? -ESHUTDOWN : 0;
+}
+
+/* By password, or by what SCRAM came to, which the client is then told in turn. */
+KURIR_PARKS static int identify(struct smtp *s, const struct kurir_credentials *c,
+    const struct scram *scram, struct kurir_identity *ret)
+{
+	const struct scram_peer peer = { ask_scram, s };
+	kurir_time until = smtp_until(s, AUTH_SPAN);
+	struct kurir_arena *arena = kurir_conn_arena(s->conn);
+	struct kurir_str signature;
+	int r;
+
+	if (!scram)
+		return kurir_authenticate(s->self, c, until, arena, ret);
+	r = kurir_scram_verify(
+	    s->self, c, scram->message, scram->proof, until, arena, ret, &signature);
+	return r < 0 ? r : scram_finish(&peer, signature);
+}
+
+KURIR_PARKS static void try_it(
+    struct smtp *s, struct kurir_credentials *c, const struct scram *scram)
 {
 	struct kurir_identity who = { 0 };
 	struct kurir_answer a;
@@ -122,8 +157,7 @@ KURIR_PARKS static void try_it(struct smtp *s, struct kurir_credentials *c)
 	c->encrypted = kurir_conn_encrypted(s->conn);
 	r = kurir_flush(s->io, smtp_until(s, s->conf->idle_time));
 	if (r == 0)
-		r = kurir_authenticate(
-		    s->self, c, smtp_until(s, AUTH_SPAN), kurir_conn_arena(s->conn), &who);
+		r = identify(s, c, scram, &who);
 	if (r < 0) {
 		failed(s, c, r);
 		return;
@@ -141,6 +175,27 @@ KURIR_PARKS static void try_it(struct smtp *s, struct kurir_credentials *c)
 	smtp_answer(s, &a);
 }
 
+KURIR_PARKS static void with_scram(struct smtp *s, bool plus, struct kurir_str given)
+{
+	const struct scram_peer peer = { ask_scram, s };
+	struct kurir_credentials c = { .password = KURIR_STR("") };
+	struct kurir_str first = { NULL, 0 };
+	struct scram scram = { .plus = plus };
+	int r = given.len > 0 ? initial(s, given, &first) : 0;
+
+	if (r < 0)
+		return;
+	r = scram_run(
+	    &scram, s->self, s->io, first, &peer, smtp_until(s, AUTH_SPAN), kurir_scratch());
+	c.user = scram.user.ptr ? scram.user : KURIR_STR("");
+	c.authzid = scram.authzid;
+	c.peer = kurir_conn_peer(s->conn);
+	if (r < 0)
+		failed(s, &c, r);
+	else
+		try_it(s, &c, &scram);
+}
+
 KURIR_PARKS void smtp_auth(struct smtp *s, struct kurir_str args)
 {
 	struct kurir_credentials c = {
@@ -150,6 +205,7 @@ KURIR_PARKS void smtp_auth(struct smtp *s, struct kurir_str args)
 	struct kurir_str name = kurir_str_part(args, 0, space < 0 ? args.len : (size_t)space);
 	struct kurir_str given =
 	    space < 0 ? KURIR_STR("") : kurir_str_part(args, (size_t)space + 1, args.len);
+	bool plus;
 	int r;
 
 	if (s->authenticated) {
@@ -173,12 +229,16 @@ KURIR_PARKS void smtp_auth(struct smtp *s, struct kurir_str args)
 		r = plain(s, given, &c);
 	} else if (kurir_str_equal_nocase(name, KURIR_STR("LOGIN"))) {
 		r = login(s, given, &c);
+	} else if (s->conf->scram && scram_mechanism(name, &plus) &&
+	    (!plus || smtp_may_bind(s))) {
+		with_scram(s, plus, given);
+		return;
 	} else {
 		smtp_error(s, 504, "5.5.4", "Unknown mechanism");
 		return;
 	}
 	if (r == 0)
-		try_it(s, &c);
+		try_it(s, &c, NULL);
 	if (c.password.len > 0)
 		explicit_bzero((char *)(uintptr_t)c.password.ptr, c.password.len);
 }

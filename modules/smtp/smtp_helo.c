@@ -7,6 +7,8 @@
  */
 #include "smtp_private.h"
 
+#include <sasl/sasl.h>
+
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +31,12 @@ static bool is_name(struct kurir_str s)
 			return false;
 	}
 	return true;
+}
+
+/* SCRAM-SHA-256-PLUS: the login to the TLS connection. */
+bool smtp_may_bind(const struct smtp *s)
+{
+	return s->conf->scram && kurir_conn_encrypted(s->conn) && scram_offers_plus(s->io);
 }
 
 bool smtp_offers_auth(const struct smtp *s)
@@ -98,7 +106,10 @@ KURIR_PARKS void smtp_ehlo(struct smtp *s, struct kurir_str args)
 	if (smtp_offers_tls(s))
 		smtp_line(s, 250, false, "STARTTLS");
 	if (smtp_offers_auth(s))
-		smtp_line(s, 250, false, "AUTH PLAIN LOGIN");
+		smtp_line(s, 250, false,
+		    !s->conf->scram	   ? "AUTH PLAIN LOGIN"
+			: smtp_may_bind(s) ? "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"
+					   : "AUTH SCRAM-SHA-256 PLAIN LOGIN");
 	smtp_line(s, 250, false, "ENHANCEDSTATUSCODES");
 	smtp_line(s, 250, false, "8BITMIME");
 	smtp_line(s, 250, false, "DSN");

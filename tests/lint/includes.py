@@ -6,7 +6,7 @@ from source import Laws, ROOT, files, read
 
 INCLUDE = re.compile(r"^[ \t]*#[ \t]*include[ \t]*([<\"])([^>\"]+)[>\"]", re.M)
 laws = Laws()
-SHARED = ("mime/", "sqlfile/")  # folders of modules/ that are libraries of the others
+SHARED = ("mime/", "sasl/", "sqlfile/")  # folders of modules/ that are libraries of the others
 
 
 def includes(*folders):

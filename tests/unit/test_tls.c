@@ -115,6 +115,7 @@ struct served {
 	struct kurir_stream *s;
 	int accepted;
 	bool inject_check;
+	unsigned char exporter[KURIR_TLS_BINDING_MAX], certificate[KURIR_TLS_BINDING_MAX];
 };
 
 static void server(void *arg)
@@ -123,6 +124,8 @@ static void server(void *arg)
 	struct kurir_str line;
 	v->accepted = kurir_tls_accept(v->s, SOON);
 	if (v->accepted == 0) {
+		CHECK_IS(kurir_tls_binding(v->s, KURIR_TLS_EXPORTER, v->exporter), 32);
+		CHECK_IS(kurir_tls_binding(v->s, KURIR_TLS_SERVER_END_POINT, v->certificate), 32);
 		CHECK_IS(kurir_readline(v->s, 1000, &line, SOON), 1);
 		kurir_write(v->s, line);
 		CHECK_IS(kurir_flush(v->s, SOON), 0);
@@ -136,8 +139,10 @@ static int connect_with(
 {
 	struct kurir_stream *mine;
 	struct served v = { .accepted = 1 };
+	unsigned char bytes[KURIR_TLS_BINDING_MAX];
 	struct kurir_str line;
 	kurir_stream_pair(&mine, &v.s);
+	CHECK_IS(kurir_tls_binding(mine, KURIR_TLS_EXPORTER, bytes), -ENOTSUP);
 	struct kurir_group *g = kurir_group_begin(NULL);
 	kurir_group_go(g, "server", server, &v);
 	int r = kurir_tls_connect(mine, c, SOON);
@@ -147,6 +152,10 @@ static int connect_with(
 		CHECK_IS(kurir_flush(mine, SOON), 0);
 		CHECK_IS(kurir_readline(mine, 100, &line, SOON), 1);
 		CHECK_STR(line, "hello\r\n");
+		CHECK_IS(kurir_tls_binding(mine, KURIR_TLS_EXPORTER, bytes), 32);
+		CHECK(memcmp(bytes, v.exporter, 32) == 0);
+		CHECK_IS(kurir_tls_binding(mine, KURIR_TLS_SERVER_END_POINT, bytes), 32);
+		CHECK(memcmp(bytes, v.certificate, 32) == 0);
 	}
 	if (ret_error)
 		*ret_error = kurir_copy(arena, kurir_tls_error(mine));
