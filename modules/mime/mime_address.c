@@ -4,9 +4,14 @@
  *   mailbox   = [display-name] "<" [route ":"] addr-spec ">" / addr-spec
  *   group     = display-name ":" [mailbox-list] ";" */
 
-#include <string.h>
-
 #include "mime.h"
+
+static bool is_one(char c, const char *of)
+{
+	while (*of != '\0' && *of != c)
+		of++;
+	return *of != '\0';
+}
 
 /* Where phrase() will stop: what is allocated for one address is not the length of all of them.
  */
@@ -24,7 +29,7 @@ static size_t extent(struct kurir_str s, const char *stops)
 		} else if (depth > 0) {
 			depth += c == '(';
 			depth -= c == ')';
-		} else if (strchr(stops, c)) {
+		} else if (is_one(c, stops)) {
 			break;
 		} else {
 			quoted = c == '"';
@@ -42,7 +47,7 @@ static struct kurir_str phrase(
 	char *out = kurir_alloc(arena, extent(*s, stops) + 1);
 	size_t n = 0, i = 0;
 
-	while (i < s->len && !strchr(stops, s->ptr[i])) {
+	while (i < s->len && !is_one(s->ptr[i], stops)) {
 		char c = s->ptr[i++];
 
 		if (c == '"') {

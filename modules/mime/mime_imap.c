@@ -90,10 +90,14 @@ static void put_addresses(struct kurir_buf *b, struct kurir_arena *arena, struct
 	struct mime_address *list;
 	size_t n, room = 4;
 
+	if (text.len == 0) {
+		(void)puts_to(b, "NIL");
+		return;
+	}
 	for (size_t i = 0; i < text.len && room < MIME_ADDRESSES_MAX; i++)
 		room += text.ptr[i] == ',' || text.ptr[i] == ':' || text.ptr[i] == ';';
 	list = kurir_alloc(arena, room * sizeof(*list));
-	n = text.ptr ? mime_addresses(arena, text, list, room) : 0;
+	n = mime_addresses(arena, text, list, room);
 	(void)puts_to(b, n > 0 ? "(" : "NIL");
 	for (size_t i = 0; i < n; i++) {
 		const struct kurir_str parts[] = { list[i].name, list[i].route, list[i].mailbox,
@@ -110,31 +114,42 @@ static void put_addresses(struct kurir_buf *b, struct kurir_arena *arena, struct
 	kurir_rewind(arena, mark);
 }
 
+/* What stands there once more. */
+static void put_again(struct kurir_buf *b, size_t at, size_t len)
+{
+	if (kurir_buf_reserve(b, len) == 0)
+		(void)add(b, kurir_str_part(kurir_buf_str(b), at, len));
+}
+
 struct kurir_str mime_envelope(
     struct kurir_arena *arena, const struct kurir_str f[MIME_ENVELOPE_FIELDS])
 {
 	struct kurir_buf b = KURIR_BUF(ENVELOPE_MAX);
-	struct kurir_str from = f[MIME_FROM];
-	const struct kurir_str people[] = { from, f[MIME_SENDER].len > 0 ? f[MIME_SENDER] : from,
-		f[MIME_REPLY_TO].len > 0 ? f[MIME_REPLY_TO] : from, f[MIME_TO], f[MIME_CC],
-		f[MIME_BCC] };
+	struct kurir_str envelope;
+	size_t from, len;
 
 	(void)kurir_buf_reserve(&b, 512);
 	(void)puts_to(&b, "(");
 	(void)mime_put_nstring(&b, f[MIME_DATE]);
 	(void)puts_to(&b, " ");
 	(void)mime_put_nstring(&b, f[MIME_SUBJECT]);
-	for (size_t i = 0; i < sizeof(people) / sizeof(*people); i++) {
+	(void)puts_to(&b, " ");
+	from = b.len;
+	put_addresses(&b, arena, f[MIME_FROM]);
+	len = b.len - from;
+	for (size_t i = MIME_SENDER; i <= MIME_BCC; i++) {
 		(void)puts_to(&b, " ");
-		put_addresses(&b, arena, people[i]);
+		if (f[i].len == 0 && i <= MIME_REPLY_TO)
+			put_again(&b, from, len);
+		else
+			put_addresses(&b, arena, f[i]);
 	}
-	(void)puts_to(&b, " ");
-	(void)mime_put_nstring(&b, f[MIME_IN_REPLY_TO]);
-	(void)puts_to(&b, " ");
-	(void)mime_put_nstring(&b, f[MIME_MESSAGE_ID]);
+	for (size_t i = MIME_IN_REPLY_TO; i <= MIME_MESSAGE_ID; i++) {
+		(void)puts_to(&b, " ");
+		(void)mime_put_nstring(&b, f[i]);
+	}
 	(void)puts_to(&b, ")");
-	struct kurir_str envelope = kurir_copy(arena, kurir_buf_str(&b));
-
+	envelope = kurir_copy(arena, kurir_buf_str(&b));
 	kurir_buf_free(&b);
 	return envelope;
 }

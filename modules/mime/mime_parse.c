@@ -14,8 +14,9 @@
 
 #include "mime_private.h"
 
-#define LEVELS	 (MIME_DEPTH_MAX + 1)
-#define LOOK_MAX 65536 /* bytes of a text in which a preview is looked for */
+#define LEVELS	  (MIME_DEPTH_MAX + 1)
+#define LOOK_MAX  65536 /* bytes of a text in which a preview is looked for */
+#define LOOK_ONCE 512
 
 struct level {
 	struct mime_part *part, **tail; /* where its next part goes */
@@ -126,6 +127,17 @@ static struct kurir_str line_end(struct kurir_str s)
 	return s.ptr[s.len - 1] == '\r' ? KURIR_STR("\r") : KURIR_STR("");
 }
 
+/* A preview needs no more than the beginning. */
+static void text_enough(struct mime_parser *p, size_t more)
+{
+	p->looked += more;
+	if (!p->preview || (!p->preview->full && p->looked < LOOK_MAX))
+		return;
+	p->preview = NULL;
+	if (!p->options.text)
+		text_end(p, true);
+}
+
 /* s is not empty. */
 static void text_feed(struct mime_parser *p, struct kurir_str s)
 {
@@ -135,12 +147,13 @@ static void text_feed(struct mime_parser *p, struct kurir_str s)
 	}
 	mime_textual_feed(&p->text, p->pending);
 	p->pending = line_end(s);
-	mime_textual_feed(&p->text, kurir_str_part(s, 0, s.len - p->pending.len));
-	p->looked += s.len;
-	if (p->preview && (p->preview->full || p->looked >= LOOK_MAX)) {
-		p->preview = NULL;
-		if (!p->options.text)
-			text_end(p, true);
+	s.len -= p->pending.len;
+	while (s.len > 0 && p->texting) {
+		size_t n = p->preview && s.len > LOOK_ONCE ? LOOK_ONCE : s.len;
+
+		mime_textual_feed(&p->text, kurir_str_part(s, 0, n));
+		text_enough(p, n);
+		s = kurir_str_part(s, n, s.len);
 	}
 }
 

@@ -333,6 +333,28 @@ static void previews(void **state)
 	kurir_buf_free(&b);
 }
 
+/* However its bytes come, one at a time above all. */
+static void pieces(void **state)
+{
+	const struct mime_options options = { .preview = true };
+	struct kurir_buf b = KURIR_BUF(65536);
+	struct mime_parser *p = mime_begin(arena, &options);
+	const struct mime_message *m;
+
+	(void)state;
+	kurir_buf_printf(&b, "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n");
+	for (int i = 0; i < 190; i++)
+		kurir_buf_printf(&b, "a   \r\n");
+	kurir_buf_printf(&b, "\r\n--b--\r\n");
+	for (size_t i = 0; i < b.len; i++)
+		mime_feed(p, (struct kurir_str){ b.ptr + i, 1 });
+	m = mime_end(p);
+	assert_int_equal(m->preview.len, MIME_PREVIEW_MAX - 1);
+	assert_int_equal(m->root->child->body.len, 190 * 6);
+	assert_int_equal(m->root->child->lines, 190);
+	kurir_buf_free(&b);
+}
+
 static void tell(void *arg, enum mime_text what, const struct mime_part *part, bool within,
     struct kurir_str name, struct kurir_str text)
 {
@@ -441,9 +463,10 @@ int main(void)
 		cmocka_unit_test(multipart), cmocka_unit_test(nested_message),
 		cmocka_unit_test(bombs), cmocka_unit_test(fields), cmocka_unit_test(addresses),
 		cmocka_unit_test(decoding), cmocka_unit_test(charsets),
-		cmocka_unit_test(parameters), cmocka_unit_test(previews), cmocka_unit_test(words),
-		cmocka_unit_test(structures), cmocka_unit_test(boundaries),
-		cmocka_unit_test(long_header), cmocka_unit_test(unended_words) };
+		cmocka_unit_test(parameters), cmocka_unit_test(previews),
+		cmocka_unit_test(pieces), cmocka_unit_test(words), cmocka_unit_test(structures),
+		cmocka_unit_test(boundaries), cmocka_unit_test(long_header),
+		cmocka_unit_test(unended_words) };
 
 	return cmocka_run_group_tests(tests, begin, end);
 }
