@@ -80,7 +80,7 @@ static int flush(struct blob_writer *w)
 	return r;
 }
 
-static int sync_folder(const char *folder)
+int blob_sync_folder(const char *folder)
 {
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
 	if (fd < 0)
@@ -128,7 +128,7 @@ static int begin_segment(struct blob_writer *w)
 	w->segment = id;
 	w->end = w->durable = BLOB_FIRST;
 	w->used = 0;
-	r = sync_folder(w->folder);
+	r = blob_sync_folder(w->folder);
 	if (r < 0)
 		blob_cut(w);
 	return r;

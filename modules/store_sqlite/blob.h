@@ -52,6 +52,9 @@ int blob_sync(struct blob_writer *); /* all that was appended is durable */
 /* Forgets what is not durable; that file is not written again. */
 void blob_cut(struct blob_writer *);
 
+/* The names in it are durable. */
+int blob_sync_folder(const char *folder);
+
 /* blob_record.c: a record as it lies in a segment. */
 struct blob_record {
 	struct blob_source source; /* of its body; names and checksum are in this record */

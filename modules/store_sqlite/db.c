@@ -59,10 +59,11 @@ static int open_file(struct db *db, const char *path, int flags, const char *pra
 	return r;
 }
 
-int db_open_reader(struct db *db, const char *path)
+int db_open_reader(struct db *db, const char *path, bool writers)
 {
 	char uri[1100];
-	int n = snprintf(uri, sizeof(uri), "file:%s?mode=ro&readonly_shm=1", path);
+	int n = snprintf(
+	    uri, sizeof(uri), "file:%s?mode=ro%s", path, writers ? "" : "&readonly_shm=1");
 	if (n < 0 || (size_t)n >= sizeof(uri) || strpbrk(path, "?#%") != NULL)
 		return -ENAMETOOLONG;
 	int r = open_file(db, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
@@ -70,6 +71,7 @@ int db_open_reader(struct db *db, const char *path)
 	    "; PRAGMA query_only = 1; PRAGMA trusted_schema = 0; PRAGMA temp_store = MEMORY;");
 	if (r == 0)
 		(void)sqlite3_busy_timeout(db->sql, BUSY_MS);
+	db->writers = writers;
 	return r;
 }
 

@@ -16,6 +16,7 @@
 
 struct db {
 	sqlite3 *sql;
+	bool writers; /* as its reader was told */
 	unsigned count;
 	struct {
 		const char *text;
@@ -25,9 +26,11 @@ struct db {
 
 /* db.c */
 int db_open_writer(struct db *, const char *path); /* made and brought to our format if need be */
-int db_open_reader(struct db *, const char *path); /* by a process that cannot write the files */
-int db_open_cache(struct db *, const char *path);  /* what can be made again: any format */
-int db_text_run(struct db *, const char *text);	   /* statements without parameters */
+/* writers: this process also writes there.  What maps a database's shared memory first decides
+ * for all of a process whether it can be written. */
+int db_open_reader(struct db *, const char *path, bool writers);
+int db_open_cache(struct db *, const char *path); /* what can be made again: any format */
+int db_text_run(struct db *, const char *text);	  /* statements without parameters */
 void db_close(struct db *);
 int db_error(const struct db *, int sqlite); /* of the last call */
 

@@ -44,7 +44,7 @@ struct db *reader_take(struct kurir_self *self, struct kurir_str account, int *r
 		return NULL;
 	}
 	(void)snprintf(path, sizeof(path), "%s/index.db", v->folder);
-	*ret_error = db_open_reader(&r->db, path);
+	*ret_error = db_open_reader(&r->db, path, (kurir_roles() & KURIR_ROLE_STORE) != 0);
 	if (*ret_error == 0)
 		return &r->db;
 	free(r);

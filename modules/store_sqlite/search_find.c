@@ -73,8 +73,8 @@ static int attach(struct read *r)
 	if (main == NULL || strlen(main) < 9)
 		return -ENOTSUP;
 	size_t n = strlen(main) - strlen("index.db");
-	(void)snprintf(
-	    uri, sizeof(uri), "file:%.*ssearch.db?mode=ro&readonly_shm=1", (int)n, main);
+	(void)snprintf(uri, sizeof(uri), "file:%.*ssearch.db?mode=ro%s", (int)n, main,
+	    r->db->writers ? "" : "&readonly_shm=1");
 	/* Not in a transaction. */
 	(void)db_exec(r->db, "COMMIT", "");
 	int e = db_exec(r->db, "ATTACH ? AS search", "t", kurir_str_of(uri));

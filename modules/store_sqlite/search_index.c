@@ -251,7 +251,7 @@ static int open_index(struct search_index *x)
 	(void)snprintf(path, sizeof(path), "%s/index.db", x->folder);
 	if (access(path, F_OK) < 0)
 		return -ENOENT;
-	int r = db_open_reader(&x->from, path);
+	int r = db_open_reader(&x->from, path, true);
 	(void)snprintf(path, sizeof(path), "%s/search.db", x->folder);
 	if (r == 0)
 		r = db_open_cache(&x->to, path);

@@ -79,9 +79,13 @@ int tool_shard_open(struct tool *t, unsigned number, struct tool_shard *s)
 	int r = tool_path(t, number, "", s->folder);
 	if (r == 0 && mkdir(s->folder, 0750) < 0 && errno != EEXIST)
 		r = -errno;
+	if (r == 0)
+		r = blob_sync_folder(t->root);
 	(void)snprintf(path, sizeof(path), "%s/index.db", s->folder);
 	if (r == 0)
 		r = db_open_writer(&s->db, path);
+	if (r == 0 && (r = blob_sync_folder(s->folder)) < 0)
+		db_close(&s->db);
 	if (r == 0)
 		blob_writer_init(&s->blobs, s->folder, (uint64_t)256 << 20);
 	return r;

@@ -54,8 +54,11 @@ int shard_folder(const struct sqlite_conf *conf, unsigned number, char ret[SHARD
 static int shard_open(struct shard *s)
 {
 	char path[SHARD_PATH + 16];
-	if (mkdir(s->folder, 0750) < 0 && errno != EEXIST)
-		return -errno;
+	int r = mkdir(s->folder, 0750) < 0 && errno != EEXIST ? -errno : 0;
+	if (r == 0)
+		r = blob_sync_folder(s->conf->root.ptr);
+	if (r < 0)
+		return r;
 	(void)snprintf(path, sizeof(path), "%s/bell", s->folder);
 	s->bell = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (s->bell < 0)
@@ -66,7 +69,9 @@ static int shard_open(struct shard *s)
 		return -EBUSY;
 	}
 	(void)snprintf(path, sizeof(path), "%s/index.db", s->folder);
-	int r = db_open_writer(&s->db, path);
+	r = db_open_writer(&s->db, path);
+	if (r == 0 && (r = blob_sync_folder(s->folder)) < 0)
+		db_close(&s->db);
 	if (r < 0) {
 		close(s->bell);
 		s->bell = -1;

@@ -21,7 +21,7 @@ import threading
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../e2e"))
 import mailboxlib
-from netlib import KURIRCTL, Server, check, equal, free_port, path, wait_until
+from netlib import BUILD, KURIRCTL, Server, check, equal, free_port, path, wait_until
 
 HYD, SITI, FAR = "hyd@satu.example", "siti@satu.example", "paijo@dua.example"
 ROLES = ("edge", "queue", "resolver", "relay", "store", "access", "auth", "control")
@@ -74,11 +74,11 @@ def others():
 
 
 class Near(Server):
-    """files: queue and mailboxes are there; queue: more options of queue_journal."""
+    """files: queue and mailboxes are there; queue: more options of queue_journal; store: maildir or sqlite."""
 
-    def __init__(self, far, files=None, queue=None, **more):
+    def __init__(self, far, files=None, queue=None, store="maildir", **more):
         self.smtp, self.imap = free_port(), free_port()
-        self.files = files or path("satu")
+        self.files, self.store = files or path("satu"), store
         mailboxlib.certificate()
         mailboxlib.passwords()
         modules = {"smtp": {"relay-networks": ["127.0.0.0/8"]}, "imap": {},
@@ -86,7 +86,7 @@ class Near(Server):
                    "auth_file": {"users": path("users")}, "bounce": {}, "relay_smtp": {},
                    "dns": {"stub-zones": {"dua.example": "127.0.0.1@%d" % Names().port}}, "route_dns": {"port": far.port},
                    "queue_journal": dict({"retry": ["1s"], "scan-interval": "1s"}, **queue or {}),
-                   "store_maildir": {"root": os.path.join(self.files, "boxes")}}
+                   "store_" + store: {"root": os.path.join(self.files, "boxes")}}
         if os.geteuid() == 0 and others():
             more["users"] = {"default": USER}
             os.chown(path("key.pem"), USER, USER)
@@ -334,6 +334,21 @@ def mails(root):
     return found, torn
 
 
+def mailbox(near, account):
+    """The folder with its files; what is no Maildir is exported to one, and has to be in order."""
+    boxes = os.path.join(near.files, "boxes")
+    if near.store == "maildir":
+        return os.path.join(boxes, "satu.example", account.split("@")[0])
+    out = path("out-" + account)
+    os.mkdir(out)
+    os.chown(out, os.stat(boxes).st_uid, os.stat(boxes).st_gid)
+    tool = os.path.join(BUILD, "kurir-store")
+    for args in (["check"], ["export", account, "maildir", out]):
+        done = subprocess.run([tool, boxes] + args, capture_output=True, text=True, timeout=WAIT, check=False)
+        check(done.returncode == 0, "kurir-store %s finds no fault" % " ".join(args[:2]), done.stdout, done.stderr[-3000:])
+    return out
+
+
 def judge(near, far, load):
     """After the load: what was acknowledged is there, whole, and the books are right.  The copies at the far server,
     which nobody recognises as copies."""
@@ -349,8 +364,8 @@ def judge(near, far, load):
         check(False, str(e), near.queued(), far.ctl("ledger"), str(near.ctl("queue", "list"))[:3000],
               near.text()[-3000:])
     copies = {}
-    for whose, root, to in (("near", os.path.join(near.files, "boxes/satu.example/hyd"), HYD), ("far", path("far"), FAR),
-                            ("appended", os.path.join(near.files, "boxes/satu.example/siti"), SITI)):
+    for whose, root, to in (("near", mailbox(near, HYD), HYD), ("far", path("far"), FAR),
+                            ("appended", mailbox(near, SITI), SITI)):
         found, torn = mails(root)
         wanted = load.acknowledged[to]
         lost = [name for name in wanted if name not in found]

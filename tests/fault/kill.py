@@ -2,7 +2,7 @@
 """Each role is killed at random, and the supervisor as well, while 50 sessions send; no mail that was acknowledged is
 lost, and what comes twice was under way when somebody was killed.
 
-    kill.py [--seconds N] [--seed S] [--sessions N]"""
+    kill.py [--seconds N] [--seed S] [--sessions N] [--store maildir|sqlite]"""
 import argparse
 import os
 import random
@@ -110,10 +110,11 @@ def main():
     parse.add_argument("--seconds", type=float, default=10)
     parse.add_argument("--sessions", type=int, default=50)
     parse.add_argument("--seed", default=os.environ.get("KURIR_SEED") or str(random.randrange(10 ** 6)))
+    parse.add_argument("--store", default="maildir", choices=("maildir", "sqlite"))
     args = parse.parse_args()
     print("# seed %s, %g seconds, %d sessions" % (args.seed, args.seconds, args.sessions), flush=True)
     far = Far()
-    near = Near(far)
+    near = Near(far, store=args.store)
     load = Load(near, args.sessions, imap=args.sessions // 10, seed=args.seed)
     victims = Victims(near, random.Random("kill-" + args.seed))
     try:

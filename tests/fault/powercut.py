@@ -2,7 +2,7 @@
 """250 means kept: cuts the power at many points of a recorded load, and looks for what was acknowledged.
 
     powercut.py [--cuts N] [--seed S] [--messages M] [--disk strict|ordered] [--server kurir|postfix|dovecot]
-                [--lie none|sync|file|folder] [--jobs J] [--keep FOLDER]
+                [--store maildir|sqlite] [--lie none|sync|file|folder] [--jobs J] [--keep FOLDER]
 
 The unmodified server runs on the file system of recorder.c; clients note each 250 in the recording as soon as they
 have read it. Then the disk is rebuilt as it could look after a cut (disk.py), a server is started on it, and when its
@@ -12,6 +12,7 @@ sent. With a lie the barriers of that sort are left out of the recording, and lo
 Strict is a disk that keeps no more than POSIX promises; ordered one like ext4 and xfs. The others than Kurir are
 there to be compared with; powerpeers.py knows how they are run."""
 import argparse
+import glob
 import hashlib
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ import random
 import re
 import shutil
 import smtplib
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,7 @@ from netlib import BUILD, Server, check, done, free_port, path, skip_all, wait_u
 
 import disk
 
+STORE = "maildir"
 NEAR = ["hyd@satu.example", "siti@satu.example"]
 LATE = "paijo@dua.example"  # nobody answers there during the load
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -46,7 +49,8 @@ class Mill(Server):
                    "route_local": {}, "relay_smtp": {}, "bounce": {},
                    "queue_journal": {"retry": ["1s"], "segment-size": "1M", "inline-size": "16K",
                                      "scan-interval": "200ms"},
-                   "store_maildir": {"root": os.path.join(home, "boxes")}}
+                   "store_" + STORE: {"root": os.path.join(home, "boxes"),
+                                      **({"shards": 2, "segment-size": "1M"} if STORE == "sqlite" else {})}}
         if "dua.example" not in domains:
             modules["route_static"] = {"routes": {"dua.example": "smtp:[127.0.0.1]:1"}}
         super().__init__(modules, name=name, state=os.path.join(home, "state"),
@@ -214,8 +218,31 @@ def mailboxes(home):
     return found, strange
 
 
+def shards(home):
+    """The same for store_sqlite; what kurir-store says against it is strange."""
+    found, strange = {}, []
+    for folder in glob.glob(os.path.join(home, "boxes/??")):
+        with sqlite3.connect(os.path.join(folder, "index.db")) as db:
+            for to, segment, offset, length in db.execute(
+                    "SELECT a.name, b.segment, b.offset, b.length FROM message m JOIN email e ON e.id = m.email"
+                    " JOIN blob b ON b.id = e.blob JOIN account a ON a.id = e.account"):
+                with open(os.path.join(folder, "%016x.blob" % segment), "rb") as f:
+                    f.seek(offset)
+                    text = f.read(length)
+                body = re.search(rb"^X-Mill: (\d+)", text, re.M)
+                if body:
+                    found.setdefault((int(body.group(1)), to), []).append(text[body.start():])
+                else:
+                    strange.append("at %d of segment %016x" % (offset, segment))
+    tool = subprocess.run([os.path.join(BUILD, "kurir-store"), os.path.join(home, "boxes"), "check"], capture_output=True,
+                          text=True, check=False)
+    if tool.returncode:
+        strange += (tool.stdout + tool.stderr).splitlines()
+    return found, strange
+
+
 def judge(seed, home, acknowledged):
-    found, strange = mailboxes(home)
+    found, strange = (shards if STORE == "sqlite" else mailboxes)(home)
     faults = ["not a mail: " + s for s in strange]
     for n in sorted(acknowledged):
         faults += ["mail %d to %s is lost" % (n, to) for to in message(seed, n)[1] if (n, to) not in found]
@@ -276,23 +303,25 @@ SUBJECT = None  # known to the processes of the pool, too
 
 
 def main():
-    global SUBJECT
+    global SUBJECT, STORE
     parse = argparse.ArgumentParser()
     parse.add_argument("--cuts", type=int, default=100)
     parse.add_argument("--messages", type=int, default=120)
     parse.add_argument("--seed", default=os.environ.get("KURIR_SEED", "1"))
     parse.add_argument("--disk", default="strict", choices=("strict", "ordered"))
     parse.add_argument("--server", default="kurir", choices=("kurir", "postfix", "dovecot"))
+    parse.add_argument("--store", default=STORE, choices=("maildir", "sqlite"))
     parse.add_argument("--lie", default="none", choices=("none", "sync", "file", "folder"))
     parse.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parse.add_argument("--keep")
     args = parse.parse_args()
+    STORE = args.store
     tools()
     SUBJECT = server(args.server)
     records = record(args, SUBJECT)
     digest = hashlib.sha256(b"".join(r.data for r in records)).hexdigest()[:8]
-    print("# %s, %s disk, seed %s, %d records (%s), %d cuts, lie %s"
-          % (args.server, args.disk, args.seed, len(records), digest, args.cuts, args.lie), flush=True)
+    print("# %s (store_%s), %s disk, seed %s, %d records (%s), %d cuts, lie %s"
+          % (args.server, STORE, args.disk, args.seed, len(records), digest, args.cuts, args.lie), flush=True)
     bad = twice = lost = 0
     with multiprocessing.Pool(args.jobs) as pool:
         for position, faults, again in pool.imap_unordered(recover, cuts(args, records)):
