@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define TRIES 10
+#define FEW   32 /* changes */
 
 static int read_run(void *arg)
 {
@@ -28,18 +29,33 @@ KURIR_PARKS static int touch(struct kurir_self *self, struct kurir_str account, 
 	return sqlite_ask(self, account, &b, -1, until, kurir_scratch(), &reply);
 }
 
+/* Without a helper thread, which would cost more: what is little, and was just written. */
+static int read_here(struct kurir_self *self, struct read *r)
+{
+	int e;
+	r->db = reader_take(self, r->account, &e);
+	if (r->db == NULL)
+		return e;
+	(void)read_run(r);
+	if (r->result == -EAGAIN || r->result == -EIO)
+		reader_drop(self, r->account, r->db);
+	else
+		reader_give(self, r->account, r->db);
+	return r->result;
+}
+
 /* A connection that failed is not used again. */
 KURIR_PARKS static int read_once(struct kurir_self *self, struct read *r, kurir_time until)
 {
 	int e;
-	r->db = reader_take(self, r->account, &e);
+	r->db = reader_wait(self, r->account, until, &e);
 	if (r->db == NULL)
 		return e;
 	e = kurir_offload(read_run, r, until);
 	if (e >= 0)
 		e = r->result;
 	if (e == -EAGAIN || e == -EIO)
-		reader_drop(r->db);
+		reader_drop(self, r->account, r->db);
 	else
 		reader_give(self, r->account, r->db);
 	return e;
@@ -125,7 +141,13 @@ KURIR_PARKS static int changes(struct kurir_self *self, struct kurir_str account
 		.account = account,
 		.mailbox = mailbox,
 		.since = since };
-	int e = ask_database(self, &r, until);
+	struct read in_passing = r;
+	in_passing.few = FEW;
+	int e = read_here(self, &in_passing);
+	if (e == 0 || e == -ESTALE)
+		r = in_passing;
+	else
+		e = ask_database(self, &r, until);
 	if (e == 0 && claim_recent && r.mailbox_row.recent < r.mailbox_row.uid_next)
 		e = claim(self, account, mailbox, until, &r.view);
 	if (e == 0)

@@ -259,6 +259,20 @@ int read_uids(struct read *r, sqlite3_stmt *s, struct kurir_uid_set *ret)
 	return e;
 }
 
+/* Whether more changed than can be read in passing. */
+static int too_many(struct read *r)
+{
+	int64_t n = 0;
+	int e = r->few == 0
+	    ? 0
+	    : db_number(r->db, &n,
+		  "SELECT (SELECT count(*) FROM (SELECT 1 FROM message WHERE mailbox = ?1"
+		  " AND modseq > ?2 LIMIT ?3)) + (SELECT count(*) FROM (SELECT 1 FROM gone"
+		  " WHERE mailbox = ?1 AND modseq > ?2 LIMIT ?3))",
+		  "iii", r->mailbox_row.id, (int64_t)r->since, r->few + 1);
+	return e < 0 ? e : n > r->few ? -E2BIG : 0;
+}
+
 /* "+uid": else it would go through all of the mailbox, which is in that order, and not through
  * the index of what changed. */
 int read_changes(struct read *r)
@@ -267,6 +281,8 @@ int read_changes(struct read *r)
 	sqlite3_stmt *s = NULL;
 	if (e == 0 && r->since < (uint64_t)r->mailbox_row.forgotten)
 		e = -ESTALE;
+	if (e == 0)
+		e = too_many(r);
 	if (e == 0)
 		s = db_query(r->db, &e,
 		    "SELECT " MESSAGE_COLUMNS

@@ -12,6 +12,7 @@ struct read {
 	const char *folder; /* the shard's, for facts */
 	/* What some of them ask. */
 	uint64_t since;
+	int64_t few; /* so many changes at most, else -E2BIG; 0: all */
 	uint32_t uid, want;
 	const struct kurir_uid_set *uids;
 	const struct kurir_find *find;

@@ -80,10 +80,13 @@ struct shard {
 
 /* A shard as a reader has it, in the access role. */
 struct reader;
+struct reader_turn;
 struct shard_view {
 	char folder[SHARD_PATH];
 	struct reader *idle; /* connections that nobody uses */
-	int wd;		     /* inotify, of the bell */
+	unsigned open;
+	struct reader_turn *turns; /* who waits for one */
+	int wd;			   /* inotify, of the bell */
 	struct kurir_signal *rung;
 };
 
@@ -155,10 +158,13 @@ extern const struct kurir_store_ops sqlite_store;
 /* 0, or -ENOENT: nobody had such an account yet, and it is not made. */
 int sqlite_exists(struct kurir_self *, struct kurir_str account, kurir_time) KURIR_PARKS;
 struct shard_view *shard_view(struct kurir_self *, struct kurir_str account);
-/* A connection for one use, to be given back; NULL: *ret_error. */
+/* A connection for one use, to be given back; NULL: *ret_error, -EBUSY when all are in use. */
 struct db *reader_take(struct kurir_self *, struct kurir_str account, int *ret_error);
 void reader_give(struct kurir_self *, struct kurir_str account, struct db *);
-void reader_drop(struct db *);
+void reader_drop(struct kurir_self *, struct kurir_str account, struct db *);
+/* The same, when all are in use as soon as one is not. */
+struct db *reader_wait(struct kurir_self *, struct kurir_str account, kurir_time, int *ret_error)
+    KURIR_PARKS;
 void readers_stop(struct kurir_self *);
 
 /* wait.c */

@@ -75,12 +75,12 @@ static int differs(struct kurir_self *self, struct kurir_str account, struct kur
 	struct db *db = reader_take(self, account, &e);
 
 	if (db == NULL)
-		return e == -EAGAIN ? 1 : e;
+		return e == -EAGAIN || e == -EBUSY ? 1 : e;
 	e = account_load(db, account, &a);
 	if (e == 0)
 		e = mailbox_load(db, &a, mailbox, &m);
 	if (e == -EAGAIN || e == -EIO)
-		reader_drop(db);
+		reader_drop(self, account, db);
 	else
 		reader_give(self, account, db);
 	if (e < 0) /* to be looked at by who waits */
