@@ -51,15 +51,18 @@ void thread_keys_of(
 	}
 }
 
-int thread_find(struct db *db, int64_t account, const struct thread_keys *k, int64_t *ret)
+int thread_find(struct db *db, int64_t account, struct thread_keys *k, int64_t *ret)
 {
 	int64_t oldest = 0, thread;
+	k->known = 0;
 	for (unsigned i = 0; i < k->count; i++) {
 		int r = db_number(db, &thread,
 		    "SELECT thread FROM reference WHERE account = ? AND key = ?", "ii", account,
 		    k->keys[i]);
 		if (r < 0 && r != -ENOENT)
 			return r;
+		if (r == 0)
+			k->known |= 1u << i;
 		if (r == 0 && (oldest == 0 || thread < oldest))
 			oldest = thread;
 	}
@@ -71,9 +74,10 @@ int thread_keep(struct db *db, int64_t account, const struct thread_keys *k, int
 {
 	int r = 0;
 	for (unsigned i = 0; i < k->count && r == 0; i++)
-		r = db_exec(db,
-		    "INSERT OR IGNORE INTO reference(account, key, thread) VALUES(?, ?, ?)",
-		    "iii", account, k->keys[i], thread);
+		if (!(k->known & 1u << i))
+			r = db_exec(db,
+			    "INSERT INTO reference(account, key, thread) VALUES(?, ?, ?)", "iii",
+			    account, k->keys[i], thread);
 	return r;
 }
 

@@ -20,13 +20,14 @@
 
 struct thread_keys {
 	unsigned count;
+	uint32_t known; /* those that thread_find() found, 1u << index, or-ed */
 	int64_t keys[THREAD_KEYS];
 };
 /* The header's fields, as mime_message has them; ptr NULL: absent. */
 void thread_keys_of(struct kurir_arena *, const struct mime_message *, struct thread_keys *ret);
 /* *ret: 0, or the oldest thread that knows one of them. */
-int thread_find(struct db *, int64_t account, const struct thread_keys *, int64_t *ret);
-/* They are of that thread from now on, if of none yet. */
+int thread_find(struct db *, int64_t account, struct thread_keys *, int64_t *ret);
+/* After thread_find(): those of no thread yet are of that one from now on. */
 int thread_keep(struct db *, int64_t account, const struct thread_keys *, int64_t thread);
 /* When an e-mail went: its thread, if nobody else is in it. */
 int thread_drop(struct db *, int64_t email, int64_t thread);
