@@ -69,6 +69,7 @@ enum kurir_envelope_flag {
 	KURIR_ENV_RET_FULL = 1u << 3, /* RET=FULL */
 	KURIR_ENV_RET_HDRS = 1u << 4, /* RET=HDRS */
 	KURIR_ENV_BOUNCE = 1u << 5,   /* a notification made here */
+	KURIR_ENV_HOLD = 1u << 6,     /* waits in the queue until somebody releases it */
 };
 /* What the spool keeps of a transaction beside the body. */
 struct kurir_envelope {
@@ -137,6 +138,9 @@ KURIR_API uint64_t kurir_tx_size(struct kurir_tx *);
 KURIR_API int kurir_tx_set_sender(struct kurir_tx *, struct kurir_str);
 KURIR_API int kurir_rcpt_add(struct kurir_tx *, struct kurir_str address);
 KURIR_API int kurir_rcpt_drop(struct kurir_tx *, struct kurir_rcpt *);
+/* The message will be taken, and then wait in the queue until somebody releases it (CAP_RCPT);
+ * why is told by an event. */
+KURIR_API int kurir_tx_hold(struct kurir_tx *, struct kurir_str why);
 
 /*
  * For protocol modules (smtp, lmtp). Each call runs the chain of its point for the connection's

@@ -52,12 +52,13 @@ static void intake_take(
 		if (!q->forgetful || (old != NULL && old->seen))
 			return;
 	}
+	bool hold = q->conf->hold || f->record.kind == SEGMENT_HELD;
 	struct message *m = table_add(q, s, f->offset, &f->record);
 	state_message(q, m);
 	kurir_count(q->self, QUEUE_ACCEPTED, m->count);
 	if (m->count == 0)
 		state_bury(q, m);
-	if (envelope.len > 0 && !q->conf->hold && q->fresh_bytes + envelope.len <= FRESH_MAX) {
+	if (envelope.len > 0 && !hold && q->fresh_bytes + envelope.len <= FRESH_MAX) {
 		m->envelope = malloc(envelope.len);
 		if (m->envelope != NULL) {
 			memcpy(m->envelope, envelope.ptr, envelope.len);
@@ -67,11 +68,11 @@ static void intake_take(
 	}
 	if (envelope.len > 0)
 		intake_tell(q, m, envelope);
-	for (uint32_t i = 0; q->conf->hold && i < m->count; i++) {
+	for (uint32_t i = 0; hold && i < m->count; i++) {
 		m->entries[i].state = ENTRY_HELD;
 		state_entry(q, m, &m->entries[i]);
 	}
-	if (!q->started || q->conf->hold)
+	if (!q->started || hold)
 		return;
 	for (uint32_t i = 0; i < m->count; i++)
 		scheduler_ready(&q->scheduler, &m->entries[i]);

@@ -41,7 +41,7 @@ static void ledger_record(
 		if (m->undecided > 0 && m->users == 0 && !body_there(q->dir, &f->record))
 			l->bodies += m->undecided;
 		m->users = 1;
-	} else if (f->record.kind == SEGMENT_MESSAGE && f->offset >= s->known) {
+	} else if (f->record.kind != SEGMENT_MOVED && f->offset >= s->known) {
 		l->found += f->record.recipients;
 		l->messages += f->record.recipients > 0;
 		if (!body_there(q->dir, &f->record))

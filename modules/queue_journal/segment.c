@@ -103,7 +103,7 @@ int segment_get_record(const char from[SEGMENT_HEAD], uint64_t salt, struct segm
 		.lane = (uint8_t)from[61],
 	};
 	if (r.envelope_length > SEGMENT_ENVELOPE_MAX || r.kind < SEGMENT_MESSAGE ||
-	    r.kind > SEGMENT_MOVED)
+	    r.kind > SEGMENT_HELD)
 		return -EBADMSG;
 	if (r.body_file == 0 && r.body_length > SEGMENT_BODY_MAX)
 		return -EBADMSG;

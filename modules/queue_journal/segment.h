@@ -30,6 +30,7 @@ struct segment_head {
 enum segment_kind {
 	SEGMENT_MESSAGE = 1,
 	SEGMENT_MOVED = 2, /* the envelope begins with the place (16 bytes) where it was before */
+	SEGMENT_HELD = 3,  /* a message that waits until somebody releases it */
 };
 #define SEGMENT_MOVED_BYTES 16 /* u64 segment, u64 offset */
 

@@ -320,7 +320,7 @@ int spool_commit(struct kurir_spool *s, const struct kurir_envelope *e, kurir_ti
 	s->readers = NULL;
 	if (s->error == 0)
 		s->error = kurir_put_envelope(&s->envelope, e);
-	s->item.record.kind = SEGMENT_MESSAGE;
+	s->item.record.kind = e->flags & KURIR_ENV_HOLD ? SEGMENT_HELD : SEGMENT_MESSAGE;
 	s->item.record.arrived = e->arrived;
 	s->item.record.recipients = (uint32_t)e->count;
 	s->item.record.id_hash = (uint32_t)kurir_str_hash(e->id);
