@@ -31,15 +31,16 @@ struct imap_bytes {
 	const struct kurir_str *facts; /* borrowed, by enum kurir_fact; or NULL */
 	bool open;
 	struct kurir_body body;
-	struct kurir_str text;		    /* mapped */
+	struct kurir_str text;		    /* once it is mapped */
 	const struct mime_message *message; /* parsed when first asked for */
 	struct kurir_arena *arena;
 };
 void imap_bytes_begin(struct imap_bytes *, const struct kurir_str *facts);
-/* Once, when the bytes are needed. */
+/* Once, when the bytes are needed; open_in without mapping them. */
 int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *) KURIR_PARKS;
 int imap_bytes_open_in(struct imap *, struct kurir_str mailbox, const struct kurir_message *,
     struct imap_bytes *) KURIR_PARKS;
+int imap_bytes_map(struct imap_bytes *); /* 0 or -errno */
 void imap_bytes_close(struct imap_bytes *);
 const struct mime_message *imap_bytes_message(struct imap_bytes *);
 /* The message's header with the empty line behind it; the parts are not looked at for it, nor the

@@ -1,4 +1,4 @@
-/* imap_bytes.c - a message's wire form, mapped into memory while a command looks at it. */
+/* imap_bytes.c - a message's wire form, in memory while a command looks into it. */
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -15,34 +15,36 @@ void imap_bytes_begin(struct imap_bytes *b, const struct kurir_str *facts)
 KURIR_PARKS int imap_bytes_open_in(
     struct imap *s, struct kurir_str mailbox, const struct kurir_message *m, struct imap_bytes *b)
 {
-	struct kurir_body body;
-	uint64_t page;
-	char *map;
-	int r = s->store->open(s->store_self, s->account, mailbox, m, imap_until(s), &body);
+	int r = s->store->open(s->store_self, s->account, mailbox, m, imap_until(s), &b->body);
 
 	if (r < 0)
 		return r;
 	b->text = KURIR_STR("");
-	page = body.offset & ~4095ull;
-	if (body.length > 0) {
-		map = mmap(NULL, body.length + (body.offset - page), PROT_READ, MAP_PRIVATE,
-		    body.fd, (off_t)page);
-		if (map == MAP_FAILED) {
-			r = -errno;
-			close(body.fd);
-			return r;
-		}
-		b->text = (struct kurir_str){ map + (body.offset - page), body.length };
-	}
-	b->body = body;
 	b->open = true;
+	return 0;
+}
+
+int imap_bytes_map(struct imap_bytes *b)
+{
+	uint64_t page = b->body.offset & ~4095ull;
+	char *map;
+
+	if (b->body.length == 0 || b->text.len > 0)
+		return 0;
+	map = mmap(NULL, b->body.length + (b->body.offset - page), PROT_READ, MAP_PRIVATE,
+	    b->body.fd, (off_t)page);
+	if (map == MAP_FAILED)
+		return -errno;
+	b->text = (struct kurir_str){ map + (b->body.offset - page), b->body.length };
 	return 0;
 }
 
 KURIR_PARKS int imap_bytes_open(
     struct imap *s, const struct kurir_message *m, struct imap_bytes *b)
 {
-	return imap_bytes_open_in(s, s->box.name, m, b);
+	int r = imap_bytes_open_in(s, s->box.name, m, b);
+
+	return r < 0 ? r : imap_bytes_map(b);
 }
 
 void imap_bytes_close(struct imap_bytes *b)

@@ -39,6 +39,8 @@ KURIR_PARKS static int copy_section(
 
 	imap_bytes_begin(&b, NULL);
 	r = imap_bytes_open_in(in->s, url->mailbox, m, &b);
+	if (r >= 0)
+		r = imap_bytes_map(&b);
 	if (r >= 0) {
 		text = imap_section(&b, &url->item);
 		if (text.ptr && url->item.partial)

@@ -32,6 +32,7 @@ struct fetch {
 	bool sets_seen;
 	uint32_t wants;	  /* facts, 1u << enum kurir_fact, or-ed; or else the bytes */
 	bool needs_bytes; /* of each message, whatever is known of it */
+	bool looks_into;  /* and they are not only passed on */
 	int missing;	  /* why one could not be read: -ENOENT, or worse */
 	bool unknown_encoding;
 	bool condstore; /* mod-sequences are wanted */
@@ -103,6 +104,11 @@ static uint32_t fact_of(const struct imap_item *item)
 	}
 }
 
+static bool is_whole(const struct imap_item *item)
+{
+	return item->kind == IMAP_ITEM_SECTION && item->depth == 0 && item->text == IMAP_TEXT_ALL;
+}
+
 /* Each item once, and the UID where it has to be. */
 static void plan(struct imap *s, struct fetch *f)
 {
@@ -119,6 +125,8 @@ static void plan(struct imap *s, struct fetch *f)
 		modseq |= item->kind == IMAP_ITEM_MODSEQ;
 		f->wants |= fact_of(item);
 		f->needs_bytes |= item->kind >= IMAP_ITEM_ENVELOPE && !fact_of(item);
+		f->looks_into |=
+		    item->kind >= IMAP_ITEM_ENVELOPE && !fact_of(item) && !is_whole(item);
 		f->sets_seen |=
 		    (item->kind == IMAP_ITEM_SECTION || item->kind == IMAP_ITEM_BINARY) &&
 		    !item->peek && !s->read_only;
@@ -223,13 +231,31 @@ KURIR_PARKS static void put_label(struct imap *s, const struct imap_item *item)
 		kurir_printf(s->stream, "<%llu>", (unsigned long long)item->start);
 }
 
+/* The message as it is in its file: nobody looks into it. */
+KURIR_PARKS static int put_whole(
+    struct imap *s, const struct imap_bytes *b, const struct imap_item *item)
+{
+	uint64_t from = 0, length = b->body.length;
+
+	if (item->partial) {
+		from = item->start < length ? item->start : length;
+		length = item->octets < length - from ? item->octets : length - from;
+	}
+	put_label(s, item);
+	kurir_printf(s->stream, " {%llu}\r\n", (unsigned long long)length);
+	return kurir_send_file(
+	    s->stream, b->body.fd, b->body.offset + from, length, kurir_now() + s->conf->idle);
+}
+
 KURIR_PARKS static int put_section(
     struct imap *s, struct imap_bytes *b, const struct imap_item *item)
 {
-	struct kurir_str text =
-	    item->depth == 0 && item->text == IMAP_TEXT_ALL ? b->text : imap_section(b, item);
+	struct kurir_str text;
 	uint64_t skipped;
 
+	if (is_whole(item))
+		return put_whole(s, b, item);
+	text = imap_section(b, item);
 	put_label(s, item);
 	if (!text.ptr)
 		return imap_puts(s, " NIL");
@@ -395,8 +421,10 @@ KURIR_PARKS static int put_message(
 	imap_bytes_begin(&b, imap_facts_get(facts, index));
 	if ((facts->want & 1u << KURIR_FACT_EMAIL_ID) && !b.facts[KURIR_FACT_EMAIL_ID].ptr)
 		r = facts->error < 0 ? facts->error : -ENOENT;
-	else if (f->needs_bytes || lacks(f, b.facts))
+	else if (f->looks_into || lacks(f, b.facts))
 		r = imap_bytes_open(s, m, &b);
+	else if (f->needs_bytes)
+		r = imap_bytes_open_in(s, s->box.name, m, &b);
 	if (r < 0) {
 		imap_bytes_close(&b);
 		return miss(s, f, m, r);
@@ -426,7 +454,7 @@ KURIR_PARKS static int put_messages(struct imap *s, struct fetch *f)
 
 		r = put_message(s, f, &facts, i);
 		kurir_rewind(kurir_scratch(), mark);
-		if (r >= 0 && (f->needs_bytes || !facts.want || i % 64 == 63))
+		if (r >= 0 && (f->looks_into || i % 16 == 15))
 			r = kurir_yield();
 	}
 	imap_facts_end(&facts);

@@ -63,7 +63,7 @@ KURIR_PARKS static int read_once(struct kurir_self *self, struct read *r, kurir_
 
 /* The account, or all of the shard, may not be there yet, or the writer has died and nobody has
  * brought the database in order since: then a word to the writer helps. */
-KURIR_PARKS static int ask_database(struct kurir_self *self, struct read *r, kurir_time until)
+KURIR_PARKS int sqlite_read(struct kurir_self *self, struct read *r, kurir_time until)
 {
 	struct read again = *r;
 	bool inbox = r->mailbox.len == 0 || kurir_str_equal(r->mailbox, KURIR_STR("INBOX"));
@@ -89,7 +89,7 @@ KURIR_PARKS static int list(struct kurir_self *self, struct kurir_str account, u
     kurir_time until, struct kurir_arena *arena, struct kurir_mailbox **ret, size_t *ret_count)
 {
 	struct read r = { .run = read_list, .arena = arena, .account = account };
-	int e = ask_database(self, &r, until);
+	int e = sqlite_read(self, &r, until);
 	(void)want; /* the counts cost nothing here */
 	if (e < 0)
 		return e;
@@ -124,7 +124,7 @@ KURIR_PARKS static int view(struct kurir_self *self, struct kurir_str account,
 	struct read r = {
 		.run = read_view, .arena = arena, .account = account, .mailbox = mailbox
 	};
-	int e = ask_database(self, &r, until);
+	int e = sqlite_read(self, &r, until);
 	if (e == 0 && claim_recent && r.mailbox_row.recent < r.mailbox_row.uid_next)
 		e = claim(self, account, mailbox, until, &r.view);
 	if (e == 0)
@@ -147,7 +147,7 @@ KURIR_PARKS static int changes(struct kurir_self *self, struct kurir_str account
 	if (e == 0 || e == -ESTALE)
 		r = in_passing;
 	else
-		e = ask_database(self, &r, until);
+		e = sqlite_read(self, &r, until);
 	if (e == 0 && claim_recent && r.mailbox_row.recent < r.mailbox_row.uid_next)
 		e = claim(self, account, mailbox, until, &r.view);
 	if (e == 0)
@@ -164,7 +164,7 @@ KURIR_PARKS static int part(struct kurir_self *self, struct kurir_str account,
 		.account = account,
 		.mailbox = mailbox,
 		.uids = uids };
-	int e = ask_database(self, &r, until);
+	int e = sqlite_read(self, &r, until);
 	if (e == 0)
 		*ret = r.view;
 	return e;
@@ -177,7 +177,7 @@ KURIR_PARKS static int status(struct kurir_self *self, struct kurir_str account,
 	struct read r = {
 		.run = read_status, .arena = arena, .account = account, .mailbox = mailbox
 	};
-	int e = ask_database(self, &r, until);
+	int e = sqlite_read(self, &r, until);
 	if (e == 0)
 		*ret = r.mailboxes[0];
 	return e;
@@ -188,7 +188,7 @@ KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str ac
     struct kurir_body *ret)
 {
 	const struct sqlite_conf *conf = kurir_conf(self);
-	struct read r = { .run = read_place,
+	struct read r = { .run = read_places,
 		.arena = kurir_scratch(),
 		.account = account,
 		.mailbox = mailbox,
@@ -198,12 +198,8 @@ KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str ac
 	if (e < 0)
 		return e;
 	e = -ESTALE;
-	for (unsigned n = 0; n < TRIES && e == -ESTALE; n++) { /* it is somewhere else now */
-		struct read again = r;
-		e = ask_database(self, &again, until);
-		if (e == 0)
-			e = blob_open(folder, &again.place, ret);
-	}
+	for (unsigned n = 0; n < TRIES && e == -ESTALE; n++) /* it is somewhere else now */
+		e = places_open(self, &r, folder, until, ret);
 	return e == -ESTALE ? -EIO : e;
 }
 
@@ -222,7 +218,7 @@ KURIR_PARKS static int facts(struct kurir_self *self, struct kurir_str account,
 		.want = want };
 	int e = shard_folder(conf, shard_of(conf, account), folder);
 	if (e == 0)
-		e = ask_database(self, &r, until);
+		e = sqlite_read(self, &r, until);
 	if (e < 0)
 		return e;
 	*ret = r.facts;
@@ -239,7 +235,7 @@ KURIR_PARKS static int find(struct kurir_self *self, struct kurir_str account,
 		.account = account,
 		.mailbox = mailbox,
 		.find = what };
-	int e = ask_database(self, &r, until);
+	int e = sqlite_read(self, &r, until);
 	if (e < 0)
 		return e;
 	*ret_found = r.found;
@@ -252,7 +248,7 @@ KURIR_PARKS static int quota(
 {
 	const struct sqlite_conf *conf = kurir_conf(self);
 	struct read r = { .run = read_account, .arena = kurir_scratch(), .account = account };
-	int e = ask_database(self, &r, until);
+	int e = sqlite_read(self, &r, until);
 	if (e == 0)
 		*ret = (struct kurir_quota){ .bytes = (uint64_t)r.account_row.bytes,
 			.bytes_limit = conf->quota_bytes,
@@ -268,7 +264,7 @@ KURIR_PARKS static int entries(struct kurir_self *self, struct kurir_str account
 	struct read r = {
 		.run = read_entries, .arena = arena, .account = account, .mailbox = mailbox
 	};
-	int e = ask_database(self, &r, until);
+	int e = sqlite_read(self, &r, until);
 	if (e < 0)
 		return e;
 	*ret = r.entries;
@@ -399,7 +395,7 @@ KURIR_PARKS static int lock(struct kurir_self *self, struct kurir_str account,
 		.account = account,
 		.mailbox = mailbox,
 		.since = INT64_MAX };
-	int e = ask_database(self, &r, until);
+	int e = sqlite_read(self, &r, until);
 	if (e < 0)
 		return e;
 	int fd = open_lock(self, account, r.mailbox_row.id, until);

@@ -4,6 +4,12 @@
 
 #include "sqlite.h"
 
+#define READ_PLACES 256 /* at once */
+struct read_place {
+	uint32_t uid;
+	struct blob_place place;
+};
+
 struct read {
 	int (*run)(struct read *);
 	struct db *db;
@@ -26,7 +32,7 @@ struct read {
 	size_t count, room; /* of those */
 	struct kurir_mailbox_view view;
 	struct kurir_uid_set vanished, found, unsure;
-	struct blob_place place;
+	struct read_place *places; /* count, room: of those */
 };
 /* What several have: account_row, mailbox_row, the view without messages; an id of RFC 8474. */
 int read_mailbox(struct read *);
@@ -40,10 +46,17 @@ int read_view(struct read *);
 int read_part(struct read *);
 int read_status(struct read *);
 int read_changes(struct read *);
-int read_place(struct read *);
+/* From uid on, which must be there, as many as there is room for. */
+int read_places(struct read *);
 int read_facts(struct read *);
 int read_account(struct read *);
 int read_entries(struct read *);
 int read_find(struct read *); /* search_find.c */
+
+/* access.c: in a helper thread, again if need be. */
+int sqlite_read(struct kurir_self *, struct read *, kurir_time) KURIR_PARKS;
+/* places.c: the message of the question's account, mailbox and uid.  -ESTALE: ask again. */
+int places_open(struct kurir_self *, const struct read *question, const char *folder, kurir_time,
+    struct kurir_body *ret) KURIR_PARKS;
 
 #endif

@@ -90,7 +90,11 @@ struct shard_view {
 	struct kurir_signal *rung;
 };
 
+#define PLACES_RUNS 8
+struct run; /* places.c */
+
 struct sqlite_self {
+	struct run *runs;
 	struct shard *shards[SHARDS_MAX];
 	struct shard_view *views[SHARDS_MAX];
 	int inotify;
@@ -166,6 +170,7 @@ void reader_drop(struct kurir_self *, struct kurir_str account, struct db *);
 struct db *reader_wait(struct kurir_self *, struct kurir_str account, kurir_time, int *ret_error)
     KURIR_PARKS;
 void readers_stop(struct kurir_self *);
+void places_stop(struct sqlite_self *); /* places.c */
 
 /* wait.c */
 int sqlite_wait_start(struct kurir_self *);

@@ -91,6 +91,7 @@ KURIR_PARKS static void stop(struct kurir_self *self)
 		sqlite_wait_stop(self);
 	sqlite_writer_stop(self);
 	readers_stop(self);
+	places_stop(kurir_state(self));
 }
 
 static const struct kurir_endpoint_ops transport = { .size = sizeof(transport),
