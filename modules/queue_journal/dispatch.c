@@ -360,8 +360,9 @@ KURIR_PARKS static void message_fiber(void *arg)
 	work_end(w);
 }
 
-/* Takes all of the message that is ready. */
-static void dispatch_one(struct queue *q, struct entry *e)
+/* Takes all of the message that is ready.  False: nothing can be begun now; what was taken is back,
+ * and may be due at once, when it is to expire. */
+static bool dispatch_one(struct queue *q, struct entry *e)
 {
 	struct message *m = table_message_of(e);
 	uint32_t count = 1;
@@ -372,7 +373,7 @@ static void dispatch_one(struct queue *q, struct entry *e)
 	if (w == NULL) {
 		scheduler_leave(&q->scheduler, e->lane, deferred);
 		scheduler_at(&q->scheduler, e, kurir_wallclock() + 1000);
-		return;
+		return false;
 	}
 	*w = (struct work){ .q = q, .message = m, .lane = e->lane, .deferred = deferred };
 	for (uint32_t i = 0; i < m->count; i++) {
@@ -384,10 +385,11 @@ static void dispatch_one(struct queue *q, struct entry *e)
 		w->targets[w->count++] = (struct target){ .entry = x, .turn = x->turn };
 	}
 	m->users++;
-	if (kurir_group_go(q->group, "queue-message", message_fiber, w) < 0) {
-		give_back(w, kurir_wallclock() + 1000);
-		work_end(w);
-	}
+	if (kurir_group_go(q->group, "queue-message", message_fiber, w) >= 0)
+		return true;
+	give_back(w, kurir_wallclock() + 1000);
+	work_end(w);
+	return false;
 }
 
 /* A process on its way out begins nothing: what is under way ends, or is cut off and belongs to
@@ -400,8 +402,9 @@ void dispatch_run(void *arg)
 		struct entry *e;
 		int64_t now = kurir_wallclock();
 		scheduler_sweep(&q->scheduler, now);
-		while (!kurir_draining() && (e = scheduler_take(&q->scheduler, now)) != NULL)
-			dispatch_one(q, e);
+		while (!kurir_draining() && (e = scheduler_take(&q->scheduler, now)) != NULL &&
+		    dispatch_one(q, e))
+			continue;
 		int64_t span = scheduler_next(&q->scheduler) - now;
 		if (span > 60000 || q->scheduler.busy >= q->scheduler.limit || kurir_draining())
 			span = 60000;

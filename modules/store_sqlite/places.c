@@ -1,6 +1,6 @@
 /* places.c - where the bytes of messages are that are read one after the other.
  *
- * Who opens a second message behind the first gets the places of some that follow with it, then of
+ * Who opens a second message behind the first gets the places of some that follow, then of
  * more, so that a whole mailbox needs few questions to the database.  What is remembered is used
  * for a moment only, and a segment that is gone (compaction) is a reason to ask again. */
 #include "read.h"
