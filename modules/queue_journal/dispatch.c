@@ -360,8 +360,8 @@ KURIR_PARKS static void message_fiber(void *arg)
 	work_end(w);
 }
 
-/* Takes all of the message that is ready.  False: nothing can be begun now; what was taken is back,
- * and may be due at once, when it is to expire. */
+/* Takes all of the message that is ready.  False: nothing can be begun now; what was taken is
+ * back, and may be due at once, when it is to expire. */
 static bool dispatch_one(struct queue *q, struct entry *e)
 {
 	struct message *m = table_message_of(e);

@@ -113,7 +113,7 @@ class Kurir:
         """Starts on it, delivers all that is there, and stops; what it logged."""
         server = Mill(os.path.basename(home), home, ["satu.example", "dua.example"])
         try:
-            wait_until(lambda: server.ledger()["queued"] == 0, 20, "the queue is empty")
+            wait_until(lambda: server.ledger()["queued"] == 0, 120, "the queue is empty")
             sums = server.ledger()
             if sums["accepted"] != sums["delivered"] + sums["bounced"] + sums["cancelled"] + sums["queued"]:
                 faults.append("the ledger does not balance: %s" % sums)
