@@ -137,19 +137,20 @@ static int find_again(const char *folder, struct kurir_str file, char *ret, size
 	struct maildir_name name, other;
 	DIR *d = opendir(folder);
 	struct dirent *e;
-	int r = -ENOENT;
+	int r;
 
+	if (!d)
+		return -errno;
 	maildir_name_parse(file, &name);
-	while (d && r < 0 && (e = readdir(d)) != NULL) {
+	while ((r = maildir_io.next(d, &e)) > 0) {
 		maildir_name_parse(kurir_str_of(e->d_name), &other);
 		if (!kurir_str_equal(name.base, other.base))
 			continue;
 		snprintf(ret, size, "%s/%s", folder, e->d_name);
-		r = 0;
+		break;
 	}
-	if (d)
-		closedir(d);
-	return r;
+	closedir(d);
+	return r > 0 ? 0 : r < 0 ? r : -ENOENT;
 }
 
 KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str account,

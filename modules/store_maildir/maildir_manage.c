@@ -29,22 +29,26 @@ static const struct {
 	{ "Archive", KURIR_MAILBOX_ARCHIVE },
 };
 
-/* The file's text, empty when there is none. */
-static struct kurir_str read_subscriptions(const char *account_path, struct kurir_arena *arena)
+/* The file's text, empty when there is none: 0 or -errno. */
+static int read_subscriptions(
+    const char *account_path, struct kurir_arena *arena, struct kurir_str *ret)
 {
 	char path[MAILDIR_PATH_MAX + 32];
 	char *text;
 	ssize_t n = 0;
-	int fd;
+	int fd, r;
 
+	*ret = KURIR_STR("");
 	snprintf(path, sizeof(path), "%s/subscriptions", account_path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
-		return KURIR_STR("");
+		return errno == ENOENT || errno == ELOOP ? 0 : -errno;
 	text = kurir_alloc(arena, SUBSCRIPTIONS_MAX);
 	n = read(fd, text, SUBSCRIPTIONS_MAX);
+	r = n < 0 ? -errno : 0;
 	close(fd);
-	return (struct kurir_str){ text, n > 0 ? (size_t)n : 0 };
+	*ret = (struct kurir_str){ text, n > 0 ? (size_t)n : 0 };
+	return r;
 }
 
 static bool has_line(struct kurir_str text, struct kurir_str line)
@@ -174,12 +178,16 @@ int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str acc
 
 	if (r < 0)
 		return r;
-	subscriptions = read_subscriptions(path, arena);
+	r = read_subscriptions(path, arena, &subscriptions);
+	if (r < 0)
+		return r;
 	add(arena, &b,
 	    (struct kurir_mailbox){ .name = KURIR_STR("INBOX"),
 		.flags = flags_of(KURIR_STR("INBOX"), subscriptions) });
+	/* A part of them is no answer: clients would take the others for deleted. */
 	d = opendir(path);
-	while (d && b.count < MAILBOXES_MAX && (e = readdir(d)) != NULL) {
+	r = d == NULL && errno != ENOENT ? -errno : 0;
+	while (d && b.count < MAILBOXES_MAX && (r = maildir_io.next(d, &e)) > 0) {
 		struct kurir_str name;
 
 		if (maildir_folder_name(arena, e->d_name, &name) >= 0)
@@ -189,6 +197,8 @@ int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str acc
 	}
 	if (d)
 		closedir(d);
+	if (r < 0)
+		return r;
 	sort(&b);
 	add_levels(arena, &b);
 	mark_children(b.all, b.count);
@@ -202,13 +212,13 @@ int maildir_list_mailboxes(const struct maildir_conf *conf, struct kurir_str acc
 static int subscribe(const char *account_path, struct kurir_str name, bool wanted)
 {
 	struct kurir_arena *arena = kurir_scratch();
-	struct kurir_str text = read_subscriptions(account_path, arena);
+	struct kurir_str text;
 	struct kurir_buf out = KURIR_BUF(SUBSCRIPTIONS_MAX);
 	char path[MAILDIR_PATH_MAX + 32], tmp[MAILDIR_PATH_MAX + 40];
-	int fd, r = 0;
+	int fd, r = read_subscriptions(account_path, arena, &text);
 
-	if (has_line(text, name) == wanted)
-		return 0;
+	if (r < 0 || has_line(text, name) == wanted)
+		return r;
 	while (text.len > 0 && r >= 0) {
 		ssize_t lf = kurir_str_find(text, '\n');
 		size_t n = lf < 0 ? text.len : (size_t)lf;
@@ -248,7 +258,7 @@ static int remove_tree(const char *path, int depth)
 
 	if (!d)
 		return -errno;
-	while (r >= 0 && (e = readdir(d)) != NULL) {
+	while (r >= 0 && (r = maildir_io.next(d, &e)) > 0) {
 		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		snprintf(inner, sizeof(inner), "%s/%s", path, e->d_name);
@@ -319,11 +329,12 @@ static int family_read(const char *account_path, const char *old, struct family 
 	size_t len = strlen(old);
 	DIR *d = opendir(account_path);
 	struct dirent *e;
+	int r;
 
 	*ret = (struct family){ .count = 0 };
 	if (!d)
 		return -errno;
-	while ((e = readdir(d)) != NULL) {
+	while ((r = maildir_io.next(d, &e)) > 0) {
 		const char *folder;
 
 		if (strncmp(e->d_name, old, len) != 0 ||
@@ -344,7 +355,7 @@ static int family_read(const char *account_path, const char *old, struct family 
 	closedir(d);
 	if (ret->count > 1)
 		qsort(ret->folders, ret->count, sizeof(*ret->folders), by_length);
-	return ret->count > 0 ? 0 : -ENOENT;
+	return r < 0 ? r : ret->count > 0 ? 0 : -ENOENT;
 }
 
 /* Whether each can have its new name, which must be free, or be given up by one of them. */
