@@ -192,7 +192,8 @@ KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str ac
 		.arena = kurir_scratch(),
 		.account = account,
 		.mailbox = mailbox,
-		.uid = m->uid };
+		.uid = m->uid,
+		.saved = m->saved };
 	char folder[SHARD_PATH];
 	int e = shard_folder(conf, shard_of(conf, account), folder);
 	if (e < 0)

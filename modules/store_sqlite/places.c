@@ -76,16 +76,17 @@ static struct run *run_of(
 	return oldest->account != NULL && oldest->mailbox != NULL ? oldest : NULL;
 }
 
-static const struct blob_place *known(const struct run *r, uint32_t uid)
+static const struct blob_place *known(const struct run *r, const struct read *q)
 {
 	size_t low = 0, high = r->count;
 	if (kurir_now() >= r->until)
 		return NULL;
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (r->places[middle].uid == uid)
-			return &r->places[middle].place;
-		if (r->places[middle].uid < uid)
+		if (r->places[middle].uid == q->uid)
+			return read_is_place(q, &r->places[middle]) ? &r->places[middle].place
+								    : NULL;
+		if (r->places[middle].uid < q->uid)
 			low = middle + 1;
 		else
 			high = middle;
@@ -129,7 +130,7 @@ KURIR_PARKS int places_open(struct kurir_self *self, const struct read *question
 {
 	struct sqlite_self *m = kurir_state(self);
 	struct run *r = run_of(m, question->account, question->mailbox);
-	const struct blob_place *p = r != NULL ? known(r, question->uid) : NULL;
+	const struct blob_place *p = r != NULL ? known(r, question) : NULL;
 	struct read q = *question;
 	size_t most = r != NULL ? how_many(r, question->uid) : 1;
 	int e;

@@ -297,26 +297,32 @@ int read_changes(struct read *r)
 	return e < 0 ? e : read_uids(r, s, &r->vanished);
 }
 
+bool read_is_place(const struct read *r, const struct read_place *p)
+{
+	return p->uid == r->uid && (r->saved == 0 || r->saved == p->saved);
+}
+
 int read_places(struct read *r)
 {
 	int e = read_mailbox(r);
 	sqlite3_stmt *s = NULL;
 	if (e == 0)
 		s = db_query(r->db, &e,
-		    "SELECT b.segment, b.offset, b.length, b.record, m.uid FROM message m"
+		    "SELECT b.segment, b.offset, b.length, b.record, m.uid, m.saved FROM message m"
 		    " JOIN email e ON e.id = m.email JOIN blob b ON b.id = e.blob"
 		    " WHERE m.mailbox = ? AND m.uid >= ? ORDER BY m.uid LIMIT ?",
 		    "iii", r->mailbox_row.id, (int64_t)r->uid, (int64_t)r->room);
 	while (e == 0 && r->count < r->room && (e = db_step(r->db, s)) == 1) {
-		r->places[r->count++] = (struct read_place){ (uint32_t)db_column(s, 4),
-			{ (uint64_t)db_column(s, 0), (uint64_t)db_column(s, 1),
-			    (uint64_t)db_column(s, 2), (uint64_t)db_column(s, 3) } };
+		r->places[r->count++] =
+		    (struct read_place){ (uint32_t)db_column(s, 4), db_column(s, 5),
+			    { (uint64_t)db_column(s, 0), (uint64_t)db_column(s, 1),
+				(uint64_t)db_column(s, 2), (uint64_t)db_column(s, 3) } };
 		e = 0;
 	}
 	db_done(s);
 	if (e < 0)
 		return e;
-	return r->count > 0 && r->places[0].uid == r->uid ? 0 : -ENOENT;
+	return r->count > 0 && read_is_place(r, &r->places[0]) ? 0 : -ENOENT;
 }
 
 int read_account(struct read *r)

@@ -7,6 +7,7 @@
 #define READ_PLACES 256 /* at once */
 struct read_place {
 	uint32_t uid;
+	int64_t saved; /* tells it from one that had its UID in a mailbox of that name before */
 	struct blob_place place;
 };
 
@@ -20,6 +21,7 @@ struct read {
 	uint64_t since;
 	int64_t few; /* so many changes at most, else -E2BIG; 0: all */
 	uint32_t uid, want;
+	int64_t saved; /* of uid; 0: not known */
 	const struct kurir_uid_set *uids;
 	const struct kurir_find *find;
 	/* The answer. */
@@ -48,6 +50,7 @@ int read_status(struct read *);
 int read_changes(struct read *);
 /* From uid on, which must be there, as many as there is room for. */
 int read_places(struct read *);
+bool read_is_place(const struct read *, const struct read_place *);
 int read_facts(struct read *);
 int read_account(struct read *);
 int read_entries(struct read *);

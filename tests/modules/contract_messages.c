@@ -425,7 +425,42 @@ static void wait(struct contract *c)
 	EXPECT_EQ(c, later.count, v.count + 1);
 }
 
+static void read_all(
+    struct contract *c, const char *mailbox, const char *const bodies[3], bool back)
+{
+	struct kurir_mailbox_view v;
+	EXPECT_EQ(c, contract_view(c, mailbox, &v), 0);
+	EXPECT_EQ(c, v.count, 3);
+	for (size_t n = 0; n < v.count; n++) {
+		size_t i = back ? 2 - n : n;
+		contract_body(c, mailbox, &v.messages[i], bodies[i]);
+		EXPECT_DONE(c);
+	}
+}
+
+/* A mailbox that takes the name of another has its own messages, also right behind it. */
+static void reborn(struct contract *c)
+{
+	static const char *const before[] = { ONE, TWO, THREE },
+				 *const after[] = { THREE, ONE, TWO };
+	struct kurir_changed done;
+	for (unsigned n = 0; n < 2; n++) {
+		EXPECT_EQ(
+		    c, contract_manage(c, KURIR_MANAGE_CREATE, n == 0 ? "Old" : "New", ""), 0);
+		for (unsigned i = 0; i < 3; i++)
+			EXPECT_EQ(c,
+			    contract_append(c, n == 0 ? "Old" : "New",
+				n == 0 ? before[i] : after[i], 0, "", &done),
+			    0);
+	}
+	read_all(c, "Old", before, false);
+	EXPECT_DONE(c);
+	EXPECT_EQ(c, contract_manage(c, KURIR_MANAGE_DELETE, "Old", ""), 0);
+	EXPECT_EQ(c, contract_manage(c, KURIR_MANAGE_RENAME, "New", "Old"), 0);
+	read_all(c, "Old", after, true);
+}
+
 const struct contract_part contract_messages[] = { { "empty", empty }, { "append", append },
 	{ "flags", flags }, { "unchanged", unchanged }, { "expunge", expunge }, { "copy", copy },
 	{ "move", move }, { "recent", recent }, { "writers", writers }, { "others", others },
-	{ "wait", wait }, { 0 } };
+	{ "wait", wait }, { "reborn", reborn }, { 0 } };
