@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -99,9 +100,14 @@ static int create(const char *folder, uint64_t id)
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0 ||
-	    write_at(fd, 0, BLOB_FILE "\0\0\0\0\0\0\0", 16) < 0) {
-		int r = -errno;
+	/* Before it is locked, another process that clears up may take it for a left-over. */
+	struct stat st;
+	int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -EEXIST : fstat(fd, &st) < 0 ? -errno : 0;
+	if (r == 0 && st.st_nlink == 0)
+		r = -EEXIST;
+	if (r == 0)
+		r = write_at(fd, 0, BLOB_FILE "\0\0\0\0\0\0\0", 16);
+	if (r < 0) {
 		(void)unlink(path);
 		close(fd);
 		return r;

@@ -131,7 +131,8 @@ static int purge_rows(struct shard *s, int64_t now)
 int purge_run(struct shard *s, int64_t now, struct kurir_buf *reply)
 {
 	int64_t before = sqlite3_total_changes(s->db.sql);
-	int r = purge_files(s), copied;
+	int r = s->purged ? 0 : purge_files(s), copied;
+	s->purged = true;
 	if (r == 0)
 		r = purge_rows(s, now);
 	if (r < 0)

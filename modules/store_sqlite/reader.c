@@ -83,6 +83,16 @@ static void leave(struct shard_view *v, struct reader_turn *t)
 		*at = t->next;
 }
 
+/* Who waits longest has it, or may open another. */
+static void next_turn(struct shard_view *v, struct reader *r)
+{
+	struct reader_turn *t = v->turns;
+	v->turns = t->next;
+	t->reader = r;
+	t->come = true;
+	kurir_signal_raise(t->signal);
+}
+
 KURIR_PARKS struct db *reader_wait(
     struct kurir_self *self, struct kurir_str account, kurir_time until, int *ret_error)
 {
@@ -100,22 +110,14 @@ KURIR_PARKS struct db *reader_wait(
 		leave(v, &t);
 		if (r < 0 && t.reader != NULL)
 			reader_give(self, account, &t.reader->db);
+		else if (r < 0 && t.come && v->turns != NULL)
+			next_turn(v, NULL);
 		*ret_error = r;
 		if (r < 0)
 			return NULL;
 		db = t.reader != NULL ? &t.reader->db : reader_take(self, account, ret_error);
 	}
 	return db;
-}
-
-/* Who waits longest has it, or may open another. */
-static void next_turn(struct shard_view *v, struct reader *r)
-{
-	struct reader_turn *t = v->turns;
-	v->turns = t->next;
-	t->reader = r;
-	t->come = true;
-	kurir_signal_raise(t->signal);
 }
 
 void reader_drop(struct kurir_self *self, struct kurir_str account, struct db *db)

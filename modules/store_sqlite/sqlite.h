@@ -69,6 +69,7 @@ struct shard {
 	struct request *first, **last; /* that wait for the next batch */
 	struct kurir_signal *done;
 	const struct sqlite_conf *conf;
+	bool purged;	    /* in this transaction: what it says is not durable yet */
 	int64_t compacting; /* a segment, or 0 */
 	int64_t damaged;    /* one that turned out to be, and that nobody was told of */
 	struct {

@@ -116,6 +116,7 @@ static int run_all(struct batch *b)
 	if (r < 0)
 		return r;
 	struct kurir_arena *arena = kurir_arena_new("store request");
+	s->purged = false;
 	for (struct request *q = b->first; q != NULL && r == 0; q = q->next) {
 		r = run_one(s, arena, q);
 		kurir_arena_clear(arena);
