@@ -118,10 +118,10 @@ static void describe_tx(struct kurir_tx *tx, struct chain_far_tx *seen, struct w
 /* Whole fields, folded lines and all; what kurir_header_add() refuses is not added. */
 static int add_headers(struct kurir_tx *tx, struct kurir_str lines)
 {
+	char *value = kurir_alloc(kurir_scratch(), lines.len + 1); /* of one, then of the next */
 	int r = 0;
 
 	while (lines.len > 0 && r == 0) {
-		char *value = kurir_alloc(kurir_scratch(), lines.len + 1);
 		ssize_t colon = kurir_str_find(lines, ':');
 		size_t at = (size_t)colon + 1, n = 0;
 		struct kurir_str name = kurir_str_part(lines, 0, (size_t)colon);

@@ -134,6 +134,20 @@ def breaker(s):
     check("answers again" in s.text(), "the log says so")
 
 
+def peak(pid):
+    """KiB."""
+    with open("/proc/%d/status" % pid, encoding="ascii") as f:
+        return next(int(l.split()[1]) for l in f if l.startswith("VmHWM:"))
+
+
+def many(s):
+    """What a module says costs the edge about what it is long."""
+    edge = next(p["pid"] for p in s.ctl("status")["processes"] if p["role"] == "edge" and p["state"] == "ready")
+    before = peak(edge)
+    equal(mail(s, "many@dua.example")[0], 250, "thousands of fields are added")
+    check(peak(edge) - before < 100 * 1024, "and need little memory", before, peak(edge))
+
+
 def killed(s):
     """Mail that was accepted is whole, whatever happens to the workers meanwhile."""
     sent = 0
@@ -177,7 +191,7 @@ def main():
         more = {"sandbox": "required", "users": {r: 64400 + n for n, r in enumerate(ROLES)}}
     refused()
     s = Isolated(single=False, **more)
-    for part in (allowed, wrong, breaker, killed, reload):
+    for part in (allowed, many, wrong, breaker, killed, reload):
         part(s)
     ends = [l for l in s.text().split("\n") if "was killed by signal" in l or "ended by itself" in l]
     check(ends and all(" worker-" in l for l in ends), "nobody but workers broke", *ends)

@@ -48,6 +48,14 @@ static int connect_out(struct kurir_conn *conn)
 	return KURIR_REJECT;
 }
 
+/* As many fields as a message may have. */
+static int add_many(struct kurir_tx *tx)
+{
+	while (kurir_header_add(tx, KURIR_STR("A"), KURIR_STR("")) == 0)
+		continue;
+	return KURIR_NEXT;
+}
+
 KURIR_PARKS static int misbehave(struct kurir_conn *conn, struct kurir_str how)
 {
 	volatile int *nowhere = NULL;
@@ -87,7 +95,8 @@ KURIR_PARKS static int at_mail(
 
 	if (kurir_header_add(tx, KURIR_STR("X-Rogue"), what) < 0)
 		return -EPERM;
-	return misbehave(conn, sender);
+	return kurir_str_starts(sender, KURIR_STR("many@")) ? add_many(tx)
+							    : misbehave(conn, sender);
 }
 
 KURIR_PARKS static int at_rcpt(
