@@ -22,7 +22,8 @@ struct pass {
 	struct kurir_stream *from, *to;
 	struct kurir_buf field, edited;
 	unsigned added, removed, rewritten;
-	int error; /* of writing, sticky */
+	bool dropping; /* a field that is too long for it, and goes */
+	int error;     /* of writing, sticky */
 };
 
 static const struct kurir_option options[] = {
@@ -131,7 +132,25 @@ KURIR_PARKS static void put_last(struct pass *p)
 	put_map(p, &c->set);
 }
 
-/* A line that is too long to be looked at. */
+/* A field that begins so is too long to be edited: each line of it goes on, or is dropped. */
+static void begin_long(struct pass *p, struct kurir_str field)
+{
+	const struct state *st = kurir_state(p->self);
+
+	p->dropping = headers_gone(st->rules, field);
+	p->removed += p->dropping;
+}
+
+/* The same of the one that was gathered. */
+KURIR_PARKS static void put_long(struct pass *p)
+{
+	begin_long(p, kurir_buf_str(&p->field));
+	if (!p->dropping)
+		put(p, kurir_buf_str(&p->field));
+	kurir_buf_clear(&p->field);
+}
+
+/* A line that is too long to be edited. */
 KURIR_PARKS static int put_line_as_is(struct pass *p)
 {
 	struct kurir_str piece;
@@ -145,10 +164,27 @@ KURIR_PARKS static int put_line_as_is(struct pass *p)
 		lf = kurir_str_find(piece, '\n');
 		if (lf >= 0)
 			piece.len = (size_t)lf + 1;
-		put(p, piece);
+		if (!p->dropping)
+			put(p, piece);
 		kurir_consume(p->from, piece.len);
 	}
 	return p->error;
+}
+
+KURIR_PARKS static int long_line(struct pass *p)
+{
+	struct kurir_str piece;
+	int r = kurir_peek(p->from, 0, &piece, KURIR_FOREVER);
+
+	if (r <= 0)
+		return r;
+	if (piece.ptr[0] != ' ' && piece.ptr[0] != '\t') {
+		put_field(p);
+		begin_long(p, piece);
+	} else if (p->field.len > 0) {
+		put_long(p);
+	}
+	return put_line_as_is(p);
 }
 
 KURIR_PARKS static int put_rest(struct pass *p)
@@ -179,11 +215,11 @@ KURIR_PARKS static int header_line(struct pass *p, struct kurir_str line)
 	}
 	if (!folded)
 		put_field(p);
-	if (kurir_buf_add(&p->field, line) < 0) {
-		/* Too long to be edited: it, and each line of it that follows, goes on. */
-		put(p, kurir_buf_str(&p->field));
-		kurir_buf_clear(&p->field);
-		put(p, line);
+	p->dropping = p->dropping && folded;
+	if (!p->dropping && kurir_buf_add(&p->field, line) < 0) {
+		put_long(p);
+		if (!p->dropping)
+			put(p, line);
 	}
 	return p->error < 0 ? p->error : 1;
 }
@@ -196,9 +232,7 @@ KURIR_PARKS static int header(struct pass *p)
 	do {
 		r = kurir_readline(p->from, HEADERS_FIELD_MAX, &line, KURIR_FOREVER);
 		if (r == -EMSGSIZE) {
-			put(p, kurir_buf_str(&p->field));
-			kurir_buf_clear(&p->field);
-			r = put_line_as_is(p);
+			r = long_line(p);
 			r = r < 0 ? r : 1;
 		} else if (r == 1) {
 			r = header_line(p, line);

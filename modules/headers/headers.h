@@ -4,7 +4,7 @@
 
 #include <kurir/module.h>
 
-#define HEADERS_FIELD_MAX 65536 /* bytes; a longer field passes as it is */
+#define HEADERS_FIELD_MAX 65536 /* bytes; a longer field passes as it is, or goes */
 #define HEADERS_LINE_MAX  998	/* RFC 5322 2.1.1, without CRLF */
 
 struct headers_conf {
@@ -20,6 +20,9 @@ struct headers_rules *headers_rules_new(
 
 /* The name of the field that begins with this line; -EINVAL: it begins none. */
 int headers_name(struct kurir_str line, struct kurir_str *ret);
+
+/* Whether the field that begins so is to be removed. */
+bool headers_gone(const struct headers_rules *, struct kurir_str field);
 
 enum headers_edit { HEADERS_SAME, HEADERS_GONE, HEADERS_CHANGED };
 /* One whole field with its line ends; out (cleared before) is filled when it was changed.  Never

@@ -169,6 +169,13 @@ static bool removed(const struct headers_conf *c, struct kurir_str name)
 	return false;
 }
 
+bool headers_gone(const struct headers_rules *rules, struct kurir_str field)
+{
+	struct kurir_str name;
+
+	return headers_name(field, &name) == 0 && removed(rules->conf, name);
+}
+
 /* by = *( char / "\" DIGIT / "\\" ), a digit being what the group of that number matched. */
 static int substitute(
     struct kurir_buf *out, struct kurir_str by, const char *value, const regmatch_t *m)
