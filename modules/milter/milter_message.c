@@ -339,6 +339,10 @@ int milter_message(struct kurir_self *self, struct kurir_tx *tx, struct kurir_st
 	if (mc->link == NULL)
 		return mc->error < 0 ? mc->error : -ENOTCONN;
 	v = read_head(&m);
+	if (v == -EMSGSIZE) { /* that is the message's fault: nobody else's mail is to suffer */
+		(void)kurir_reply(conn, 552, "5.3.4", "The header is too long");
+		v = KURIR_REJECT;
+	}
 	if (v == 0)
 		v = send_header(&m);
 	if (v == KURIR_NEXT)

@@ -227,6 +227,10 @@ def trouble(s, m):
     m.say = {}
     equal(s.say("a@b.example", TO, "Subject: fine\n\nx\n")[-1][0], 250, "and all is well again")
     s.with_subject("fine")
+    for _ in range(6):
+        got = s.say("a@b.example", TO, "X-Long: x\n" + " folded\n" * 150000 + "\nnever\n")[-1][0]
+        equal(got, 552, "a header that is longer than what is shown to milters")
+    equal(s.say("a@b.example", TO, "Subject: fine again\n\nx\n")[-1][0], 250, "is its own sender's trouble only")
     check(not any("never" in t for t in s.mail()), "nothing of it was taken")
     check("which was not agreed" not in s.text(), "so far all was agreed")
     m.options = (6, 0, 0)
