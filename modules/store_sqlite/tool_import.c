@@ -156,6 +156,35 @@ int import_mailbox(struct tool_import *im, struct kurir_str mailbox, uint32_t va
 	return r;
 }
 
+static bool is_keyword(struct kurir_str word)
+{
+	for (size_t i = 0; i < word.len; i++)
+		if (word.ptr[i] <= ' ' || word.ptr[i] > '~' || strchr("(){%*\"\\]", word.ptr[i]))
+			return false;
+	return word.len > 0;
+}
+
+/* Those that clients can be told as they are: a message may bring what its sender wrote.
+ *   flag-keyword = atom                                    ; RFC 9051 section 9 */
+static struct kurir_str keywords_of(struct tool_import *im, struct kurir_str words)
+{
+	char *out = kurir_alloc(im->arena, words.len + 1);
+	size_t n = 0;
+	while (words.len > 0) {
+		ssize_t space = kurir_str_find(words, ' ');
+		size_t len = space < 0 ? words.len : (size_t)space;
+		struct kurir_str word = kurir_str_part(words, 0, len);
+		words = kurir_str_part(words, len + 1, words.len);
+		if (!is_keyword(word))
+			continue;
+		if (n > 0)
+			out[n++] = ' ';
+		memcpy(out + n, word.ptr, word.len);
+		n += word.len;
+	}
+	return (struct kurir_str){ out, n };
+}
+
 static int add(struct tool_import *im, const struct tool_message *m, struct kurir_str id)
 {
 	struct db *db = &im->shard.db;
@@ -165,7 +194,7 @@ static int add(struct tool_import *im, const struct tool_message *m, struct kuri
 	struct message_row row = { .flags = m->flags,
 		.date = m->date,
 		.saved = kurir_wallclock(),
-		.keywords = m->keywords };
+		.keywords = keywords_of(im, m->keywords) };
 	struct email e;
 	struct stat st;
 	if (fstat(m->fd, &st) < 0)

@@ -232,9 +232,10 @@ static int import_file(struct folder *f, const struct file *file)
 	struct tool_message m = { .key = file->base };
 	struct stat st;
 	(void)snprintf(path, sizeof(path), "%s/%.*s", f->path, KURIR_ARG(file->name));
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		tool_problem(f->im->tool, "%s: %s", path, strerror(errno));
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool there = fd >= 0 && fstat(fd, &st) == 0;
+	if (!there || !S_ISREG(st.st_mode)) {
+		tool_problem(f->im->tool, "%s: %s", path, there ? "no file" : strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		f->im->tool->messages++;
@@ -321,6 +322,11 @@ static int import_below(struct tool_import *im, const char *folder, DIR *d)
 		    stat(path, &st) < 0)
 			continue;
 		path[strlen(path) - 4] = '\0';
+		/* Whoever has the Maildir must not lead us to those of others. */
+		if (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode)) {
+			tool_problem(im->tool, "%s: not a folder of this Maildir", path);
+			continue;
+		}
 		r = mailbox_name(im, e->d_name, &mailbox);
 		if (r < 0) {
 			tool_problem(im->tool, "%s: this name cannot be a mailbox", path);

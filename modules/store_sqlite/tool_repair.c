@@ -44,6 +44,9 @@ static int mailbox_of(
 	if (r != -ENOENT)
 		return r;
 	r = mailbox_manage(db, a, &what, 0, &id);
+	/* In the course of time there may have been more names than mailboxes at once. */
+	if (r == -EDQUOT || r == -EINVAL)
+		return mailbox_load(db, a, KURIR_STR("INBOX"), ret);
 	return r < 0 ? r : mailbox_load(db, a, name, ret);
 }
 

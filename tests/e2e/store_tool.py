@@ -108,10 +108,24 @@ def imported(s):
     check('"added": 1, "there": 6' in said, "only what came meanwhile", said)
 
 
+def led_astray(s):
+    """Who owns a Maildir cannot have other folders read, nor hold the import up."""
+    top, others = path("strange"), path("others")
+    for folder in (top, others):
+        for part in ("cur", "new", "tmp"):
+            os.makedirs(os.path.join(folder, part))
+    put(others, "cur/1.a.host:2,", message("of somebody else"))
+    os.symlink(others, os.path.join(top, ".Tautan"))
+    os.mkfifo(os.path.join(top, "cur/2.b.host:2,"))
+    said, errors = tool(s, "import", "siti@satu.example", "maildir", top, status=1)
+    check('"added": 0' in said and "not a folder of this Maildir" in errors and "no file" in errors, "what is none of its files is left",
+          said, errors)
+
+
 def mbox(s):
     put(path("."), "in.mbox", "From a@dua.example Thu Jan  1 00:00:07 2026\nStatus: RO\nX-Status: F\nSubject: first\n\n"
         ">From the start\n>>From twice\nFrom within\n\nFrom b@dua.example Fri Jan  2 00:00:00 2026\n"
-        "Subject: second\nX-Keywords: work\n\nno end of line")
+        "Subject: second\nX-Keywords: work a)b c\\d \"e {5} f\rg *\n\nno end of line")
     said, _ = tool(s, "import", USER, "mbox", path("in.mbox"), "Dari/mbox")
     check('"added": 2' in said, "an mbox comes in", said)
     c = login(s)
@@ -196,7 +210,7 @@ def main():
     s = Mailboxes(store="store_sqlite", single=False)
     try:
         login(s).logout()
-        for part in (imported, mbox, exported, checked, damaged):
+        for part in (imported, led_astray, mbox, exported, checked, damaged):
             part(s)
     except (AssertionError, OSError, imaplib.IMAP4.error) as e:
         check(False, "the tool's story", repr(e), s.text()[-3000:])
