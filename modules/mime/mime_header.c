@@ -137,9 +137,11 @@ void mime_field_parse(struct kurir_arena *arena, struct kurir_str text, struct m
 		if (semicolon < 0)
 			return;
 		text = skip_space(kurir_str_part(text, (size_t)semicolon + 1, text.len));
-		equal = kurir_str_find(text, '=');
+		/* Not beyond the next one, as there may be many. */
 		semicolon = kurir_str_find(text, ';');
-		if (equal < 0 || (semicolon >= 0 && semicolon < equal))
+		equal = kurir_str_find(
+		    kurir_str_part(text, 0, semicolon < 0 ? text.len : (size_t)semicolon), '=');
+		if (equal < 0)
 			continue;
 		p->name = kurir_str_trim(kurir_str_part(text, 0, (size_t)equal));
 		text = skip_space(kurir_str_part(text, (size_t)equal + 1, text.len));

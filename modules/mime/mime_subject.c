@@ -62,15 +62,17 @@ static size_t refwd(struct kurir_str s)
 	return s.len - rest.len + 1;
 }
 
-/* *subj-blob subj-refwd: its length, or 0. */
-static size_t leader(struct kurir_str s)
+/* The length of *subj-blob, and where the last of them begins. */
+static size_t blobs(struct kurir_str s, size_t *ret_last)
 {
-	size_t n = 0, b, r;
+	size_t n = 0, b;
 
-	while ((b = blob(kurir_str_part(s, n, s.len))) > 0)
+	*ret_last = 0;
+	while ((b = blob(kurir_str_part(s, n, s.len))) > 0) {
+		*ret_last = n;
 		n += b;
-	r = refwd(kurir_str_part(s, n, s.len));
-	return r > 0 ? n + r : 0;
+	}
+	return n;
 }
 
 static struct kurir_str cut_trailers(struct kurir_str s, bool *reply)
@@ -86,22 +88,22 @@ static struct kurir_str cut_trailers(struct kurir_str s, bool *reply)
 	}
 }
 
-/* Leaders, and blobs that something is left behind. */
+/* Leaders, and blobs that something is left behind; a run of blobs is gone through once. */
 static struct kurir_str cut_leaders(struct kurir_str s, bool *reply)
 {
 	for (;;) {
-		size_t n;
+		size_t last, n, r;
 
 		s = skip_blanks(s);
-		n = leader(s);
-		if (n > 0) {
+		n = blobs(s, &last);
+		r = refwd(kurir_str_part(s, n, s.len));
+		if (r > 0)
 			*reply = true;
-		} else {
-			n = blob(s);
-			if (n == 0 || n == s.len)
-				return s;
-		}
-		s = kurir_str_part(s, n, s.len);
+		else if (n == s.len)
+			n = last;
+		if (n + r == 0)
+			return s;
+		s = kurir_str_part(s, n + r, s.len);
 	}
 }
 

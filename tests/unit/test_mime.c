@@ -423,6 +423,32 @@ static void structures(void **state)
 }
 
 /* A header full of beginnings without an end. */
+/* What a line is full of is gone through once: else these would take hours. */
+static void repeated(void **state)
+{
+	enum { MANY = 80000 };
+	char *subject = kurir_alloc(arena, 3 * MANY + 1),
+	     *type = kurir_alloc(arena, 3 * MANY + 1);
+	struct kurir_mark mark = kurir_mark(arena);
+	bool reply;
+
+	(void)state;
+	for (size_t i = 0; i < MANY; i++) {
+		memcpy(subject + 3 * i, "[a]", 3);
+		memcpy(type + 3 * i, i == 0 ? "a/b" : i + 1 < MANY ? ";;;" : "c=d", 3);
+	}
+	for (unsigned n = 0; n < 50; n++) {
+		struct kurir_str s = { subject, 3 * MANY };
+		struct mime_field f;
+
+		s = mime_base_subject(arena, s, &reply);
+		assert_true(kurir_str_equal(s, KURIR_STR("[a]")));
+		mime_field_parse(arena, (struct kurir_str){ type, 3 * MANY }, &f);
+		assert_int_equal(f.count, 1);
+		kurir_rewind(arena, mark);
+	}
+}
+
 static void unended_words(void **state)
 {
 	static const char begin[] = "=?a?q?x";
@@ -466,7 +492,7 @@ int main(void)
 		cmocka_unit_test(parameters), cmocka_unit_test(previews),
 		cmocka_unit_test(pieces), cmocka_unit_test(words), cmocka_unit_test(structures),
 		cmocka_unit_test(boundaries), cmocka_unit_test(long_header),
-		cmocka_unit_test(unended_words) };
+		cmocka_unit_test(unended_words), cmocka_unit_test(repeated) };
 
 	return cmocka_run_group_tests(tests, begin, end);
 }
