@@ -33,6 +33,7 @@ struct fetch {
 	uint32_t wants;	  /* facts, 1u << enum kurir_fact, or-ed; or else the bytes */
 	bool needs_bytes; /* of each message, whatever is known of it */
 	bool looks_into;  /* and they are not only passed on */
+	bool looked;	  /* into the last one */
 	int missing;	  /* why one could not be read: -ENOENT, or worse */
 	bool unknown_encoding;
 	bool condstore; /* mod-sequences are wanted */
@@ -418,10 +419,11 @@ KURIR_PARKS static int put_message(
 	struct imap_bytes b;
 	int r = 0;
 
+	f->looked = false;
 	imap_bytes_begin(&b, imap_facts_get(facts, index));
 	if ((facts->want & 1u << KURIR_FACT_EMAIL_ID) && !b.facts[KURIR_FACT_EMAIL_ID].ptr)
 		r = facts->error < 0 ? facts->error : -ENOENT;
-	else if (f->looks_into || lacks(f, b.facts))
+	else if ((f->looked = f->looks_into || lacks(f, b.facts)))
 		r = imap_bytes_open(s, m, &b);
 	else if (f->needs_bytes)
 		r = imap_bytes_open_in(s, s->box.name, m, &b);
@@ -454,7 +456,7 @@ KURIR_PARKS static int put_messages(struct imap *s, struct fetch *f)
 
 		r = put_message(s, f, &facts, i);
 		kurir_rewind(kurir_scratch(), mark);
-		if (r >= 0 && (f->looks_into || i % 16 == 15))
+		if (r >= 0 && (f->looked || i % 16 == 15))
 			r = kurir_yield();
 	}
 	imap_facts_end(&facts);
