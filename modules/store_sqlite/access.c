@@ -227,6 +227,16 @@ KURIR_PARKS static int facts(struct kurir_self *self, struct kurir_str account,
 	return 0;
 }
 
+/* Who looks into bodies once will do so again: from now on the index has the account. */
+KURIR_PARKS static int want_index(
+    struct kurir_self *self, struct kurir_str account, kurir_time until)
+{
+	struct kurir_str reply;
+	struct kurir_buf b;
+	sqlite_begin(&b, SQLITE_OP_SEARCHED, account, KURIR_STR("INBOX"));
+	return sqlite_ask(self, account, &b, -1, until, kurir_scratch(), &reply);
+}
+
 KURIR_PARKS static int find(struct kurir_self *self, struct kurir_str account,
     struct kurir_str mailbox, const struct kurir_find *what, kurir_time until,
     struct kurir_arena *arena, struct kurir_uid_set *ret_found, struct kurir_uid_set *ret_unsure)
@@ -236,10 +246,13 @@ KURIR_PARKS static int find(struct kurir_self *self, struct kurir_str account,
 		.account = account,
 		.mailbox = mailbox,
 		.find = what };
+	const struct sqlite_conf *conf = kurir_conf(self);
 	int e = sqlite_read(self, &r, until);
+	if (r.unsearched && what->place != KURIR_FIND_HEADER && conf->full_text)
+		(void)want_index(self, account, until);
 	if (e < 0)
 		return e;
-	*ret_found = r.found;
+	*ret_found = (struct kurir_uid_set){ 0, NULL };
 	*ret_unsure = r.unsure;
 	return 0;
 }

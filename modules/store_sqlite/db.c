@@ -80,11 +80,11 @@ static int bring_up(struct db *db)
 {
 	int64_t version;
 	int r = db_number(db, &version, "PRAGMA user_version", "");
-	if (r < 0 || version == SCHEMA_VERSION)
-		return r;
-	if (version != 0)
-		return -EPROTONOSUPPORT;
-	return db_text_run(db, schema_text);
+	if (r == 0 && version != 0 && version != SCHEMA_VERSION)
+		r = -EPROTONOSUPPORT;
+	if (r == 0 && version == 0)
+		r = db_text_run(db, schema_text);
+	return r < 0 ? r : db_text_run(db, schema_added);
 }
 
 int db_open_writer(struct db *db, const char *path)

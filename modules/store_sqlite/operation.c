@@ -119,6 +119,10 @@ int operation_run(struct shard *s, struct kurir_arena *arena, struct kurir_str r
 		return op_manage(&s->db, &a, mailbox, &in, now, reply);
 	case SQLITE_OP_LOCK:
 		return op_lock(s, &in);
+	case SQLITE_OP_SEARCHED:
+		s->searched = s->came = true;
+		return db_exec(
+		    &s->db, "INSERT OR IGNORE INTO searched(account) VALUES(?)", "i", a.id);
 	case SQLITE_OP_ENTRIES:
 		return op_entries(&s->db, &a, mailbox, &in);
 	default:

@@ -32,6 +32,7 @@ static int put_email(struct shard *s, const struct account_row *a, struct blob_s
     struct kurir_str message, int64_t *ret_email)
 {
 	struct email e;
+	s->came = true;
 	bool known = message.len > 0 && s->recent.blob > 0 &&
 	    kurir_str_equal(message, kurir_str_of(s->recent.message));
 	int r = known ? share_email(s, a, from, ret_email) : -ENOENT;

@@ -33,7 +33,8 @@ struct read {
 	struct kurir_entry *entries;
 	size_t count, room; /* of those */
 	struct kurir_mailbox_view view;
-	struct kurir_uid_set vanished, found, unsure;
+	struct kurir_uid_set vanished, unsure;
+	bool unsearched; /* the index is not to have this account */
 	struct read_place *places; /* count, room: of those */
 };
 /* What several have: account_row, mailbox_row, the view without messages; an id of RFC 8474. */

@@ -49,3 +49,5 @@ const char schema_text[] =
     "CREATE INDEX delivered_at ON delivered(at);"
     "PRAGMA user_version = 1;"
     "COMMIT;";
+
+const char schema_added[] = "CREATE TABLE IF NOT EXISTS searched(account INTEGER PRIMARY KEY);";

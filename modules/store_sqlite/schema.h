@@ -9,12 +9,14 @@
  * mod-sequence. blob.record is the size of the record that has the body, blob.refs counts
  * e-mails (a blob may serve several accounts of the shard), segment.live bytes of records that
  * are still needed.  Counts of a mailbox and of an account change with each message, so that
- * nobody has to count. */
+ * nobody has to count.  "searched" has the accounts whose texts are wanted in the full-text
+ * index. */
 #ifndef STORE_SQLITE_SCHEMA_H
 #define STORE_SQLITE_SCHEMA_H
 
 #define SCHEMA_VERSION	  1
 #define SCHEMA_REMEMBERED "100000" /* rows of "gone" of one mailbox */
 extern const char schema_text[];
+extern const char schema_added[]; /* what an older file of this version may lack */
 
 #endif

@@ -1,4 +1,4 @@
-/* search.c - the fiber that keeps the full-text indexes up to date.
+/* search.c - the fiber that keeps the full-text indexes up to date, of accounts that search.
  *
  * It works in steps, with pauses as long as the steps, so that it never takes more than half
  * of one processor; after a start it looks at all shards, later at those that something came
@@ -8,6 +8,7 @@
 
 #include <errno.h>
 
+#define GATHER	  1000 /* so that many that come at once are one step */
 #define PAUSE_MAX 2000
 #define AGAIN	  5000
 
@@ -89,5 +90,7 @@ KURIR_PARKS void sqlite_search(void *arg)
 			r = kurir_sleep(kurir_now() + AGAIN);
 		else if (r == 0 && !has_news(self))
 			r = kurir_signal_wait(m->search, KURIR_FOREVER);
+		if (r == 0 && !all)
+			r = kurir_sleep(kurir_now() + GATHER);
 	}
 }

@@ -1,15 +1,16 @@
 /* search_find.c - what the index is asked for.
  *
- *   expression = "account" ":" string "AND" place ":" string
+ *   expression = account *("AND" trigram)
  *
- * A string is cut into trigrams as the texts were, and they have to follow each other: so it is
- * found wherever it is a part of the text. */
+ * A text is cut into trigrams as those of the index were: where it is, all of them are. */
 #include "read.h"
 #include "search.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define PIECES 32
 
 /* Characters, or 0: it has something that no text in the index has as it is. */
 static size_t characters(struct kurir_str s)
@@ -24,44 +25,47 @@ static size_t characters(struct kurir_str s)
 	return n;
 }
 
-static struct kurir_str quoted(struct kurir_arena *arena, const char *before, struct kurir_str s)
+static void add_piece(struct kurir_buf *b, struct kurir_str s)
 {
-	size_t n = strlen(before), out = 0;
-	char *p = kurir_alloc(arena, n + 2 * s.len + 3);
-	p[out++] = '"';
-	memcpy(p + out, before, n);
-	out += n;
-	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] == '"')
-			p[out++] = '"';
-		p[out++] = s.ptr[i];
-	}
-	p[out++] = '"';
-	return (struct kurir_str){ p, out };
+	(void)kurir_buf_add(b, KURIR_STR(" AND \""));
+	for (size_t i = 0; i < s.len; i++)
+		(void)kurir_buf_printf(b, s.ptr[i] == '"' ? "%c\"" : "%c", s.ptr[i]);
+	(void)kurir_buf_add(b, KURIR_STR("\""));
 }
 
-int search_expression(struct kurir_arena *arena, int64_t account, const struct kurir_find *f,
-    bool *exact, struct kurir_str *ret)
+/* Its trigrams, but of a long text only the first. */
+static void add_pieces(struct kurir_buf *b, struct kurir_str s)
 {
+	size_t begins[3] = { 0 }, n = 0, pieces = 0;
+	for (size_t i = 0; i <= s.len && pieces < PIECES; i++) {
+		if (i < s.len && ((unsigned char)s.ptr[i] & 0xc0) == 0x80)
+			continue;
+		if (n >= 3) {
+			add_piece(b, kurir_str_part(s, begins[n % 3], i));
+			pieces++;
+		}
+		begins[n++ % 3] = i;
+	}
+}
+
+int search_expression(
+    struct kurir_arena *arena, int64_t account, const struct kurir_find *f, struct kurir_str *ret)
+{
+	struct kurir_buf b = KURIR_BUF(PIECES * 32);
 	char of[SEARCH_ACCOUNT];
-	const char *place = f->place == KURIR_FIND_BODY ? "body"
-	    : f->place == KURIR_FIND_TEXT		? "{head body}"
-							: "head";
-	struct kurir_str text;
-	/* A field as such begins a line; what it contains is to be looked at, as the index does
-	 * not tell one field from another. */
-	*exact = f->place != KURIR_FIND_HEADER || f->text.len == 0;
-	if (f->place == KURIR_FIND_HEADER && f->text.len == 0) {
+	struct kurir_str text = f->text;
+	if (f->place == KURIR_FIND_HEADER && text.len == 0) { /* the field as such */
 		if (characters(f->field) == 0)
 			return -ENOTSUP;
-		text = quoted(arena, "\n", kurir_format(arena, "%.*s:", KURIR_ARG(f->field)));
-	} else {
-		if (characters(f->text) < SEARCH_LEAST)
-			return -ENOTSUP;
-		text = quoted(arena, "", f->text);
+		text = kurir_format(arena, "\n%.*s:", KURIR_ARG(f->field));
+	} else if (characters(text) < SEARCH_LEAST) {
+		return -ENOTSUP;
 	}
 	search_account(account, of);
-	*ret = kurir_format(arena, "account : \"%s\" AND %s : %.*s", of, place, KURIR_ARG(text));
+	(void)kurir_buf_printf(&b, "\"%s\"", of);
+	add_pieces(&b, text);
+	*ret = kurir_copy(arena, kurir_buf_str(&b));
+	kurir_buf_free(&b);
 	return 0;
 }
 
@@ -87,37 +91,41 @@ static int is_attached(struct read *r)
 	return sqlite3_db_filename(r->db->sql, "search") != NULL;
 }
 
+/* Whether the index is to have the account at all. */
+static int is_wanted(struct read *r)
+{
+	int64_t one;
+	int e = read_account(r);
+	if (e < 0)
+		return e;
+	r->unsearched = db_number(r->db, &one, "SELECT 1 FROM searched WHERE account = ?", "i",
+			    r->account_row.id) < 0;
+	return r->unsearched ? -ENOTSUP : 0;
+}
+
 int read_find(struct read *r)
 {
 	struct kurir_str expression;
-	int64_t upto = 0;
-	bool exact;
-	int e = is_attached(r) ? 0 : attach(r);
+	int64_t upto;
 	sqlite3_stmt *s = NULL;
+	int e = is_wanted(r);
+	if (e == 0 && !is_attached(r))
+		e = attach(r);
 	if (e == 0)
 		e = read_mailbox(r);
 	if (e == 0)
-		e = search_expression(r->arena, r->account_row.id, r->find, &exact, &expression);
-	if (e == 0 && db_number(r->db, &upto, "SELECT upto FROM search.state", "") < 0)
+		e = search_expression(r->arena, r->account_row.id, r->find, &expression);
+	if (e == 0 &&
+	    db_number(r->db, &upto,
+		"SELECT iif(a.upto < a.until, a.upto, s.upto) FROM search.account a,"
+		" search.state s WHERE a.id = ?",
+		"i", r->account_row.id) < 0)
 		e = -ENOTSUP; /* it is being made, or made again */
-	if (e == 0 && exact) {
-		s = db_query(r->db, &e,
-		    "SELECT uid FROM message WHERE mailbox = ? AND email IN"
-		    " (SELECT rowid FROM search.words WHERE words MATCH ?) ORDER BY uid",
-		    "it", r->mailbox_row.id, expression);
-		if (e == 0)
-			e = read_uids(r, s, &r->found);
-	}
-	if (e == 0 && !exact)
+	if (e == 0)
 		s = db_query(r->db, &e,
 		    "SELECT uid FROM message WHERE mailbox = ?1 AND (email > ?2 OR email IN"
 		    " (SELECT email FROM search.partial UNION ALL"
 		    " SELECT rowid FROM search.words WHERE words MATCH ?3)) ORDER BY uid",
 		    "iit", r->mailbox_row.id, upto, expression);
-	else if (e == 0)
-		s = db_query(r->db, &e,
-		    "SELECT uid FROM message WHERE mailbox = ?1 AND (email > ?2 OR email IN"
-		    " (SELECT email FROM search.partial)) ORDER BY uid",
-		    "ii", r->mailbox_row.id, upto);
 	return e < 0 ? e : read_uids(r, s, &r->unsure);
 }

@@ -12,22 +12,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FORMAT	   1
-#define BODY_MAX   ((size_t)1 << 20) /* of an e-mail's text; what is longer is looked at itself */
-#define HEAD_MAX   ((size_t)256 << 10)
-#define STEP_MANY  50
-#define STEP_BYTES ((uint64_t)1 << 20)
+#define FORMAT	   2
+#define TEXT_MAX   ((size_t)1 << 20) /* of an e-mail; what is longer is looked at itself */
+#define STEP_MANY  200		     /* into the index */
+#define STEP_ALL   10000	     /* that are looked at, also those of other accounts */
+#define STEP_BYTES ((uint64_t)4 << 20)
 #define ADDRESSES  200
 #define STALE	   10000 /* rows without e-mails that do not matter yet */
 
 static const char schema[] =
     "BEGIN IMMEDIATE;"
-    "CREATE VIRTUAL TABLE words USING fts5(account, head, body, content = '', columnsize = 0,"
-    " tokenize = 'trigram');"
+    "CREATE VIRTUAL TABLE words USING fts5(text, content = '', columnsize = 0,"
+    " detail = none, tokenize = 'trigram');"
+    "INSERT INTO words(words, rank) VALUES('hashsize', 4194304);"
     "CREATE TABLE partial(email INTEGER PRIMARY KEY);"
+    "CREATE TABLE account(id INTEGER PRIMARY KEY, upto INTEGER NOT NULL,"
+    " until INTEGER NOT NULL);"
     "CREATE TABLE state(upto INTEGER NOT NULL, rows INTEGER NOT NULL);"
     "INSERT INTO state VALUES(0, 0);"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
 
 void search_account(int64_t account, char ret[SEARCH_ACCOUNT])
@@ -44,13 +47,14 @@ void search_account(int64_t account, char ret[SEARCH_ACCOUNT])
 
 struct texts {
 	struct kurir_arena *arena;
-	struct kurir_buf head, body;
+	struct kurir_buf text;
 	bool partial;
 };
 
 /* A NUL would end the text. */
-static void add(struct texts *t, struct kurir_buf *b, struct kurir_str s)
+static void add(struct texts *t, struct kurir_str s)
 {
+	struct kurir_buf *b = &t->text;
 	size_t from = b->len;
 	if (kurir_buf_add(b, s) < 0) {
 		t->partial = true;
@@ -71,7 +75,7 @@ static bool has_addresses(struct kurir_str field)
 }
 
 /* Addresses also without what may stand between their parts. */
-static void add_addresses(struct texts *t, struct kurir_buf *b, struct kurir_str value)
+static void add_addresses(struct texts *t, struct kurir_str value)
 {
 	struct mime_address *list = kurir_alloc(t->arena, ADDRESSES * sizeof(*list));
 	size_t n = mime_addresses(t->arena, value, list, ADDRESSES);
@@ -79,10 +83,10 @@ static void add_addresses(struct texts *t, struct kurir_buf *b, struct kurir_str
 	for (size_t i = 0; i < n; i++) {
 		if (list[i].mailbox.ptr == NULL || list[i].host.ptr == NULL)
 			continue;
-		add(t, b, list[i].mailbox);
-		add(t, b, KURIR_STR("@"));
-		add(t, b, list[i].host);
-		add(t, b, KURIR_STR("\n"));
+		add(t, list[i].mailbox);
+		add(t, KURIR_STR("@"));
+		add(t, list[i].host);
+		add(t, KURIR_STR("\n"));
 	}
 }
 
@@ -90,19 +94,19 @@ static void see(void *arg, enum mime_text what, const struct mime_part *part, bo
     struct kurir_str name, struct kurir_str text)
 {
 	struct texts *t = arg;
-	struct kurir_buf *b = what == MIME_TEXT_FIELD && !within ? &t->head : &t->body;
 	struct kurir_mark mark = kurir_mark(t->arena);
 	(void)part;
+	(void)within;
 	if (what == MIME_TEXT_FIELD) {
-		add(t, b, name);
-		add(t, b, KURIR_STR(": "));
+		add(t, name);
+		add(t, KURIR_STR(": "));
 	}
 	if (what != MIME_TEXT_BODY_END)
-		add(t, b, text);
+		add(t, text);
 	if (what != MIME_TEXT_BODY)
-		add(t, b, KURIR_STR("\n"));
+		add(t, KURIR_STR("\n"));
 	if (what == MIME_TEXT_FIELD && has_addresses(name))
-		add_addresses(t, b, text);
+		add_addresses(t, text);
 	kurir_rewind(t->arena, mark);
 }
 
@@ -147,73 +151,128 @@ static int read_texts(const char *folder, const struct blob_place *p, struct tex
 static int add_email(struct search_index *x, const struct entry *e)
 {
 	struct texts t = { .arena = kurir_arena_new("store search"),
-		.head = KURIR_BUF(HEAD_MAX),
-		.body = KURIR_BUF(BODY_MAX) };
+		.text = KURIR_BUF(TEXT_MAX) };
 	char account[SEARCH_ACCOUNT];
 	search_account(e->account, account);
-	add(&t, &t.head, KURIR_STR("\n"));
-	add(&t, &t.body, KURIR_STR("\n"));
+	add(&t, kurir_str_of(account));
+	add(&t, KURIR_STR("\n"));
 	int r = read_texts(x->folder, &e->place, &t);
 	if (r == -EIO || r == -EBADMSG) { /* who looks for something will hear of it */
 		t.partial = true;
 		r = 0;
 	}
 	if (r == 0)
-		r = db_exec(&x->to,
-		    "INSERT INTO words(rowid, account, head, body) VALUES(?, ?, ?, ?)", "ittt",
-		    e->email, kurir_str_of(account), kurir_buf_str(&t.head),
-		    kurir_buf_str(&t.body));
+		r = db_exec(&x->to, "INSERT INTO words(rowid, text) VALUES(?, ?)", "it", e->email,
+		    kurir_buf_str(&t.text));
 	if (r == 0 && t.partial)
 		r = db_exec(
 		    &x->to, "INSERT OR IGNORE INTO partial(email) VALUES(?)", "i", e->email);
-	kurir_buf_free(&t.head);
-	kurir_buf_free(&t.body);
+	kurir_buf_free(&t.text);
 	kurir_arena_free(t.arena);
 	return r;
 }
 
+/* Accounts that the index did not have come to those that have all up to state.upto. */
+static int join(struct search_index *x)
+{
+	int r;
+	sqlite3_stmt *q = db_query(&x->from, &r, "SELECT account FROM searched", "");
+	while (r >= 0 && (r = db_step(&x->from, q)) == 1)
+		r = db_exec(&x->to,
+		    "INSERT OR IGNORE INTO account(id, upto, until) SELECT ?, 0, upto FROM state",
+		    "i", db_column(q, 0));
+	if (r < 0)
+		db_done(q);
+	return r;
+}
+
+/* What a step is for: one account that joined, or (0) all; e-mails after upto, up to end. */
+struct stretch {
+	int64_t account, upto, end;
+};
+
+static int next_stretch(struct search_index *x, struct stretch *ret)
+{
+	int r;
+	sqlite3_stmt *q = db_query(
+	    &x->to, &r, "SELECT id, upto, until FROM account WHERE upto < until LIMIT 1", "");
+	if (r == 0 && (r = db_step(&x->to, q)) == 1) {
+		*ret = (struct stretch){ db_column(q, 0), db_column(q, 1), db_column(q, 2) };
+		db_done(q);
+	} else if (r == 0) {
+		*ret = (struct stretch){ .account = 0 };
+		r = db_number(&x->to, &ret->upto, "SELECT upto FROM state", "");
+		if (r == 0)
+			r = db_number(
+			    &x->from, &ret->end, "SELECT ifnull(max(id), 0) FROM email", "");
+	}
+	if (ret->end > ret->upto + STEP_ALL)
+		ret->end = ret->upto + STEP_ALL;
+	return r < 0 ? r : 0;
+}
+
+/* Those of the stretch, which is then as long as they are many. */
 static int next_entries(
-    struct search_index *x, int64_t upto, struct entry *ret, size_t *ret_count)
+    struct search_index *x, struct stretch *at, struct entry *ret, size_t *ret_count)
 {
 	int r;
 	size_t n = 0;
 	sqlite3_stmt *q = db_query(&x->from, &r,
 	    "SELECT e.id, e.account, b.segment, b.offset, b.length, b.record FROM email e"
-	    " JOIN blob b ON b.id = e.blob WHERE e.id > ? ORDER BY e.id LIMIT ?",
-	    "ii", upto, (int64_t)STEP_MANY);
+	    " JOIN blob b ON b.id = e.blob WHERE e.id > ?1 AND e.id <= ?2 AND"
+	    " CASE ?3 WHEN 0 THEN e.account IN (SELECT account FROM searched)"
+	    " ELSE e.account = ?3 END ORDER BY e.id LIMIT ?4",
+	    "iiii", at->upto, at->end, at->account, (int64_t)STEP_MANY);
 	while (r >= 0 && (r = db_step(&x->from, q)) == 1)
 		ret[n++] = (struct entry){ db_column(q, 0), db_column(q, 1),
 			{ (uint64_t)db_column(q, 2), (uint64_t)db_column(q, 3),
 			    (uint64_t)db_column(q, 4), (uint64_t)db_column(q, 5) } };
 	*ret_count = n;
+	if (n == STEP_MANY)
+		at->end = ret[n - 1].email;
 	return r;
 }
 
+static int add_entries(
+    struct search_index *x, struct stretch *at, const struct entry *entries, size_t count)
+{
+	uint64_t bytes = 0;
+	int64_t done = 0;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		r = bytes < STEP_BYTES ? add_email(x, &entries[i]) : -ESTALE;
+		if (r == -ESTALE) { /* it is somewhere else now: again */
+			at->end = entries[i].email - 1;
+			break;
+		}
+		done++;
+		bytes += entries[i].place.length;
+	}
+	if (r == -ESTALE)
+		r = 0;
+	return r < 0 ? r : db_exec(&x->to, "UPDATE state SET rows = rows + ?", "i", done);
+}
+
+/* 1: there was something to do. */
 static int add_some(struct search_index *x)
 {
 	struct entry *entries = calloc(STEP_MANY, sizeof(*entries));
-	int64_t upto = 0, done = 0;
-	uint64_t bytes = 0;
-	size_t count = 0, i = 0;
-	int r =
-	    entries == NULL ? -ENOMEM : db_number(&x->to, &upto, "SELECT upto FROM state", "");
+	struct stretch at;
+	size_t count = 0;
+	int r = entries == NULL ? -ENOMEM : join(x);
 	if (r == 0)
-		r = next_entries(x, upto, entries, &count);
-	for (; r == 0 && i < count && bytes < STEP_BYTES; i++) {
-		r = add_email(x, &entries[i]);
-		if (r == 0) {
-			upto = entries[i].email;
-			done++;
-			bytes += entries[i].place.length;
-		}
-	}
+		r = next_stretch(x, &at);
+	bool any = r == 0 && at.upto < at.end;
+	if (any)
+		r = next_entries(x, &at, entries, &count);
+	if (any && r == 0)
+		r = add_entries(x, &at, entries, count);
 	free(entries);
-	if (r == -ESTALE) /* it is somewhere else now: again */
-		r = 0;
-	if (r == 0 && done > 0)
-		r = db_exec(
-		    &x->to, "UPDATE state SET upto = ?, rows = rows + ?", "ii", upto, done);
-	return r < 0 ? r : count > 0;
+	if (any && r == 0)
+		r = at.account == 0 ? db_exec(&x->to, "UPDATE state SET upto = ?", "i", at.end)
+				    : db_exec(&x->to, "UPDATE account SET upto = ? WHERE id = ?",
+					  "ii", at.end, at.account);
+	return r < 0 ? r : any;
 }
 
 /* Rows of e-mails that went cannot be taken out: with too many of them it is made again.  So
@@ -230,7 +289,9 @@ static int is_good(struct search_index *x)
 	if (r == -ENOENT)
 		r = 0;
 	if (r == 0 && rows > STALE)
-		r = db_number(&x->from, &emails, "SELECT count(*) FROM email", "");
+		r = db_number(&x->from, &emails,
+		    "SELECT count(*) FROM email WHERE account IN (SELECT account FROM searched)",
+		    "");
 	return r < 0 ? r : upto <= last && rows <= 2 * emails + STALE;
 }
 
@@ -244,6 +305,15 @@ static void remove_index(const char *folder)
 			(void)unlink(path);
 }
 
+/* -ENOENT: it is to have no account.  A file that nobody wrote since has no such table. */
+static int is_wanted(struct search_index *x)
+{
+	int64_t any = 0;
+	if (db_number(&x->from, &any, "SELECT EXISTS(SELECT 1 FROM searched)", "") < 0)
+		any = 0;
+	return any ? 0 : -ENOENT;
+}
+
 static int open_index(struct search_index *x)
 {
 	char path[1100];
@@ -252,6 +322,8 @@ static int open_index(struct search_index *x)
 	if (access(path, F_OK) < 0)
 		return -ENOENT;
 	int r = db_open_reader(&x->from, path, true);
+	if (r == 0)
+		r = is_wanted(x);
 	(void)snprintf(path, sizeof(path), "%s/search.db", x->folder);
 	if (r == 0)
 		r = db_open_cache(&x->to, path);
@@ -284,9 +356,13 @@ int search_step(struct search_index *x)
 {
 	int r = x->open ? 0 : open_index(x);
 	if (r == 0)
+		r = db_exec(&x->from, "BEGIN", "");
+	if (r == 0)
 		r = db_exec(&x->to, "BEGIN IMMEDIATE", "");
 	if (r == 0)
 		r = add_some(x);
+	if (x->open)
+		(void)db_exec(&x->from, "COMMIT", "");
 	if (r >= 0) {
 		int done = db_exec(&x->to, "COMMIT", "");
 		r = done < 0 ? done : r;

@@ -54,6 +54,7 @@ enum sqlite_op {
 	SQLITE_OP_ACCOUNTS,  /* those behind account -> u32, text, u64 messages, u64 bytes each */
 	SQLITE_OP_USAGE,     /* -> u32 segments, u32 damaged, u64 disk, u64 live, u64 database */
 	SQLITE_OP_PURGE,     /* what nobody needs any more -> u8 there is more */
+	SQLITE_OP_SEARCHED,  /* the account's texts are wanted in the index */
 };
 
 /* A shard as its writer has it, in the store role. */
@@ -62,7 +63,10 @@ struct shard {
 	struct kurir_self *self;
 	unsigned number;
 	char folder[SHARD_PATH];
-	bool open, busy, news; /* news: e-mails that the index may not have yet */
+	bool open, busy;
+	bool searched; /* accounts that the index is to have */
+	bool came;     /* e-mails, or an account for the index, in this batch */
+	bool news;     /* the same, and nobody has looked yet */
 	struct db db;
 	struct blob_writer blobs;
 	int bell;

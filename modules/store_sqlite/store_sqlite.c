@@ -20,7 +20,8 @@ static const struct kurir_option options[] = {
 	KURIR_OPT_RANGE("grace", KURIR_SPAN, kurir_time, struct sqlite_conf, grace, "7d", 0,
 	    (int64_t)10 * 365 * 86400000, "How long the bytes of an expunged message are kept."),
 	KURIR_OPT_BOOL("full-text", struct sqlite_conf, full_text, "true",
-	    "Whether an index of all words is kept, so that searches need not read messages."),
+	    "Whether an index is kept for accounts that search bodies, so that searches need not"
+	    " read all messages."),
 	KURIR_OPT_RANGE("remember", KURIR_SPAN, kurir_time, struct sqlite_conf, remember, "30d",
 	    0, (int64_t)10 * 365 * 86400000,
 	    "How long a mailbox knows what went, for clients that were away."),

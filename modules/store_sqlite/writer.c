@@ -70,8 +70,15 @@ static int shard_open(struct shard *s)
 	}
 	(void)snprintf(path, sizeof(path), "%s/index.db", s->folder);
 	r = db_open_writer(&s->db, path);
-	if (r == 0 && (r = blob_sync_folder(s->folder)) < 0)
-		db_close(&s->db);
+	if (r == 0) {
+		int64_t searched = 0;
+		r = db_number(&s->db, &searched, "SELECT EXISTS(SELECT 1 FROM searched)", "");
+		s->searched = searched != 0;
+		if (r == 0)
+			r = blob_sync_folder(s->folder);
+		if (r < 0)
+			db_close(&s->db);
+	}
 	if (r < 0) {
 		close(s->bell);
 		s->bell = -1;
@@ -188,12 +195,13 @@ static void batch_end(struct batch *b)
 		kurir_log(s->self, KURIR_ERROR, b->result,
 		    "shard %02x: nothing of this batch was kept", s->number);
 	}
-	if (b->result == 0 && !s->news) {
+	if (b->result == 0 && s->searched && s->came && !s->news) {
 		struct sqlite_self *m = kurir_state(s->self);
 		s->news = true;
 		if (m->search != NULL)
 			kurir_signal_raise(m->search);
 	}
+	s->came = false;
 	if (s->damaged != 0) {
 		kurir_count(s->self, SQLITE_DAMAGED, 1);
 		kurir_log(s->self, KURIR_ERROR, -EBADMSG,

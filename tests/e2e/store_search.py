@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""SEARCH over an index that is made behind deliveries: it finds what looking at each message finds, while it lags, when it
-has come up, and after it was damaged or deleted; and it reads no messages when it knows."""
+"""SEARCH over an index that is made behind deliveries, of accounts that searched bodies once: it finds what looking at each
+message finds, before there is one, while it lags, when it has come up, and after it was damaged or deleted."""
 import glob
 import imaplib
 import os
@@ -11,6 +11,7 @@ from mailboxlib import USERS, MailServer, tls
 from netlib import check, done, equal, wait_until
 
 USER = "hyd@satu.example"
+OTHER = "siti@satu.example"
 WORDS = ["pesawat", "kapal", "Straße", "Ärger", "näher", "quick brown", "x-ray", "100%", "a\"b", "c'est", "tanah", "*",
          "OR", "NEAR", "日本語テキスト", "résumé"]
 
@@ -27,9 +28,9 @@ def ok(answer):
     return answer[1]
 
 
-def login(s):
+def login(s, user=USER):
     c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
-    c.login(USER, USERS[USER])
+    c.login(user, USERS[user])
     c.select("INBOX")
     return c
 
@@ -76,16 +77,42 @@ def index(s):
     return glob.glob(s.root(s.name) + "/00/search.db")[0]
 
 
+def ask(path, query):
+    with sqlite3.connect("file:%s?mode=ro" % path, uri=True) as db:
+        return db.execute(query).fetchone()[0]
+
+
+def mails(s):
+    return s.root(s.name) + "/00/index.db"
+
+
 def caught_up(s):
     def is_so():
         try:
-            with sqlite3.connect("file:%s?mode=ro" % index(s), uri=True) as db:
-                upto = db.execute("SELECT upto FROM state").fetchone()[0]
-            with sqlite3.connect("file:%s/00/index.db?mode=ro" % s.root(s.name), uri=True) as db:
-                return upto == db.execute("SELECT max(id) FROM email").fetchone()[0]
+            return ask(index(s), "SELECT upto FROM state") == ask(mails(s), "SELECT max(id) FROM email") and \
+                ask(index(s), "SELECT count(*) FROM account WHERE upto >= until") == ask(mails(s), "SELECT count(*) FROM searched")
         except (sqlite3.Error, IndexError):
             return False
     wait_until(is_so, 90, "the index has all")
+
+
+def only_who_searches(s, c, mail):
+    """Another account's mail comes into the index when it looks into bodies, and so does what it has by then."""
+    other, theirs = login(s, OTHER), []
+    for n in range(20):
+        put(other, theirs, n)
+    check(find(other, "FROM", "dua.example"), "a search of header fields")
+    put(c, mail, 60)
+    caught_up(s)
+    equal(ask(index(s), "SELECT count(*) FROM account"), 1, "an account that never looked into bodies is not in the index")
+    equal(ask(index(s), "SELECT rows FROM state"), len(mail), "nor are its messages")
+    agree(other, theirs, "at its first search")
+    caught_up(s)
+    equal(ask(index(s), "SELECT rows FROM state"), len(mail) + len(theirs), "now they are")
+    agree(other, theirs, "when it joined", True)
+    put(other, theirs, 20)
+    agree(other, theirs, "and one more")
+    other.logout()
 
 
 def main():
@@ -96,10 +123,12 @@ def main():
         c = login(s)
         for n in range(60):
             put(c, mail, n)
+        equal(ask(mails(s), "SELECT count(*) FROM searched"), 0, "nobody is in the index before a search")
         agree(c, mail, "while the index is made")
         caught_up(s)
         agree(c, mail, "when it is there", True)
-        for n in range(60, 80):
+        only_who_searches(s, c, mail)
+        for n in range(61, 80):
             put(c, mail, n)
         agree(c, mail, "when it lags")
         caught_up(s)
