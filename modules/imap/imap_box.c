@@ -319,6 +319,11 @@ void imap_box_learn(struct imap_box *b, const struct kurir_message *all, size_t 
 
 	for (size_t j = 0; j < count; j++)
 		fresh += imap_box_known(b, all[j].uid) == NULL;
+	if (fresh == 0) { /* nothing moves */
+		for (size_t j = 0; j < count; j++)
+			put_known(b, imap_box_known(b, all[j].uid), &all[j]);
+		return;
+	}
 	if (b->known_count + fresh > b->known_room) {
 		size_t room = b->known_count + fresh;
 

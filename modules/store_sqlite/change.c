@@ -95,6 +95,53 @@ static int64_t new_flags(const struct kurir_change *c, int64_t before)
 						   : flags;
 }
 
+/* Whether a change is of nothing but flags, so that what a row becomes is an expression. */
+static bool is_plain(const struct kurir_change *c)
+{
+	return c->keywords.len == 0 &&
+	    (c->kind == KURIR_CHANGE_FLAGS_ADD || c->kind == KURIR_CHANGE_FLAGS_REMOVE ||
+		c->kind == KURIR_CHANGE_FLAGS_SET);
+}
+
+/* All messages of a range, in one statement; before it, whom it concerns and what it does to the
+ * counts. */
+static int set_plain(struct change *c, int64_t first, int64_t last)
+{
+	struct db *db = &c->shard->db;
+	bool whole = c->what.kind == KURIR_CHANGE_FLAGS_SET; /* keywords go */
+	int64_t upto = c->what.unchanged_since > 0 && c->what.unchanged_since < INT64_MAX
+	    ? (int64_t)c->what.unchanged_since
+	    : INT64_MAX;
+	int64_t set = new_flags(&c->what, 0), keep = new_flags(&c->what, -1) & ~set;
+	bool any = false;
+	int r;
+	sqlite3_stmt *s = db_query(db, &r,
+	    "SELECT uid, flags, size, keywords <> '' FROM message"
+	    " WHERE mailbox = ? AND uid BETWEEN ? AND ? AND +modseq <= ? ORDER BY uid",
+	    "iiii", c->source.id, first, last, upto);
+	while (r >= 0 && (r = db_step(db, s)) == 1) {
+		int64_t before = db_column(s, 1), after = (before & keep) | set;
+		add_uid(c, &c->done, db_column(s, 0));
+		if (after == before && !(whole && db_column(s, 3)))
+			continue;
+		any = true;
+		message_count(&c->source, before, db_column(s, 2), -1);
+		message_count(&c->source, after, db_column(s, 2), 1);
+	}
+	if (r < 0 || !any)
+		return r;
+	c->source.modseq = c->account->modseq;
+	/* Keywords that are not named keep out of their index. */
+	return db_exec(db,
+	    whole ? "UPDATE message SET flags = ?2, keywords = '', modseq = ?3"
+		    " WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND +modseq <= ?7"
+		    " AND (flags <> ?2 OR keywords <> '')"
+		  : "UPDATE message SET flags = (flags & ?1) | ?2, modseq = ?3"
+		    " WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND +modseq <= ?7"
+		    " AND flags <> ((flags & ?1) | ?2)",
+	    "iiiiiii", keep, set, c->account->modseq, c->source.id, first, last, upto);
+}
+
 static int set_flags(struct change *c, const struct message_row *m)
 {
 	struct kurir_buf keywords = KURIR_BUF(MODEL_KEYWORDS_MAX);
@@ -209,6 +256,10 @@ static int change_all(struct change *c)
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < c->what.uids.count; i++) {
 		int64_t first = c->what.uids.ranges[i].first, last = c->what.uids.ranges[i].last;
+		if (is_plain(&c->what)) {
+			r = set_plain(c, first, last < end ? last : end);
+			continue;
+		}
 		do {
 			r = chunk_read(c, first, last, end, k);
 			if (k->count > 0)

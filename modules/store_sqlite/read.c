@@ -273,8 +273,33 @@ static int too_many(struct read *r)
 	return e < 0 ? e : n > r->few ? -E2BIG : 0;
 }
 
-/* "+uid": else it would go through all of the mailbox, which is in that order, and not through
- * the index of what changed. */
+/* The messages that changed.  "+uid": else it would go through all of the mailbox, which is in
+ * that order, and not through the index of what changed; "+modseq": when that is much of the
+ * mailbox, the other way. */
+static int changed_messages(struct read *r)
+{
+	int64_t much = r->mailbox_row.messages / 4 + 1, n = 0;
+	int e = 0;
+	if (r->few == 0)
+		e = db_number(r->db, &n,
+		    "SELECT count(*) FROM (SELECT 1 FROM message WHERE mailbox = ? AND modseq > ?"
+		    " LIMIT ?)",
+		    "iii", r->mailbox_row.id, (int64_t)r->since, much);
+	sqlite3_stmt *s = NULL;
+	if (e == 0 && n < much)
+		s = db_query(r->db, &e,
+		    "SELECT " MESSAGE_COLUMNS
+		    " FROM message WHERE mailbox = ? AND modseq > ? ORDER BY +uid",
+		    "ii", r->mailbox_row.id, (int64_t)r->since);
+	else if (e == 0)
+		s = db_query(r->db, &e,
+		    "SELECT " MESSAGE_COLUMNS
+		    " FROM message WHERE mailbox = ? AND +modseq > ? ORDER BY uid",
+		    "ii", r->mailbox_row.id, (int64_t)r->since);
+	return e < 0 ? e
+		     : messages_of(r, s, n < much ? (size_t)n : (size_t)r->mailbox_row.messages);
+}
+
 int read_changes(struct read *r)
 {
 	int e = read_mailbox(r);
@@ -284,12 +309,7 @@ int read_changes(struct read *r)
 	if (e == 0)
 		e = too_many(r);
 	if (e == 0)
-		s = db_query(r->db, &e,
-		    "SELECT " MESSAGE_COLUMNS
-		    " FROM message WHERE mailbox = ? AND modseq > ? ORDER BY +uid",
-		    "ii", r->mailbox_row.id, (int64_t)r->since);
-	if (e == 0)
-		e = messages_of(r, s, 16);
+		e = changed_messages(r);
 	if (e == 0)
 		s = db_query(r->db, &e,
 		    "SELECT uid FROM gone WHERE mailbox = ? AND modseq > ? ORDER BY uid", "ii",
