@@ -91,6 +91,15 @@ struct kurir_uid_set {
 };
 KURIR_API bool kurir_uid_set_has(const struct kurir_uid_set *, uint32_t uid);
 
+/* What a session has to know of a mailbox before it asks for messages. */
+struct kurir_mailbox_outline {
+	struct kurir_mailbox_view view; /* count, but no messages */
+	struct kurir_uid_set uids;	/* of all of them */
+	uint32_t recent;		/* RECENT are those from this UID on; 0: none */
+	uint32_t unseen;		/* the first UID without SEEN; 0: all have it */
+	struct kurir_str keywords;	/* those in use; a word may come more than once */
+};
+
 /* What became of a mailbox after a mod-sequence. */
 struct kurir_mailbox_changes {
 	struct kurir_mailbox_view now; /* messages: only those that are new or were changed */
@@ -251,6 +260,10 @@ struct kurir_store_ops {
 	/* One mailbox as list with KURIR_LIST_COUNTS has it, when that costs less. */
 	int (*status)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
 	    kurir_time, struct kurir_arena *, struct kurir_mailbox *ret) KURIR_PARKS;
+	/* As view, but without the messages, when that costs less; part has them later. */
+	int (*outline)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
+	    bool claim_recent, kurir_time, struct kurir_arena *,
+	    struct kurir_mailbox_outline *ret) KURIR_PARKS;
 };
 
 /* For stores whose changes are made in another role: packed as in kurir/call.h.  Sets go into the

@@ -191,7 +191,8 @@ bool imap_has_metadata(const struct imap *);
 bool imap_keeps_uses(const struct imap *);
 
 /* imap_update.c: the snapshot brought up to date. */
-int imap_view_open(struct imap *, struct kurir_str mailbox, bool read_only) KURIR_PARKS;
+int imap_view_open(struct imap *, struct kurir_str mailbox, bool read_only, uint32_t *ret_unseen)
+    KURIR_PARKS;
 void imap_view_close(struct imap *);
 /* expunge: the client may be told of removals. */
 int imap_update(struct imap *, bool expunge) KURIR_PARKS;
@@ -238,6 +239,8 @@ enum imap_status_item {
 #define IMAP_STATUS_KNOWN 11
 extern const char *const imap_status_names[IMAP_STATUS_KNOWN];
 int imap_status_items(struct imap_args *, uint32_t *ret_items); /* "(" status-att ... ")" */
+/* The RECENT reply, before IMAP4rev2. */
+void imap_put_recent(struct imap *) KURIR_PARKS;
 /* The STATUS reply; of a mailbox whose counts are there, or not. */
 int imap_put_counts(struct imap *, const struct kurir_mailbox *, uint32_t items) KURIR_PARKS;
 int imap_put_status(struct imap *, struct kurir_str mailbox, uint32_t items) KURIR_PARKS;

@@ -439,3 +439,12 @@ void imap_box_fill(struct imap_box *b, const struct kurir_message *all, size_t c
 	b->recent = (struct kurir_uid_set){ recent.count, recent.ranges };
 	imap_box_learn(b, all, count);
 }
+
+void imap_box_outline(struct imap_box *b, const struct kurir_uid_set *all, uint32_t recent)
+{
+	struct kurir_uid_range from = { recent, UINT32_MAX };
+	struct kurir_uid_set set = { recent > 0, &from };
+
+	set_uids(b, all);
+	b->recent = combine(b, all, &set, IMAP_IN_BOTH);
+}

@@ -33,6 +33,8 @@ void imap_box_begin(struct imap_box *, struct kurir_str name, struct kurir_str i
 void imap_box_end(struct imap_box *);
 /* All messages, by UID, into one that has none. */
 void imap_box_fill(struct imap_box *, const struct kurir_message *all, size_t count);
+/* The same without what is known of them; RECENT are those from that UID on (0: none). */
+void imap_box_outline(struct imap_box *, const struct kurir_uid_set *all, uint32_t recent);
 /* Gives back what nobody needs, and what is known of messages if it is not to be kept. */
 void imap_box_pack(struct imap_box *, bool keep_known);
 /* The same, if enough of it has come together. */

@@ -80,9 +80,9 @@ KURIR_PARKS int imap_put_resync(struct imap *s, const struct imap_qresync *q)
 		imap_put_fetch(s, index, m->uid);
 		if (!(s->enabled & IMAP_UIDONLY))
 			kurir_printf(s->stream, "UID %u ", m->uid);
+		imap_box_learn(&s->box, m, 1);
 		imap_put_flags(s, imap_at(s, index));
-		r = kurir_printf(s->stream, " MODSEQ (%llu))\r\n",
-		    (unsigned long long)imap_at(s, index)->modseq);
+		r = kurir_printf(s->stream, " MODSEQ (%llu))\r\n", (unsigned long long)m->modseq);
 	}
 	kurir_arena_free(arena);
 	return r < 0 ? r : 0;

@@ -37,20 +37,12 @@ static int parse(
 }
 
 /* IMAP4rev1 only: how many are recent, and which is the first unseen. */
-KURIR_PARKS static void put_counts(struct imap *s)
+KURIR_PARKS static void put_counts(struct imap *s, uint32_t unseen)
 {
-	size_t recent = 0, unseen = 0;
-
-	for (size_t i = s->box.count; i > 0; i--) {
-		const struct kurir_message *m = imap_at(s, i - 1);
-
-		recent += (m->flags & KURIR_MESSAGE_RECENT) != 0;
-		if (!(m->flags & KURIR_MESSAGE_SEEN))
-			unseen = i;
-	}
-	kurir_printf(s->stream, "* %zu RECENT\r\n", recent);
+	imap_put_recent(s);
 	if (unseen > 0 && !(s->enabled & IMAP_UIDONLY))
-		kurir_printf(s->stream, "* OK [UNSEEN %zu] The first unseen\r\n", unseen);
+		kurir_printf(s->stream, "* OK [UNSEEN %zu] The first unseen\r\n",
+		    imap_box_index(&s->box, unseen) + 1);
 }
 
 KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool read_only)
@@ -58,12 +50,13 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 	bool selected = s->state == IMAP_SELECTED;
 	struct imap_qresync resync = { .given = false };
 	struct kurir_str name;
+	uint32_t unseen = 0;
 	int r = parse(s, a, &name, &resync);
 
 	if (r < 0)
 		imap_view_close(s);
 	else
-		r = imap_view_open(s, name, read_only);
+		r = imap_view_open(s, name, read_only, &unseen);
 	if (selected && (s->enabled & (IMAP_REV2 | IMAP_CONDSTORE)))
 		imap_puts(s, "* OK [CLOSED] The other mailbox is closed\r\n");
 	if (r == -EBADMSG) {
@@ -77,7 +70,7 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 	imap_put_keywords(s);
 	kurir_printf(s->stream, "* %zu EXISTS\r\n", s->box.count);
 	if (!(s->enabled & IMAP_REV2))
-		put_counts(s);
+		put_counts(s, unseen);
 	kurir_printf(s->stream,
 	    "* OK [UIDVALIDITY %u] UIDs are valid\r\n* OK [UIDNEXT %u] The next\r\n",
 	    s->view.uid_validity, s->view.uid_next);

@@ -89,25 +89,55 @@ KURIR_PARKS static int ask_store(struct imap *s, struct kurir_arena *arena, stru
 	return 0;
 }
 
+/* All messages, of a store that has no outlines. */
+KURIR_PARKS static int look(struct imap *s, struct kurir_str mailbox, bool read_only,
+    struct kurir_arena *arena, struct kurir_mailbox_outline *ret)
+{
+	struct kurir_mailbox_view *v = &ret->view;
+	int r = s->store->view(
+	    s->store_self, s->account, mailbox, !read_only, imap_until(s), arena, v);
+
+	for (size_t i = r < 0 ? 0 : v->count; i > 0; i--)
+		if (!(v->messages[i - 1].flags & KURIR_MESSAGE_SEEN))
+			ret->unseen = v->messages[i - 1].uid;
+	return r;
+}
+
+/* What is known of messages comes with the outline, or later. */
+static void take(struct imap *s, struct kurir_str mailbox, const struct kurir_mailbox_outline *o)
+{
+	const struct kurir_mailbox_view *v = &o->view;
+
+	imap_box_begin(&s->box, mailbox, v->id);
+	s->keywords = KURIR_BUF(KEYWORDS_MAX);
+	if (v->messages) {
+		imap_box_fill(&s->box, v->messages, v->count);
+		for (size_t i = 0; i < v->count; i++)
+			learn(s, v->messages[i].keywords);
+	} else {
+		imap_box_outline(&s->box, &o->uids, o->recent);
+		learn(s, o->keywords);
+	}
+	s->view = *v;
+	s->view.messages = NULL;
+	s->view.id = KURIR_STR("");
+}
+
 /* Opens the one mailbox and lets go of the other, also when that fails. */
-KURIR_PARKS int imap_view_open(struct imap *s, struct kurir_str mailbox, bool read_only)
+KURIR_PARKS int imap_view_open(
+    struct imap *s, struct kurir_str mailbox, bool read_only, uint32_t *ret_unseen)
 {
 	struct kurir_arena *found = kurir_arena_new("imap view");
-	struct kurir_mailbox_view view;
-	int r = s->store->view(
-	    s->store_self, s->account, mailbox, !read_only, imap_until(s), found, &view);
+	struct kurir_mailbox_outline o = { .unseen = 0 };
+	int r = imap_store_has(s, outline) ? s->store->outline(s->store_self, s->account, mailbox,
+						 !read_only, imap_until(s), found, &o)
+					   : look(s, mailbox, read_only, found, &o);
 
 	imap_view_close(s);
 	imap_saved_clear(s);
 	if (r >= 0) {
-		imap_box_begin(&s->box, mailbox, view.id);
-		imap_box_fill(&s->box, view.messages, view.count);
-		s->keywords = KURIR_BUF(KEYWORDS_MAX);
-		for (size_t i = 0; i < view.count; i++)
-			learn(s, view.messages[i].keywords);
-		s->view = view;
-		s->view.messages = NULL;
-		s->view.id = KURIR_STR("");
+		take(s, mailbox, &o);
+		*ret_unseen = o.unseen;
 		s->read_only = read_only;
 		s->state = IMAP_SELECTED;
 	}
@@ -235,7 +265,7 @@ KURIR_PARKS static size_t tell_fresh(struct imap *s, const struct delta *d)
 	return fresh;
 }
 
-KURIR_PARKS static void tell_recent(struct imap *s)
+KURIR_PARKS void imap_put_recent(struct imap *s)
 {
 	size_t recent = 0;
 
@@ -271,7 +301,7 @@ KURIR_PARKS int imap_update_telling(
 	if (fresh > 0 || s->box.count != before)
 		kurir_printf(s->stream, "* %zu EXISTS\r\n", s->box.count);
 	if (fresh > 0)
-		tell_recent(s);
+		imap_put_recent(s);
 	s->view.uid_next = d.now.uid_next;
 	s->view.modseq = d.now.modseq;
 	imap_box_tidy(&s->box);

@@ -8,8 +8,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define TRIES 10
-#define FEW   32 /* changes */
+#define TRIES	 10
+#define FEW	 32  /* changes */
+#define FEW_ROWS 256 /* of a mailbox */
 
 static int read_run(void *arg)
 {
@@ -99,10 +100,9 @@ KURIR_PARKS static int list(struct kurir_self *self, struct kurir_str account, u
 }
 
 /* Takes the RECENT flags: of two that ask at once only one gets them. */
-KURIR_PARKS static int claim(struct kurir_self *self, struct kurir_str account,
-    struct kurir_str mailbox, kurir_time until, struct kurir_mailbox_view *v)
+KURIR_PARKS static int claim_from(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, kurir_time until, uint32_t *ret_first)
 {
-	struct kurir_message *all = (struct kurir_message *)(uintptr_t)v->messages;
 	struct kurir_str text;
 	struct kurir_buf b;
 	sqlite_begin(&b, SQLITE_OP_CLAIM, account, mailbox);
@@ -110,11 +110,22 @@ KURIR_PARKS static int claim(struct kurir_self *self, struct kurir_str account,
 	if (e < 0)
 		return e;
 	struct kurir_reader in = KURIR_READER(text);
-	uint32_t first = kurir_get_u32(&in);
+	*ret_first = kurir_get_u32(&in);
+	return in.error;
+}
+
+KURIR_PARKS static int claim(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, kurir_time until, struct kurir_mailbox_view *v)
+{
+	struct kurir_message *all = (struct kurir_message *)(uintptr_t)v->messages;
+	uint32_t first;
+	int e = claim_from(self, account, mailbox, until, &first);
+	if (e < 0)
+		return e;
 	for (size_t i = 0; i < v->count; i++)
 		if (all[i].uid < first)
 			all[i].flags &= ~(uint32_t)KURIR_MESSAGE_RECENT;
-	return in.error;
+	return 0;
 }
 
 KURIR_PARKS static int view(struct kurir_self *self, struct kurir_str account,
@@ -129,6 +140,27 @@ KURIR_PARKS static int view(struct kurir_self *self, struct kurir_str account,
 		e = claim(self, account, mailbox, until, &r.view);
 	if (e == 0)
 		*ret = r.view;
+	return e;
+}
+
+KURIR_PARKS static int outline(struct kurir_self *self, struct kurir_str account,
+    struct kurir_str mailbox, bool claim_recent, kurir_time until, struct kurir_arena *arena,
+    struct kurir_mailbox_outline *ret)
+{
+	struct read r = {
+		.run = read_outline, .arena = arena, .account = account, .mailbox = mailbox
+	};
+	struct read in_passing = r;
+	in_passing.few = FEW_ROWS;
+	int e = reader_is_warm(self, account) ? read_here(self, &in_passing) : -EAGAIN;
+	if (e == 0)
+		r = in_passing;
+	else
+		e = sqlite_read(self, &r, until);
+	if (e == 0 && claim_recent && r.outline.recent > 0)
+		e = claim_from(self, account, mailbox, until, &r.outline.recent);
+	if (e == 0)
+		*ret = r.outline;
 	return e;
 }
 
@@ -442,4 +474,5 @@ const struct kurir_store_ops sqlite_store = {
 	.set_entries = set_entries,
 	.part = part,
 	.status = status,
+	.outline = outline,
 };

@@ -19,7 +19,7 @@ struct read {
 	const char *folder; /* the shard's, for facts */
 	/* What some of them ask. */
 	uint64_t since;
-	int64_t few; /* so many changes at most, else -E2BIG; 0: all */
+	int64_t few; /* rows at most, else -E2BIG; 0: all */
 	uint32_t uid, want;
 	int64_t saved; /* of uid; 0: not known */
 	const struct kurir_uid_set *uids;
@@ -33,8 +33,9 @@ struct read {
 	struct kurir_entry *entries;
 	size_t count, room; /* of those */
 	struct kurir_mailbox_view view;
+	struct kurir_mailbox_outline outline;
 	struct kurir_uid_set vanished, unsure;
-	bool unsearched; /* the index is not to have this account */
+	bool unsearched;	   /* the index is not to have this account */
 	struct read_place *places; /* count, room: of those */
 };
 /* What several have: account_row, mailbox_row, the view without messages; an id of RFC 8474. */
@@ -46,6 +47,7 @@ int read_uids(struct read *, sqlite3_stmt *, struct kurir_uid_set *ret);
 
 int read_list(struct read *);
 int read_view(struct read *);
+int read_outline(struct read *); /* few: else -E2BIG, as for changes */
 int read_part(struct read *);
 int read_status(struct read *);
 int read_changes(struct read *);

@@ -64,6 +64,12 @@ static struct reader *open_one(struct shard_view *v, int *ret_error)
 	return NULL;
 }
 
+bool reader_is_warm(struct kurir_self *self, struct kurir_str account)
+{
+	struct shard_view *v = shard_view(self, account);
+	return v != NULL && v->idle != NULL;
+}
+
 struct db *reader_take(struct kurir_self *self, struct kurir_str account, int *ret_error)
 {
 	struct shard_view *v = shard_view(self, account);

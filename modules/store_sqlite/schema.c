@@ -50,4 +50,7 @@ const char schema_text[] =
     "PRAGMA user_version = 1;"
     "COMMIT;";
 
-const char schema_added[] = "CREATE TABLE IF NOT EXISTS searched(account INTEGER PRIMARY KEY);";
+const char schema_added[] =
+    "CREATE TABLE IF NOT EXISTS searched(account INTEGER PRIMARY KEY);"
+    "CREATE INDEX IF NOT EXISTS message_keywords ON message(mailbox, keywords)"
+    " WHERE keywords <> '';";

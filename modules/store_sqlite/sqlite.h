@@ -169,6 +169,8 @@ int sqlite_exists(struct kurir_self *, struct kurir_str account, kurir_time) KUR
 struct shard_view *shard_view(struct kurir_self *, struct kurir_str account);
 /* A connection for one use, to be given back; NULL: *ret_error, -EBUSY when all are in use. */
 struct db *reader_take(struct kurir_self *, struct kurir_str account, int *ret_error);
+/* One is open and not in use. */
+bool reader_is_warm(struct kurir_self *, struct kurir_str account);
 void reader_give(struct kurir_self *, struct kurir_str account, struct db *);
 void reader_drop(struct kurir_self *, struct kurir_str account, struct db *);
 /* The same, when all are in use as soon as one is not. */

@@ -243,10 +243,36 @@ static void does_not_grow(void **state)
 	imap_box_end(&b);
 }
 
+static void an_outline(void **state)
+{
+	const struct kurir_uid_range ranges[] = { { 3, 5 }, { 9, 9 } };
+	const struct kurir_uid_set all = { 2, ranges }, none = { 0, NULL };
+	struct imap_box b;
+
+	(void)state;
+	imap_box_begin(&b, KURIR_STR("INBOX"), KURIR_STR(""));
+	imap_box_outline(&b, &all, 5);
+	assert_int_equal(b.count, 4);
+	assert_int_equal(b.known_count, 0);
+	assert_int_equal(imap_box_uid(&b, 3), 9);
+	assert_int_equal(imap_box_index(&b, 4), 1);
+	assert_false(kurir_uid_set_has(&b.recent, 4));
+	assert_true(kurir_uid_set_has(&b.recent, 5));
+	assert_true(kurir_uid_set_has(&b.recent, 9));
+	assert_false(kurir_uid_set_has(&b.recent, 10));
+	imap_box_end(&b);
+	imap_box_begin(&b, KURIR_STR("INBOX"), KURIR_STR(""));
+	imap_box_outline(&b, &none, 0);
+	assert_int_equal(b.count, 0);
+	assert_int_equal(b.recent.count, 0);
+	imap_box_end(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_an_array),
+		cmocka_unit_test(an_outline),
 		cmocka_unit_test(sets),
 		cmocka_unit_test(the_largest_uid),
 		cmocka_unit_test(does_not_grow),
