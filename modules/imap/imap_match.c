@@ -56,19 +56,55 @@ static unsigned char lower(char c)
 	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
-static bool contains(struct kurir_str hay, struct kurir_str needle)
-{
-	if (needle.len == 0)
-		return true;
-	for (size_t i = 0; i + needle.len <= hay.len; i++) {
-		size_t j = 0;
+/* A text that is looked for, in small letters.  back: how much of it may have begun anew when it
+ * does not go on behind so many characters (Knuth, Morris and Pratt), so that no byte is looked
+ * at again and again, whatever somebody looks for. */
+struct needle {
+	struct kurir_str text;
+	const uint32_t *back;
+	size_t at; /* characters of it that stood at the end of the last piece */
+};
 
-		while (j < needle.len && lower(hay.ptr[i + j]) == lower(needle.ptr[j]))
-			j++;
-		if (j == needle.len)
-			return true;
+static struct needle needle_of(struct kurir_arena *arena, struct kurir_str text)
+{
+	unsigned char *low = kurir_alloc(arena, text.len + 1);
+	uint32_t *back = kurir_alloc(arena, (text.len + 1) * sizeof(*back)), n = 0;
+
+	for (size_t i = 0; i < text.len; i++)
+		low[i] = lower(text.ptr[i]);
+	for (size_t i = 1; i < text.len; i++) {
+		while (n > 0 && low[i] != low[n])
+			n = back[n - 1];
+		n += low[i] == low[n];
+		back[i] = n;
 	}
-	return false;
+	return (struct needle){ .text = { (char *)low, text.len }, .back = back };
+}
+
+/* Whether it ends in this piece, or did before. */
+static bool goes_on(struct needle *k, struct kurir_str piece)
+{
+	size_t n = k->at;
+
+	for (size_t i = 0; i < piece.len && n < k->text.len; i++) {
+		char c = (char)lower(piece.ptr[i]);
+
+		while (n > 0 && c != k->text.ptr[n])
+			n = k->back[n - 1];
+		n += c == k->text.ptr[n];
+	}
+	k->at = n;
+	return n == k->text.len;
+}
+
+static bool contains(struct kurir_str hay, struct needle *k)
+{
+	bool found;
+
+	k->at = 0;
+	found = goes_on(k, hay);
+	k->at = 0; /* nothing follows it */
+	return found;
 }
 
 /* Whether it is one of those that have addresses: they are also looked at without comments and
@@ -83,7 +119,7 @@ static bool has_addresses(struct kurir_str field)
 	return false;
 }
 
-static bool address_has(struct kurir_arena *arena, struct kurir_str value, struct kurir_str text)
+static bool address_has(struct kurir_arena *arena, struct kurir_str value, struct needle *text)
 {
 	struct mime_address *list = kurir_alloc(arena, ADDRESSES * sizeof(*list));
 	size_t n = mime_addresses(arena, value, list, ADDRESSES);
@@ -102,6 +138,7 @@ static bool header_has(struct kurir_arena *arena, struct kurir_str header, struc
     struct kurir_str text)
 {
 	struct kurir_str name, all, rest = kurir_str_part(header, 0, MIME_HEADER_MAX);
+	struct needle k = needle_of(arena, text);
 
 	while (mime_header_next(&rest, &name, &all)) {
 		struct kurir_mark mark = kurir_mark(arena);
@@ -113,8 +150,8 @@ static bool header_has(struct kurir_arena *arena, struct kurir_str header, struc
 		if (field.len > 0)
 			value = kurir_str_part(all, name.len + 1, all.len);
 		value = mime_unfold(arena, value);
-		found = contains(mime_decode_words(arena, value), text) ||
-		    (has_addresses(field) && address_has(arena, value, text));
+		found = contains(mime_decode_words(arena, value), &k) ||
+		    (has_addresses(field) && address_has(arena, value, &k));
 		kurir_rewind(arena, mark);
 		if (found)
 			return true;
@@ -122,30 +159,13 @@ static bool header_has(struct kurir_arena *arena, struct kurir_str header, struc
 	return false;
 }
 
-/* A text that comes in pieces, with what is left of the piece before. */
+/* A text that comes in pieces. */
 struct seek {
-	struct kurir_str text;
+	struct needle text;
 	bool headers; /* also those of the message itself and of its parts */
 	bool found;
 	struct kurir_arena *arena;
-	char *hay;
-	size_t len, room;
 };
-
-static void seek_piece(struct seek *k, struct kurir_str piece)
-{
-	while (piece.len > 0 && !k->found) {
-		size_t n = k->room - k->len < piece.len ? k->room - k->len : piece.len, keep;
-
-		memcpy(k->hay + k->len, piece.ptr, n);
-		k->len += n;
-		k->found = contains((struct kurir_str){ k->hay, k->len }, k->text);
-		keep = k->len < k->text.len ? k->len : k->text.len - 1;
-		memmove(k->hay, k->hay + k->len - keep, keep);
-		k->len = keep;
-		piece = kurir_str_part(piece, n, piece.len);
-	}
-}
 
 static void seek(void *arg, enum mime_text what, const struct mime_part *part, bool within,
     struct kurir_str name, struct kurir_str text)
@@ -156,20 +176,20 @@ static void seek(void *arg, enum mime_text what, const struct mime_part *part, b
 	(void)part;
 	switch (k->found ? MIME_TEXT_BODY_END : what) {
 	case MIME_TEXT_BODY:
-		seek_piece(k, text);
+		k->found = goes_on(&k->text, text);
 		break;
 	case MIME_TEXT_BODY_END:
-		k->len = 0;
+		k->text.at = 0;
 		break;
 	case MIME_TEXT_NAME:
-		k->found = contains(text, k->text);
+		k->found = contains(text, &k->text);
 		break;
 	case MIME_TEXT_FIELD:
 		mark = kurir_mark(k->arena);
 		if (k->headers || within)
 			k->found = contains(kurir_format(k->arena, "%.*s: %.*s", KURIR_ARG(name),
 						KURIR_ARG(text)),
-			    k->text);
+			    &k->text);
 		kurir_rewind(k->arena, mark);
 		break;
 	}
@@ -180,14 +200,11 @@ static bool message_has(
     struct kurir_arena *arena, struct kurir_str message, struct kurir_str text, bool headers)
 {
 	struct kurir_mark mark = kurir_mark(arena);
-	struct seek k = {
-		.text = text, .headers = headers, .arena = arena, .room = text.len + 4096
-	};
+	struct seek k = { .text = needle_of(arena, text), .headers = headers, .arena = arena };
 	const struct mime_options options = { .text = seek, .arg = &k };
 
 	if (text.len == 0)
 		return true;
-	k.hay = kurir_alloc(arena, k.room);
 	mime_read(arena, message, &options);
 	kurir_rewind(arena, mark);
 	return k.found;
