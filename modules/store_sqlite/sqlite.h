@@ -64,6 +64,7 @@ struct shard {
 	unsigned number;
 	char folder[SHARD_PATH];
 	bool open, busy;
+	bool durable;  /* a transaction is, once it is done */
 	bool searched; /* accounts that the index is to have */
 	bool came;     /* e-mails, or an account for the index, in this batch */
 	bool news;     /* the same, and nobody has looked yet */

@@ -28,6 +28,7 @@ struct batch {
 	struct shard *shard;
 	struct request *first;
 	bool ran;
+	bool quiet; /* nobody is to hear of it, and it need not outlive a power cut */
 	int result; /* of the whole */
 };
 
@@ -85,6 +86,7 @@ static int shard_open(struct shard *s)
 		return r;
 	}
 	blob_writer_init(&s->blobs, s->folder, s->conf->segment_size);
+	s->durable = true; /* as it was opened */
 	s->open = true;
 	return 0;
 }
@@ -114,10 +116,32 @@ static int run_one(struct shard *s, struct kurir_arena *arena, struct request *q
 	return r < 0 ? r : db_exec(&s->db, "RELEASE one", "");
 }
 
+/* Who was the first to see a message: it is recent once more when that is forgotten. */
+static bool only_claims(const struct batch *b)
+{
+	for (const struct request *q = b->first; q != NULL; q = q->next)
+		if (q->length == 0 || q->bytes[0] != SQLITE_OP_CLAIM)
+			return false;
+	return true;
+}
+
+/* What comes next makes durable also what did not wait for it. */
+static int set_durable(struct shard *s, bool on)
+{
+	if (on == s->durable)
+		return 0;
+	s->durable = on;
+	return db_text_run(
+	    &s->db, on ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+}
+
 static int run_all(struct batch *b)
 {
 	struct shard *s = b->shard;
 	int r = s->open ? 0 : shard_open(s);
+	b->quiet = only_claims(b);
+	if (r == 0)
+		r = set_durable(s, !b->quiet);
 	if (r == 0)
 		r = db_exec(&s->db, "BEGIN IMMEDIATE", "");
 	if (r < 0)
@@ -148,7 +172,7 @@ static int batch_run(void *arg)
 	struct batch *b = arg;
 	b->result = run_all(b);
 	b->ran = true;
-	if (b->result == 0)
+	if (b->result == 0 && !b->quiet)
 		(void)!pwrite(b->shard->bell, "!", 1, 0);
 	return 0;
 }
