@@ -9,8 +9,8 @@
 enum statement { SUM, ADD, PURGE, FIND, HOLD, RELEASE, LIST, STATEMENTS };
 static const char *const texts[STATEMENTS] = {
 	"SELECT coalesce(sum(amount), 0) FROM counter WHERE key = ?1 AND slot > ?2",
-	"INSERT INTO counter(key, slot, amount, expires) VALUES(?1, ?2, ?3, ?4) ON CONFLICT(key,"
-	" slot) DO UPDATE SET amount = amount + ?3",
+	("INSERT INTO counter(key, slot, amount, expires) VALUES(?1, ?2, ?3, ?4)"
+	 " ON CONFLICT(key, slot) DO UPDATE SET amount = amount + ?3"),
 	"DELETE FROM counter WHERE expires <= ?1",
 	"SELECT 1 FROM hold WHERE account = ?1",
 	"INSERT OR IGNORE INTO hold(account, why, since) VALUES(?1, ?2, ?3)",
