@@ -34,15 +34,16 @@ static int op_manage(struct db *db, struct account_row *a, struct kurir_str mail
 	return r < 0 ? r : kurir_put_u64(reply, (uint64_t)id);
 }
 
-#define ENTRIES_MAX	100   /* of one mailbox, or of the account */
-#define ENTRY_VALUE_MAX 65536 /* bytes */
+#define ENTRIES_MAX	100	/* of one mailbox, or of the account */
+#define ENTRY_VALUE_MAX 65536	/* bytes */
+#define ENTRY_BYTES_MAX 8388608 /* of all of an account, whose quota does not count them */
 
 static int op_entries(
     struct db *db, const struct account_row *a, struct kurir_str mailbox, struct kurir_reader *in)
 {
 	struct mailbox_row m = { .id = 0 };
 	uint32_t n = kurir_get_u32(in);
-	int64_t count;
+	int64_t count, bytes = 0;
 	int r = mailbox.len > 0 ? mailbox_load(db, a, mailbox, &m) : 0;
 	for (uint32_t i = 0; r == 0 && i < n && in->error == 0; i++) {
 		struct kurir_str name = kurir_get_text(in);
@@ -63,7 +64,12 @@ static int op_entries(
 		return r < 0 ? r : in->error;
 	r = db_number(db, &count, "SELECT count(*) FROM entry WHERE account = ? AND mailbox = ?",
 	    "ii", a->id, m.id);
-	return r < 0 ? r : count > ENTRIES_MAX ? -EMSGSIZE : 0;
+	if (r == 0)
+		r = db_number(db, &bytes,
+		    "SELECT coalesce(sum(length(CAST(value AS BLOB))), 0) FROM entry"
+		    " WHERE account = ?",
+		    "i", a->id);
+	return r < 0 ? r : count > ENTRIES_MAX || bytes > ENTRY_BYTES_MAX ? -EMSGSIZE : 0;
 }
 
 static int op_lock(const struct shard *s, struct kurir_reader *in)

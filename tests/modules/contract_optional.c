@@ -335,6 +335,15 @@ static void entries(struct contract *c)
 	EXPECT_EQ(c, contract_manage(c, KURIR_MANAGE_DELETE, "box", ""), 0);
 	EXPECT_EQ(c, contract_manage(c, KURIR_MANAGE_CREATE, "box", ""), 0);
 	only_entry(c, "box", NULL);
+	/* They do not fill a disk. */
+	unsigned n = 0;
+	int r = 0;
+	for (large[1 << 16] = '\0'; n < 200 && r == 0; n++) {
+		struct kurir_str name = kurir_format(c->arena, "/private/%u", n);
+		r = set_entry(c, n % 2 ? "INBOX" : "box", name.ptr, large);
+	}
+	EXPECT_EQ(c, r, -EMSGSIZE);
+	EXPECT(c, n > 100);
 }
 
 const struct contract_part contract_optional[] = { { "changes", changes },
