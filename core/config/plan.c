@@ -111,6 +111,8 @@ static int apply_one(struct plan *plan, const struct plan_instance *it, struct o
 	granted = frozen_alloc(plan->memory, sizeof(*granted));
 	memcpy(granted, m, sizeof(*granted));
 	granted->caps = it->caps;
+	if (it->points != 0) /* its roles are where its hooks are called */
+		granted->m.roles |= KURIR_ROLE_WORKER;
 	self = instance_new(granted, frozen_copy(plan->memory, it->name).ptr, conf);
 	self->on_error = (enum instance_on_error)it->conf.on_error;
 	self->deadline = it->conf.deadline;

@@ -108,6 +108,7 @@ static void describe_tx(struct kurir_tx *tx, struct chain_far_tx *seen, struct w
 		.envid = tx->envid,
 		.flags = tx->flags,
 		.trusted = tx->trusted };
+	q->bytes = tx->bytes;
 	q->base = seen->sent;
 	q->count = (uint32_t)tx->count - seen->sent;
 	q->rcpts = list = kurir_alloc(kurir_scratch(), (q->count + 1) * sizeof(*list));
@@ -178,6 +179,8 @@ static int carry_out(struct chain_call *c, struct kurir_conn *conn, struct kurir
 		    KURIR_ARG(kurir_str_part(a.text, 0, REPLY_TEXT_MAX)));
 	if (r == 0 && a.headers.len > 0)
 		r = c->tx != NULL ? add_headers(c->tx, a.headers) : -EBADMSG;
+	if (r == 0 && a.hold && c->tx != NULL && tx_may(c->tx, KURIR_CAP_RCPT))
+		c->tx->flags |= KURIR_ENV_HOLD; /* the worker has told why */
 	if (r == 0 && a.count > 0 && c->tx == NULL)
 		r = -EBADMSG;
 	for (uint32_t i = 0; i < a.count && r == 0; i++)

@@ -149,6 +149,7 @@ KURIR_PARKS static int refresh_tx(struct guest *g, const struct worker_question 
 		tx = tx_new(g->session, q->tx_id, &q->tx);
 	if (q->base > tx->count)
 		return -ESTALE;
+	tx->bytes = q->bytes;
 	if (!kurir_str_equal(tx->sender, q->tx.sender))
 		tx->sender = kurir_copy(tx->arena, q->tx.sender);
 	tx->count = q->base;
@@ -259,6 +260,7 @@ KURIR_PARKS static int run(
 	*a = (struct worker_answer){ .code = (uint32_t)s->reply.code,
 		.xyz = kurir_str_of(s->reply.xyz),
 		.text = { s->reply.text, s->reply.len } };
+	a->hold = s->tx != NULL && (s->tx->flags & KURIR_ENV_HOLD) != 0;
 	if (s->tx != NULL)
 		a->headers =
 		    kurir_str_part(kurir_buf_str(&s->tx->headers), headers, s->tx->headers.len);

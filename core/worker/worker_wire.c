@@ -5,10 +5,10 @@
  *              u8 has-rcpt [recipient]
  *   origin   = text peer, u32 port, text local, text listener, text protocol, text pipeline,
  *              u8 tls mode, u8 encrypted
- *   transaction = text id, text sender, text envid, u32 flags, u8 trusted, u32 base, u32 count,
- *                 count recipients
+ *   transaction = text id, text sender, text envid, u32 flags, u8 trusted, u64 bytes, u32 base,
+ *                 u32 count, count recipients
  *   recipient   = text address, u32 notify, text orcpt
- *   answer   = u32 code, text xyz, text text, text headers, u32 count, count changes
+ *   answer   = u32 code, u8 hold, text xyz, text text, text headers, u32 count, count changes
  *   change   = u8 kind, u32 place, text address */
 #include "worker_wire.h"
 
@@ -65,6 +65,7 @@ static int put_tx(struct kurir_buf *b, const struct worker_question *q)
 	kurir_put_text(b, q->tx.envid);
 	kurir_put_u32(b, q->tx.flags);
 	kurir_put_u8(b, q->tx.trusted);
+	kurir_put_u64(b, q->bytes);
 	kurir_put_u32(b, q->base);
 	r = kurir_put_u32(b, q->count);
 	for (uint32_t i = 0; i < q->count && r == 0; i++)
@@ -87,6 +88,7 @@ static int get_tx(struct kurir_reader *in, struct kurir_arena *arena, struct wor
 	ret->tx.envid = kurir_get_text(in);
 	ret->tx.flags = kurir_get_u32(in);
 	ret->tx.trusted = kurir_get_u8(in) != 0;
+	ret->bytes = kurir_get_u64(in);
 	ret->base = kurir_get_u32(in);
 	ret->count = kurir_get_u32(in);
 	if (!believable(in, ret->count, 12))
@@ -148,6 +150,7 @@ int worker_put_answer(struct kurir_buf *b, const struct worker_answer *a)
 	int r;
 
 	kurir_put_u32(b, a->code);
+	kurir_put_u8(b, a->hold);
 	kurir_put_text(b, a->xyz);
 	kurir_put_text(b, a->text);
 	kurir_put_text(b, a->headers);
@@ -166,6 +169,7 @@ int worker_get_answer(
 	struct worker_change *list;
 
 	*ret = (struct worker_answer){ .code = kurir_get_u32(in) };
+	ret->hold = kurir_get_u8(in) != 0;
 	ret->xyz = kurir_get_text(in);
 	ret->text = kurir_get_text(in);
 	ret->headers = kurir_get_text(in);

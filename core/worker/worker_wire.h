@@ -23,6 +23,7 @@ struct worker_question {
 	bool has_tx, has_rcpt;
 	struct kurir_str tx_id;
 	struct kurir_tx_params tx;
+	uint64_t bytes;	      /* kurir_tx_size() */
 	uint32_t base, count; /* recipients from base on follow, count of them */
 	const struct kurir_recipient *rcpts;
 	struct kurir_recipient rcpt; /* RCPT: the one it is about */
@@ -49,6 +50,7 @@ struct worker_change {
 };
 struct worker_answer {
 	uint32_t code; /* 0: no reply was set */
+	bool hold;     /* kurir_tx_hold() */
 	struct kurir_str xyz, text;
 	struct kurir_str headers; /* whole lines, as they stand in a message */
 	uint32_t count;

@@ -11,6 +11,16 @@
 #include <time.h>
 #include <unistd.h>
 
+struct state {
+	bool started;
+};
+
+static int start(struct kurir_self *self)
+{
+	((struct state *)kurir_state(self))->started = true;
+	return 0;
+}
+
 struct seen {
 	unsigned mails;
 };
@@ -93,6 +103,8 @@ KURIR_PARKS static int at_mail(
 	struct kurir_str what = kurir_format(kurir_scratch(), "%u %.*s %.*s", ++seen->mails,
 	    KURIR_ARG(kurir_conn_peer(conn)), KURIR_ARG(kurir_tx_helo(tx)));
 
+	if (!((const struct state *)kurir_state(self))->started)
+		return -EINVAL;
 	if (kurir_header_add(tx, KURIR_STR("X-Rogue"), what) < 0)
 		return -EPERM;
 	return kurir_str_starts(sender, KURIR_STR("many@")) ? add_many(tx)
@@ -147,8 +159,9 @@ KURIR_PARKS static int at_message(
 		if (r < 0)
 			return r;
 		if (kurir_str_starts(line, KURIR_STR("refuse"))) {
-			(void)kurir_reply(kurir_tx_conn(tx), 554, "5.7.1", "%u of %zu", *count,
-			    kurir_tx_rcpt_count(tx));
+			(void)kurir_reply(kurir_tx_conn(tx), 554, "5.7.1",
+			    "%u of %zu, %llu bytes", *count, kurir_tx_rcpt_count(tx),
+			    (unsigned long long)kurir_tx_size(tx));
 			return KURIR_REJECT;
 		}
 	}
@@ -164,4 +177,5 @@ static const struct kurir_smtp_hooks hooks = {
 
 KURIR_MODULE(hooks_rogue, .version = "1", .summary = "Misbehaves, for tests.",
     .roles = KURIR_ROLE_EDGE, .caps = KURIR_CAP_BODY | KURIR_CAP_RCPT,
-    .conn_size = sizeof(struct seen), .tx_size = sizeof(unsigned), .smtp = &hooks);
+    .self_size = sizeof(struct state), .start = start, .conn_size = sizeof(struct seen),
+    .tx_size = sizeof(unsigned), .smtp = &hooks);
