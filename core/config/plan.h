@@ -47,6 +47,7 @@ struct plan {
 	struct plan_path *paths;
 	struct kurir_texts warnings; /* optional modules that are missing */
 	uint32_t roles;		     /* those that are needed */
+	bool dials;		     /* the resolver connects for others */
 };
 
 /* Reads a configuration and loads its modules. NULL when anything is wrong: see report.

@@ -141,6 +141,7 @@ static json_t *write_paths(struct planner *p)
 char *plan_write(struct planner *p, bool secrets)
 {
 	uint32_t roles = KURIR_ROLE_CONTROL | (p->conf.listener_count ? KURIR_ROLE_EDGE : 0);
+	bool dials = false;
 	json_t *plan;
 	char *text;
 
@@ -149,10 +150,15 @@ char *plan_write(struct planner *p, bool secrets)
 		if (p->items[i].module)
 			roles |= (p->items[i].module->m.roles & KURIR_ROLE_ALL) |
 			    (p->items[i].worker ? KURIR_ROLE_WORKER : 0);
-	plan = json_pack("{s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:O}", "plan", CONF_VERSION, "file",
-	    p->file, "roles", roles_write(roles), "core", conf_write(&p->conf), "instances",
-	    write_instances(p, secrets), "endpoints", write_endpoints(p), "paths", write_paths(p),
-	    "warnings", p->warnings);
+	for (size_t i = 0; i < p->count; i++)
+		dials |= p->items[i].module && (p->items[i].caps & KURIR_CAP_NET) &&
+		    (p->items[i].module->m.roles &
+			~(uint32_t)(KURIR_ROLE_RESOLVER | KURIR_ROLE_RELAY));
+	roles |= dials ? KURIR_ROLE_RESOLVER : 0;
+	plan = json_pack("{s:i,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:O}", "plan", CONF_VERSION, "file",
+	    p->file, "dials", dials, "roles", roles_write(roles), "core", conf_write(&p->conf),
+	    "instances", write_instances(p, secrets), "endpoints", write_endpoints(p), "paths",
+	    write_paths(p), "warnings", p->warnings);
 	text = json_dumps(plan, JSON_INDENT(1));
 	json_decref(plan);
 	if (!text)
@@ -265,6 +271,7 @@ int plan_read(struct kurir_str text, struct kurir_arena *arena, struct plan **re
 		    "this plan was made by another version of kurird: restart the service");
 	if (report.errors == 0) {
 		plan->file = member(top, "file");
+		plan->dials = json_get(top, "dials") != NULL && json_get(top, "dials")->truth;
 		plan->roles = roles_read(json_get(top, "roles"));
 		conf_read(&rd, core, &plan->conf);
 		read_instances(plan, &rd, json_get(top, "instances"));

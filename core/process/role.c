@@ -7,6 +7,7 @@
 #include "channel.h"
 #include "conn.h"
 #include "control.h"
+#include "dial_far.h"
 #include "fiber.h"
 #include "instance.h"
 #include "listener.h"
@@ -202,6 +203,9 @@ static void role_endpoints(void)
 	handover_serve();
 	control_serve();
 	worker_serve();
+	/* Only where a module may connect without a network of its own. */
+	dial_far_serve(role.plan->dials && (roles_now & KURIR_ROLE_RESOLVER) != 0,
+	    (roles_now & (KURIR_ROLE_RESOLVER | KURIR_ROLE_RELAY)) == 0);
 }
 
 /* Keys are read while we still may. */
