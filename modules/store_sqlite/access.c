@@ -278,8 +278,15 @@ KURIR_PARKS static int find(struct kurir_self *self, struct kurir_str account,
 		.account = account,
 		.mailbox = mailbox,
 		.find = what };
+	const struct read question = r;
 	const struct sqlite_conf *conf = kurir_conf(self);
 	int e = sqlite_read(self, &r, until);
+	if (e == -EIO) { /* the index was made anew under this connection, which is gone now */
+		r = question;
+		e = sqlite_read(self, &r, until);
+	}
+	if (e == -EIO)
+		e = -ENOTSUP; /* looking at all of it tells what is wrong */
 	if (r.unsearched && what->place != KURIR_FIND_HEADER && conf->full_text)
 		(void)want_index(self, account, until);
 	if (e < 0)

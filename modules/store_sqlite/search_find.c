@@ -41,7 +41,7 @@ static void add_pieces(struct kurir_buf *b, struct kurir_str s)
 		if (i < s.len && ((unsigned char)s.ptr[i] & 0xc0) == 0x80)
 			continue;
 		if (n >= 3) {
-			add_piece(b, kurir_str_part(s, begins[n % 3], i));
+			add_piece(b, kurir_str_part(s, begins[n % 3], i - begins[n % 3]));
 			pieces++;
 		}
 		begins[n++ % 3] = i;
