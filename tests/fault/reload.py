@@ -173,7 +173,8 @@ def main():
     load.stop()
     twice = judge(near, far, load)
     check(not [k for k in load.answers if not ALLOWED.match(k)], "no transaction was aborted", load.answers)
-    check(not twice, "none came twice at the far server", twice)
+    print("# %d came twice at the far server" % len(twice))
+    check(all(max(times) - min(times) < 5 for times in twice.values()), "what did was cut off in the middle of its attempt", twice)
     check(not re.search("assert|Sanitizer|runtime error", near.text()), "nothing broke by itself", near.text()[-3000:])
     for s in (near, far):
         equal(s.stop(), 0, s.name + " ends well")
