@@ -114,11 +114,12 @@ int kurir_rcpt_drop(struct kurir_tx *tx, struct kurir_rcpt *r)
 
 	if (!tx_may(tx_check(tx), KURIR_CAP_RCPT))
 		return -EPERM;
-	for (i = 0; i < tx->count && tx->rcpts[i] != r; i++)
+	/* From the end: who drops many begins there. */
+	for (i = tx->count; i > 0 && tx->rcpts[i - 1] != r; i--)
 		;
-	if (i == tx->count)
+	if (i == 0)
 		return -ENOENT;
-	for (tx->count--; i < tx->count; i++)
+	for (i--, tx->count--; i < tx->count; i++)
 		tx->rcpts[i] = tx->rcpts[i + 1];
 	tx->changes++;
 	return 0;

@@ -166,6 +166,15 @@ static int change_envelope(struct chain_call *c, const struct worker_change *cha
 	return -EBADMSG;
 }
 
+/* The highest place is dropped first: so that costs no more than the list is long. */
+static bool in_order(const struct worker_answer *a, uint32_t i)
+{
+	const struct worker_change *now = &a->changes[i], *before = now - 1;
+
+	return i == 0 || now->kind != WORKER_DROP || before->kind != WORKER_DROP ||
+	    now->place < before->place;
+}
+
 /* What the module did there is done here, as far as it may. */
 static int carry_out(struct chain_call *c, struct kurir_conn *conn, struct kurir_str text)
 {
@@ -184,7 +193,7 @@ static int carry_out(struct chain_call *c, struct kurir_conn *conn, struct kurir
 	if (r == 0 && a.count > 0 && c->tx == NULL)
 		r = -EBADMSG;
 	for (uint32_t i = 0; i < a.count && r == 0; i++)
-		r = change_envelope(c, &a.changes[i]);
+		r = in_order(&a, i) ? change_envelope(c, &a.changes[i]) : -EBADMSG;
 	return r;
 }
 
