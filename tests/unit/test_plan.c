@@ -42,8 +42,11 @@ static void whole(void **state)
 	assert_int_equal(plan->instances[0].caps, KURIR_CAP_NET | KURIR_CAP_BODY);
 	assert_int_equal(plan->instances[2].caps, KURIR_CAP_BODY);
 	assert_int_equal(plan->instances[1].roles, KURIR_ROLE_QUEUE);
+	/* "good" may use the network, and has hooks in the edge: the resolver connects for it. */
+	assert_true(plan->dials);
 	assert_int_equal(plan->roles,
-	    KURIR_ROLE_EDGE | KURIR_ROLE_RELAY | KURIR_ROLE_QUEUE | KURIR_ROLE_CONTROL);
+	    KURIR_ROLE_EDGE | KURIR_ROLE_RELAY | KURIR_ROLE_QUEUE | KURIR_ROLE_CONTROL |
+		KURIR_ROLE_RESOLVER);
 	assert_int_equal(plan->endpoint_count, 1);
 	assert_str(plan->endpoints[0].name, "transport.good");
 	assert_int_equal(plan->endpoints[0].role, KURIR_ROLE_RELAY);
