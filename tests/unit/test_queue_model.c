@@ -57,6 +57,7 @@ struct op {
 enum defect { NONE, FORGETFUL_LOG, WRONG_MODEL };
 
 #define OPS_MAX	   400
+#define FEW	   16
 #define SHRINK_MAX 400 /* cases that are tried to make one smaller */
 
 static struct shared {
@@ -629,12 +630,18 @@ static unsigned find(uint64_t seed, unsigned cases, unsigned count)
 }
 
 /* A message that was to expire when its attempt ended, in a queue that was being stopped, was taken
- * again and again. */
-static const char *failed_once(void)
+ * again and again; a hold that came right after an expire held a recipient whose sender was being
+ * told that it was given up. */
+static bool failed_once(void)
 {
+	static const uint64_t seeds[] = { 1795830527, 1795830651 };
 	struct op list[150];
-	make_case(list, 150, 1795830527);
-	return play(list, 150, true, false);
+	const char *fault = NULL;
+	for (size_t i = 0; i < 2 && fault == NULL; i++) {
+		make_case(list, 150, seeds[i]);
+		fault = play(list, 150, true, false);
+	}
+	return fault != NULL;
 }
 
 int main(int argc, char **argv)
@@ -652,16 +659,16 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("1..4\n# seed %llu, %u cases of %u operations\n", (unsigned long long)seed, cases,
 	    count);
-	bool good = report(failed_once() == NULL, "what failed once does not");
+	bool good = report(!failed_once(), "what failed once does not");
 	good &= report(find(seed, cases, count) == 0, "the queue does as the model says");
 	printf("# %llu lives, %llu crashes, %llu checkpoints, %llu segments dropped\n",
 	    (unsigned long long)shared->lives, (unsigned long long)shared->crashes,
 	    (unsigned long long)shared->checkpoints, (unsigned long long)shared->dropped);
 	defect = FORGETFUL_LOG;
 	unsigned n = find(seed, 50, count);
-	good &= report(n > 0 && n <= 8, "a log that forgets is found, by few operations");
+	good &= report(n > 0 && n <= FEW, "a log that forgets is found, by few operations");
 	defect = WRONG_MODEL;
 	n = find(seed, 50, count);
-	good &= report(n > 0 && n <= 8, "a wrong model is found, by few operations");
+	good &= report(n > 0 && n <= FEW, "a wrong model is found, by few operations");
 	return good ? 0 : 1;
 }
