@@ -152,6 +152,7 @@ char *plan_write(struct planner *p, bool secrets)
 			    (p->items[i].worker ? KURIR_ROLE_WORKER : 0);
 	for (size_t i = 0; i < p->count; i++)
 		dials |= p->items[i].module && (p->items[i].caps & KURIR_CAP_NET) &&
+		    p->items[i].module->m.smtp != NULL && /* not dns, which is in all roles */
 		    (p->items[i].module->m.roles &
 			~(uint32_t)(KURIR_ROLE_RESOLVER | KURIR_ROLE_RELAY));
 	roles |= dials ? KURIR_ROLE_RESOLVER : 0;

@@ -187,11 +187,21 @@ def refused():
         check(said.returncode == 1 and words in said.stderr, "%s cannot be isolated, and is told why" % module, said.stderr)
 
 
+def connects():
+    """The resolver connects for others only where a hook may use the network."""
+    for modules, wanted in (({"dns": {}}, False), ({"policy": {"server": "127.0.0.1:1"}}, True),
+                            ({"policy": {"server": "127.0.0.1:1", "withhold": "net"}}, False)):
+        conf = {"version": 1, "hostname": "x.example", "state": path("x"), "run": path("y"), "module-path": [BUILD], "modules": modules}
+        said = subprocess.run([KURIRD, "--plan", "-c", write("plan.json", json.dumps(conf))], capture_output=True, text=True, check=False)
+        equal(json.loads(said.stdout)["dials"], wanted, "with %s the resolver connects for others: %s" % (json.dumps(modules), wanted))
+
+
 def main():
     more = {}
     if os.geteuid() == 0:
         more = {"sandbox": "required", "users": {r: 64400 + n for n, r in enumerate(ROLES)}}
     refused()
+    connects()
     s = Isolated(single=False, **more)
     for part in (allowed, many, wrong, breaker, killed, reload):
         part(s)
