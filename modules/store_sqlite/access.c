@@ -285,8 +285,10 @@ KURIR_PARKS static int find(struct kurir_self *self, struct kurir_str account,
 		r = question;
 		e = sqlite_read(self, &r, until);
 	}
-	if (e == -EIO)
-		e = -ENOTSUP; /* looking at all of it tells what is wrong */
+	if (e == -EIO) /* looking at all of it tells what else is wrong */
+		e = kurir_log(self, KURIR_WARN, -ENOTSUP,
+		    "the index of texts of %.*s cannot be asked, looking at all its messages",
+		    KURIR_ARG(account));
 	if (r.unsearched && what->place != KURIR_FIND_HEADER && conf->full_text)
 		(void)want_index(self, account, until);
 	if (e < 0)
