@@ -8,6 +8,7 @@
  * that is replaced ends after them. */
 #include "dial_far.h"
 
+#include "carry.h"
 #include "channel.h"
 #include "conn.h"
 #include "dial.h"
@@ -19,6 +20,7 @@
 
 #define ENDPOINT    "dial"
 #define CONNECT_MAX 300000 /* ms; the caller's own deadline cancels the call */
+#define PATIENCE    300000
 
 struct line {
 	struct kurir_conn *conn; /* the caller's side */
@@ -26,37 +28,29 @@ struct line {
 	struct kurir_signal *ended;
 	bool over;
 };
-struct carry {
+struct direction {
 	struct line *line;
 	struct kurir_stream *from, *to;
 };
 
-KURIR_PARKS static void carry_run(void *arg)
+KURIR_PARKS static void direction_run(void *arg)
 {
-	struct carry *c = arg;
-	struct kurir_str piece;
+	struct direction *d = arg;
 
-	while (kurir_peek(c->from, 0, &piece, KURIR_FOREVER) >= 0 && piece.len > 0) {
-		if (kurir_write(c->to, piece) < 0)
-			break;
-		kurir_consume(c->from, piece.len);
-		if (kurir_pending(c->from) == 0 && kurir_flush(c->to, KURIR_FOREVER) < 0)
-			break;
-	}
-	(void)kurir_flush(c->to, KURIR_FOREVER);
-	c->line->over = true;
-	kurir_signal_raise(c->line->ended);
+	(void)carry(d->from, d->to, PATIENCE);
+	d->line->over = true;
+	kurir_signal_raise(d->line->ended);
 }
 
 KURIR_PARKS static void line_run(void *arg)
 {
 	struct line *l = arg;
 	struct kurir_stream *inner = kurir_conn_stream(l->conn);
-	struct carry there = { l, inner, l->out }, back = { l, l->out, inner };
+	struct direction there = { l, inner, l->out }, back = { l, l->out, inner };
 	struct kurir_group *g = kurir_group_begin(NULL);
 
-	if (kurir_group_go(g, "dial out", carry_run, &there) >= 0 &&
-	    kurir_group_go(g, "dial in", carry_run, &back) >= 0)
+	if (kurir_group_go(g, "dial out", direction_run, &there) >= 0 &&
+	    kurir_group_go(g, "dial in", direction_run, &back) >= 0)
 		while (!l->over && kurir_signal_wait(l->ended, KURIR_FOREVER) >= 0)
 			continue;
 	kurir_group_end(g);

@@ -3,6 +3,7 @@
  * edge keeps the keys: the access role gets one end of a socket pair, and two fibers here
  * carry the bytes until either side ends.  What access trusts is the ticket, not the edge. */
 #include "auth.h"
+#include "carry.h"
 #include "channel.h"
 #include "conn.h"
 #include "fiber.h"
@@ -19,12 +20,11 @@
 
 #define STATE_MAX   (256u << 10)
 #define REDEEM_TIME 10000
-#define PUMP_IDLE   KURIR_FOREVER /* the session behind it has the timeouts */
+#define PATIENCE    300000 /* ms; the session behind has timeouts of its own */
 
 /* Edge: the two ends of a TLS session that access serves. */
 struct pump {
 	struct kurir_stream *from, *to;
-	struct kurir_group *group;
 };
 
 /* One direction, until the end or an error; then the other side is told. */
@@ -32,16 +32,7 @@ KURIR_PARKS static void pump_run(void *arg)
 {
 	struct pump *p = arg;
 
-	for (;;) {
-		struct kurir_str s;
-		int r = kurir_peek(p->from, 0, &s, PUMP_IDLE);
-
-		if (r <= 0 || kurir_write(p->to, s) < 0)
-			break;
-		kurir_consume(p->from, s.len);
-		if (kurir_flush(p->to, kurir_now() + 300000) < 0)
-			break;
-	}
+	(void)carry(p->from, p->to, PATIENCE);
 	/* The session learns at once that its client has gone. */
 	if (stream_fd(p->to) >= 0)
 		(void)shutdown(stream_fd(p->to), SHUT_WR);

@@ -2,6 +2,7 @@
 #include "worker.h"
 #include "worker_wire.h"
 
+#include "carry.h"
 #include "instance.h"
 
 #include <errno.h>
@@ -31,17 +32,8 @@ struct feed {
 KURIR_PARKS static void feed_run(void *arg)
 {
 	struct feed *f = arg;
-	struct kurir_str piece;
-	int r;
+	int r = carry(f->from, f->to, KURIR_FOREVER); /* the hook has its deadline */
 
-	while ((r = kurir_peek(f->from, 0, &piece, KURIR_FOREVER)) >= 0 && piece.len > 0) {
-		r = kurir_write(f->to, piece);
-		if (r < 0)
-			break;
-		kurir_consume(f->from, piece.len);
-	}
-	if (r >= 0)
-		r = kurir_flush(f->to, KURIR_FOREVER);
 	f->result = r == -EPIPE || r == -ECONNRESET || r == -ECANCELED ? 0 : r;
 	kurir_close(f->to);
 	f->to = NULL;
