@@ -33,8 +33,8 @@ KURIR_PARKS static bool act(struct walk *w, struct message *m, struct entry *e)
 {
 	struct queue *q = w->q;
 	bool trying = e->state == ENTRY_BUSY && (e->flags & ENTRY_TRYING) != 0;
-	/* It is being given up: its sender is told, and nothing else can become of it. */
-	if ((e->flags & ENTRY_EXPIRE) != 0 && !trying)
+	/* It is being given up: nothing else can become of it. */
+	if ((e->flags & (ENTRY_EXPIRE | ENTRY_ENDING)) != 0 && !trying)
 		return false;
 	switch (w->verb) {
 	case RETRY:

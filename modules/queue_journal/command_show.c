@@ -140,8 +140,10 @@ static void put_because(struct kurir_buf *b, const struct entry *x, int64_t now)
 		kurir_buf_printf(b, "waits because others have their turn");
 		return;
 	case ENTRY_BUSY:
-		kurir_buf_printf(
-		    b, x->flags & ENTRY_TRYING ? "is being delivered" : "is being routed");
+		kurir_buf_printf(b,
+		    x->flags & ENTRY_ENDING	  ? "is being given up"
+			: x->flags & ENTRY_TRYING ? "is being delivered"
+						  : "is being routed");
 		return;
 	case ENTRY_WAITING:
 	case ENTRY_BLOCKED:

@@ -100,6 +100,7 @@ KURIR_PARKS static bool route_one(struct work *w, struct target *t, struct targe
 	int r = -1;
 	if (t->entry->flags & ENTRY_EXPIRE) {
 		t->entry->flags &= (uint8_t)~ENTRY_EXPIRE;
+		t->entry->flags |= ENTRY_ENDING;
 		t->result = (struct kurir_result){ .fate = KURIR_FATE_FAILED,
 			.xyz = KURIR_STR("5.4.7"),
 			.text = KURIR_STR("given up by the administrator") };
@@ -259,7 +260,7 @@ static void give_back(struct work *w, int64_t due)
 		struct target *t = &w->targets[i];
 		if (!dispatch_ours(t))
 			continue;
-		t->entry->flags &= (uint8_t)~ENTRY_TRYING;
+		t->entry->flags &= (uint8_t) ~(ENTRY_TRYING | ENTRY_ENDING);
 		scheduler_at(&w->q->scheduler, t->entry, due);
 		dispatch_finish_entry(w->q, w->message, t->entry);
 	}

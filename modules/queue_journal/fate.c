@@ -67,7 +67,7 @@ void dispatch_finish_entry(struct queue *q, struct message *m, struct entry *e)
 {
 	if (entry_decided(e))
 		return;
-	e->flags &= (uint8_t)~ENTRY_TRYING;
+	e->flags &= (uint8_t) ~(ENTRY_TRYING | ENTRY_ENDING);
 	if (e->flags & ENTRY_CANCEL) {
 		table_decide(q, m, e, ENTRY_CANCELLED);
 		kurir_count(q->self, QUEUE_CANCELLED, 1);

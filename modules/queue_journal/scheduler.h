@@ -39,6 +39,7 @@ enum entry_flag {
 	ENTRY_CANCEL = 1u << 3, /* to be cancelled when its attempt is over */
 	ENTRY_TRYING = 1u << 4, /* BUSY, and the transport has it: nothing can be changed now */
 	ENTRY_EXPIRE = 1u << 5, /* an administrator said "give up" */
+	ENTRY_ENDING = 1u << 6, /* BUSY, and its sender is being told so */
 };
 /* One undecided recipient: small, there may be millions. */
 struct entry {

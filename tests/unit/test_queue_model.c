@@ -641,6 +641,8 @@ static bool failed_once(void)
 		make_case(list, 150, seeds[i]);
 		fault = play(list, 150, true, false);
 	}
+	if (fault != NULL)
+		printf("# %s\n", fault);
 	return fault != NULL;
 }
 
