@@ -65,8 +65,10 @@ size_t state_pack_entry(char *p, const struct message *m, const struct entry *e)
 	unsigned state = entry_decided(e) || e->state == ENTRY_HELD ? e->state : ENTRY_TIMED;
 	segment_put_le64(p, m->segment->id);
 	segment_put_le64(p + 8, m->offset);
-	/* Who stands in line has no time of its own: after a start it is now. */
-	segment_put_le64(p + 16, e->state == ENTRY_WAITING ? 0 : (uint64_t)e->due);
+	/* Who stands in line or has its turn has no time of its own: after a start it is now. */
+	bool turn =
+	    e->state == ENTRY_WAITING || e->state == ENTRY_READY || e->state == ENTRY_BUSY;
+	segment_put_le64(p + 16, turn ? 0 : (uint64_t)e->due);
 	segment_put_le32(p + 24, e->index);
 	segment_put_le32(
 	    p + 28, e->attempts | state << 16 | (uint32_t)(e->flags & ENTRY_WARNED) << 24);
