@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Other people's programs with our mailboxes: curl, mbsync, fetchmail."""
+"""Other people's programs with our mailboxes, in either store: curl, mbsync, fetchmail, getmail, mutt."""
+import imaplib
 import os
 import shutil
+import smtplib
+import ssl
 import subprocess
 
 from mailboxlib import MailServer
-from netlib import check, done, equal, path, write
+from netlib import check, done, equal, path, wait_until, write
 
 TEXT = b"From: you@dua.example\r\nTo: hyd@satu.example\r\nSubject: number %d\r\n\r\nText %d\r\n"
 
@@ -22,8 +25,18 @@ def have(program):
     return there
 
 
-def count(folder):
-    return sum(len(os.listdir(os.path.join(folder, d))) for d in ("new", "cur"))
+def names(folder):
+    """Of the messages in a Maildir of a client."""
+    return sorted(f for d in ("new", "cur") for f in os.listdir(os.path.join(folder, d)))
+
+
+def inbox(s, what="(FLAGS)"):
+    """What lies in INBOX, one line a message."""
+    trust = ssl.create_default_context(cafile=path("cert.pem"))
+    with imaplib.IMAP4_SSL("localhost", s.port["imaps"], ssl_context=trust) as c:
+        c.login("hyd@satu.example", "rahasia")
+        c.select("INBOX", readonly=True)
+        return [x for x in c.fetch("1:*", what)[1] if x is not None]
 
 
 def curl(s):
@@ -38,7 +51,8 @@ def curl(s):
 
 
 def mbsync(s):
-    os.makedirs(path("sync"))
+    sync = path(s.name + "-sync")
+    os.makedirs(sync)
     conf = write("mbsyncrc", """IMAPAccount k
 Host localhost
 Port %d
@@ -62,35 +76,66 @@ Patterns *
 Create Both
 Expunge Both
 SyncState *
-""" % (s.port["imaps"], path("cert.pem"), path("sync"), path("sync")), 0o600)
-    before = count(s.maildir())
+""" % (s.port["imaps"], path("cert.pem"), sync, sync), 0o600)
+    before = len(inbox(s))
     r = run("mbsync", "-c", conf, "-a")
-    check(r.returncode == 0 and count(path("sync/INBOX")) == before, "mbsync fetches all", r)
-    names = sorted(os.listdir(path("sync/INBOX/cur")) + os.listdir(path("sync/INBOX/new")))
+    check(r.returncode == 0 and len(names(sync + "/INBOX")) == before, "mbsync fetches all", r)
+    fetched = names(sync + "/INBOX")
     r = run("mbsync", "-c", conf, "-a")
-    equal((r.returncode, sorted(os.listdir(path("sync/INBOX/cur")) + os.listdir(path("sync/INBOX/new")))),
-          (0, names), "mbsync a second time fetches nothing")
-    write("sync/INBOX/cur/1700000000.near.host:2,S", "Subject: from the other side\n\nx\n")
+    equal((r.returncode, names(sync + "/INBOX")), (0, fetched), "mbsync a second time fetches nothing")
+    write(sync + "/INBOX/cur/1700000000.near.host:2,S", "Subject: from the other side\n\nx\n")
     r = run("mbsync", "-c", conf, "-a")
-    check(r.returncode == 0 and count(s.maildir()) == before + 1, "mbsync the other way", r)
+    check(r.returncode == 0 and len(inbox(s)) == before + 1, "mbsync the other way", r)
 
 
 def fetchmail(s):
+    fetched = path(s.name + "-fetched")
     conf = write("fetchmailrc", "poll localhost protocol POP3 port %d auth password user hyd@satu.example password rahasia"
-                 " ssl sslcertfile %s keep mda \"cat >> %s\"\n" % (s.port["pop3s"], path("cert.pem"), path("fetched")), 0o600)
-    r = run("fetchmail", "-f", conf, "--pidfile", path("fetchmail.pid"), "-i", path("fetchids"))
-    check(r.returncode == 0 and b"number 1" in open(path("fetched"), "rb").read(), "fetchmail", r)
+                 " ssl sslcertfile %s keep mda \"cat >> %s\"\n" % (s.port["pop3s"], path("cert.pem"), fetched), 0o600)
+    r = run("fetchmail", "-f", conf, "--pidfile", path("fetchmail.pid"), "-i", path(s.name + "-fetchids"))
+    check(r.returncode == 0 and b"number 1" in open(fetched, "rb").read(), "fetchmail", r)
+
+
+def getmail(s):
+    for kind, port in (("SimpleIMAPSSLRetriever", "imaps"), ("SimplePOP3SSLRetriever", "pop3s")):
+        state, fetched = path("%s-%s" % (s.name, port)), path("%s-%s-fetched" % (s.name, port))
+        os.makedirs(state)
+        conf = write("getmailrc", "[retriever]\ntype = %s\nserver = localhost\nport = %d\nusername = hyd@satu.example\n"
+                     "password = rahasia\nca_certs = %s\n[destination]\ntype = MDA_external\npath = /usr/bin/tee\n"
+                     "arguments = (\"-a\", \"%s\")\nallow_root_commands = true\nunixfrom = false\n"
+                     "[options]\nread_all = false\ndelete = false\n"
+                     % (kind, s.port[port], path("cert.pem"), fetched), 0o600)
+        there = len(inbox(s))
+        for again in ("all", "nothing a second time"):
+            r = run("getmail", "--getmaildir", state, "--rcfile", conf)
+            got = open(fetched, encoding="ascii").read().count("\nSubject: ")
+            check(r.returncode == 0 and got == there, "getmail fetches %s by %s" % (again, port), r, got, there)
+
+
+def mutt(s):
+    rc = write("muttrc", "set imap_user=hyd@satu.example\nset imap_pass=rahasia\nset quit=yes\nset delete=yes\n"
+               "set header_cache=\nset certificate_file=%s\nset ssl_verify_host=yes\nset ssl_usesystemcerts=no\n"
+               "push \"<limit>all<enter><tag-pattern>~s number<enter><tag-prefix><set-flag>!"
+               "<untag-pattern>~A<enter><delete-pattern>~s 'number 2'<enter><sync-mailbox><exit>\"\n" % path("cert.pem"))
+    there = len(inbox(s))
+    r = run("script", "-qec", "mutt -n -F %s -f imaps://localhost:%d/INBOX" % (rc, s.port["imaps"]), "/dev/null")
+    now = inbox(s)
+    flagged = [m for m in now if b"\\Flagged" in m]
+    equal((r.returncode, len(now), len(flagged)), (0, there - 1, 2), "mutt flags and deletes over IMAP")
 
 
 def main():
     os.makedirs(path("home"), exist_ok=True)
-    s = MailServer()
-    for i in (1, 2, 3):
-        s.deliver(TEXT % (i, i))
-    for client in (curl, mbsync, fetchmail):
-        if have(client.__name__):
-            client(s)
-    equal(s.stop(), 0, "the server ends well")
+    for store in ("store_maildir", "store_sqlite"):
+        s = MailServer(name=store, store=store)
+        with smtplib.SMTP("127.0.0.1", s.port["mx"], timeout=60) as c:
+            for i in (1, 2, 3):
+                c.sendmail("you@dua.example", ["hyd@satu.example"], TEXT % (i, i))
+        wait_until(lambda: len(inbox(s)) == 3, 60, "the messages are delivered")
+        for client in (curl, mbsync, fetchmail, getmail, mutt):
+            if have(client.__name__):
+                client(s)
+        equal(s.stop(), 0, "the server ends well")
     done()
 
 
