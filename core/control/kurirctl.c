@@ -102,24 +102,44 @@ int ctl_connect(FILE **ret)
 			return -ENOENT;
 		return ctl_fail(3, path, why);
 	}
-	*ret = fdopen(fd, "r+");
+	*ret = fdopen(fd, "r");
 	return *ret != NULL ? 0 : ctl_fail(3, path, strerror(errno));
+}
+
+/* Who was turned away finds the reason in the answer, so that what cannot be sent is no matter. */
+static void send_line(int fd, const char *text, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = send(fd, text, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno != EINTR)
+			return;
+		text += n > 0 ? n : 0;
+		len -= n > 0 ? (size_t)n : 0;
+	}
 }
 
 int ctl_send(FILE *f, char **args, int n)
 {
 	json_t *list = json_array(), *q;
 	char *text;
-	int r;
+	int r = 0;
 
 	for (int i = 1; i < n; i++)
 		json_array_append_new(list, json_string(args[i]));
 	q = json_pack("{s:s,s:o}", "command", args[0], "args", list);
 	text = q != NULL ? json_dumps(q, JSON_COMPACT) : NULL;
-	r = text != NULL && fprintf(f, "%s\n", text) > 0 && fflush(f) == 0 ? 0 : -1;
+	if (text != NULL) {
+		size_t len = strlen(text);
+
+		text[len] = '\n'; /* in the place of the 0 */
+		send_line(fileno(f), text, len + 1);
+	} else {
+		r = ctl_fail(2, "these arguments are no UTF-8", NULL);
+	}
 	free(text);
 	json_decref(q);
-	return r < 0 ? ctl_fail(2, "these arguments are no UTF-8", NULL) : 0;
+	return r;
 }
 
 static void show_text(const char *text)

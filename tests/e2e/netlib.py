@@ -98,6 +98,7 @@ def wait_until(condition, seconds, what):
 
 class Server:
     """A kurird with the probe."""
+    environment = {}  # what it has besides ours
 
     def __init__(self, modules, name="kurir", single=True, **more):
         self.name = name
@@ -115,7 +116,7 @@ class Server:
         self.conf = write(self.name + ".json", json.dumps(conf))
         self.log = self.name + ".log"
         self.child = start([KURIRD] + (["--single"] if self.single else []) + ["-c", self.conf], self.log,
-                           env=dict(os.environ, KURIR_MODULE_PATH=":".join(conf["module-path"])))
+                           env=dict(os.environ, KURIR_MODULE_PATH=":".join(conf["module-path"]), **self.environment))
 
         def ready():
             if self.child.poll() is not None:

@@ -13,7 +13,6 @@ import os
 import re
 import smtplib
 import subprocess
-import threading
 
 from faultlib import Plan, nth
 from netlib import KURIRCTL, Server, check, done, free_port, path, skip_all, wait_until
@@ -21,14 +20,13 @@ from netlib import KURIRCTL, Server, check, done, free_port, path, skip_all, wai
 BOXES = ["hyd@satu.example", "siti@satu.example"]
 ONCE, FROM_THEN, OPENING = 1, 2, 3
 WAIT = 60  # seconds until something is called hanging
-PRELOADING = threading.Lock()  # the environment is everybody's
 
 
 class Victim(Server):
     def __init__(self, name, single=True, armed=None):
         self.port, self.plan, self.armed = free_port(), Plan(name), armed
-        self.preload = dict(LD_PRELOAD=path("nth.so"), KURIR_FAULT=self.plan.file,
-                            KURIR_FAULT_UNDER="%s:%s" % (path(name + "-state/queue"), path(name + "-boxes")))
+        self.environment = dict(LD_PRELOAD=path("nth.so"), KURIR_FAULT=self.plan.file,
+                                KURIR_FAULT_UNDER="%s:%s" % (path(name + "-state/queue"), path(name + "-boxes")))
         self.sent = 0
         super().__init__(
             {"smtp": {}, "accounts": {"domains": ["satu.example"], "mailboxes": BOXES}, "route_local": {}, "bounce": {},
@@ -39,19 +37,14 @@ class Victim(Server):
 
     def start(self):
         self.more["modules"] = self.modules
-        with PRELOADING:
-            os.environ.update(self.preload)
-            try:
-                if self.armed:
-                    self.plan.arm(*self.armed)
-                super().start()
-            except AssertionError:
-                if not self.armed or self.child.poll() is None:
-                    raise
-            finally:
-                self.armed = None
-                for key in self.preload:
-                    del os.environ[key]
+        armed, self.armed = self.armed, None
+        if armed:
+            self.plan.arm(*armed)
+        try:
+            super().start()
+        except AssertionError:
+            if not armed or self.child.poll() is None:
+                raise
 
     def send(self, size):
         """The number of a mail that was taken, or (None, what was said)."""
