@@ -177,5 +177,6 @@ void auth_serve(void)
 {
 	channel_serve("auth", KURIR_ROLE_AUTH, auth_called, NULL);
 	scram_serve();
+	bearer_serve();
 	ticket_serve();
 }

@@ -16,7 +16,12 @@ int auth_get_identity(struct kurir_reader *, struct kurir_identity *ret);
 /* AUTH: what a provider found (r) becomes an event, and the reply an identity. */
 int auth_answer(struct kurir_self *who, int r, const struct kurir_credentials *,
     struct kurir_str account, struct kurir_buf *reply);
-void scram_serve(void); /* the endpoints "auth.salt" and "auth.scram" */
+void scram_serve(void);	 /* the endpoints "auth.salt" and "auth.scram" */
+void bearer_serve(void); /* "auth.bearer" */
+
+/* Whether a provider has a function; one of an older ABI is shorter. */
+#define auth_provides(ops, member) \
+	((ops)->size > offsetof(struct kurir_auth_ops, member) && (ops)->member != NULL)
 
 /* AUTH: a ticket for the account; good once, for 30 seconds. key: what the redeemer's call goes
  * by. */

@@ -8,10 +8,6 @@
 
 #define REQUEST_MAX 16384
 
-/* Whether a provider has a function; one of an older ABI is shorter. */
-#define provides(ops, member) \
-	((ops)->size > offsetof(struct kurir_auth_ops, member) && (ops)->member != NULL)
-
 /* auth.salt: text user -> text salt, u32 iterations */
 KURIR_PARKS int kurir_scram_salt(struct kurir_self *self, struct kurir_str user, kurir_time until,
     struct kurir_arena *arena, struct kurir_str *ret_salt, uint32_t *ret_iterations)
@@ -74,8 +70,9 @@ static int salt_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 	if (rd.error < 0)
 		return rd.error;
 	for (unsigned i = 0; (ops = kurir_service_at("auth", i, &owner)) != NULL; i++) {
-		int r = provides(ops, salt) ? ops->salt(owner, user, kurir_scratch(), &found, &n)
-					    : -ENOTSUP;
+		int r = auth_provides(ops, salt)
+		    ? ops->salt(owner, user, kurir_scratch(), &found, &n)
+		    : -ENOTSUP;
 
 		if (r < 0 || (r == 0 && iterations > 0) || known > 0)
 			continue;
@@ -102,7 +99,7 @@ KURIR_PARKS static int scram_called(const struct kurir_incoming *in, struct kuri
 	if (rd.error < 0)
 		return rd.error;
 	for (unsigned i = 0; (ops = kurir_service_at("auth", i, &owner)) != NULL; i++) {
-		int one = provides(ops, scram)
+		int one = auth_provides(ops, scram)
 		    ? ops->scram(owner, &c, message, proof, kurir_scratch(), &account, &signature)
 		    : -ENOENT;
 

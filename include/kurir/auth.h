@@ -37,6 +37,13 @@ KURIR_API int kurir_scram_verify(struct kurir_self *, const struct kurir_credent
     struct kurir_str message, struct kurir_str proof, kurir_time, struct kurir_arena *,
     struct kurir_identity *ret, struct kurir_str *ret_signature) KURIR_PARKS;
 
+/* An OAuth 2.0 bearer token (RFC 6750) in place of a password, as of OAUTHBEARER (RFC 7628). user
+ * may be empty: it is whom the token is for.  As kurir_authenticate(); -ENOTSUP: no service can
+ * do it. */
+KURIR_API int kurir_bearer_verify(struct kurir_self *, const struct kurir_credentials *,
+    struct kurir_str token, kurir_time, struct kurir_arena *, struct kurir_identity *ret)
+    KURIR_PARKS;
+
 /* Service kind "auth", called in the auth role in the order of the configuration. */
 struct kurir_auth_ops {
 	size_t size;
@@ -51,16 +58,16 @@ struct kurir_auth_ops {
 	int (*scram)(struct kurir_self *, const struct kurir_credentials *,
 	    struct kurir_str message, struct kurir_str proof, struct kurir_arena *,
 	    struct kurir_str *ret_account, struct kurir_str *ret_signature) KURIR_PARKS;
+	/* As check, with a token; -ENOENT: it is none of mine. */
+	int (*bearer)(struct kurir_self *, const struct kurir_credentials *,
+	    struct kurir_str token, struct kurir_arena *, struct kurir_str *ret_account)
+	    KURIR_PARKS;
 };
 
 /* Base64 of RFC 4648 section 4, padded, without line ends. Decoding: 0 or -EBADMSG, NUL
  * follows. */
 KURIR_API struct kurir_str kurir_base64_encode(struct kurir_arena *, struct kurir_str);
 KURIR_API int kurir_base64_decode(struct kurir_arena *, struct kurir_str, struct kurir_str *ret);
-/* A client's response to SASL PLAIN (RFC 4616), in base64 ("=" is empty): fills user, password
- * and authzid. 0 or -EBADMSG. */
-KURIR_API int kurir_sasl_plain(
-    struct kurir_arena *, struct kurir_str base64, struct kurir_credentials *ret);
 
 #ifdef __cplusplus
 }

@@ -23,7 +23,7 @@ struct imap_conf {
 	kurir_time idle, login, progress;
 	int64_t errors, messages_max;
 	uint64_t append_max;
-	bool plaintext, scram;
+	bool plaintext, scram, bearer;
 };
 
 enum imap_counter {
@@ -182,6 +182,7 @@ void imap_put_capability(struct imap *) KURIR_PARKS; /* the list, no line end */
 bool imap_may_log_in(const struct imap *);
 bool imap_may_scram(const struct imap *);
 bool imap_may_bind(const struct imap *); /* to the TLS connection */
+bool imap_may_bearer(const struct imap *);
 bool imap_may_upgrade(const struct imap *);
 /* What the store can do. */
 bool imap_can_resync(const struct imap *); /* it remembers what went */
@@ -216,11 +217,11 @@ int imap_next_line(struct imap *, struct imap_args *) KURIR_PARKS;
 void imap_skip_literals(struct imap *, struct imap_args *) KURIR_PARKS;
 
 /* imap_login.c: checks the password and, when it is right, gives the session away. */
-struct scram;
-void imap_log_in(struct imap *, struct kurir_credentials *, struct scram *) KURIR_PARKS;
+struct sasl;
+void imap_log_in(struct imap *, struct sasl *) KURIR_PARKS;
 void imap_refuse(struct imap *, int err, struct kurir_str user) KURIR_PARKS;
-/* One step of SASL, for struct scram_peer. */
-int imap_ask(void *, struct kurir_str challenge, struct kurir_str *ret) KURIR_PARKS;
+/* imap_authenticate.c: an exchange with this client. */
+struct sasl imap_exchange(struct imap *);
 
 /* imap_status.c */
 enum imap_status_item {

@@ -1,7 +1,7 @@
 /* imap_authenticate.c - AUTHENTICATE (RFC 9051 section 6.2.2, SASL-IR of RFC 4959).
  *
  *   authenticate = "AUTHENTICATE" SP mechanism [SP (base64 / "=")] *(CRLF base64)
- *   mechanism    = "PLAIN" / "SCRAM-SHA-256" / "SCRAM-SHA-256-PLUS" */
+ *   mechanism    = one of modules/sasl */
 
 #include <errno.h>
 #include <sasl/sasl.h>
@@ -32,7 +32,7 @@ KURIR_PARKS static int respond(struct imap *s, struct kurir_str challenge, struc
 	return -ESHUTDOWN;
 }
 
-KURIR_PARKS int imap_ask(void *arg, struct kurir_str challenge, struct kurir_str *ret)
+KURIR_PARKS static int ask(void *arg, struct kurir_str challenge, struct kurir_str *ret)
 {
 	struct imap *s = arg;
 	struct kurir_str line;
@@ -45,46 +45,23 @@ KURIR_PARKS int imap_ask(void *arg, struct kurir_str challenge, struct kurir_str
 	return r;
 }
 
-KURIR_PARKS static void plain(struct imap *s, struct kurir_str initial)
+struct sasl imap_exchange(struct imap *s)
 {
-	struct kurir_credentials c = { .user = KURIR_STR("") };
-
-	if (!initial.ptr && respond(s, KURIR_STR(""), &initial) < 0)
-		return;
-	if (kurir_sasl_plain(kurir_scratch(), initial, &c) < 0)
-		imap_bad(s, "Not a PLAIN response");
-	else
-		imap_log_in(s, &c, NULL);
-}
-
-KURIR_PARKS static void with_scram(struct imap *s, bool plus, struct kurir_str initial)
-{
-	const struct scram_peer peer = { imap_ask, s };
-	struct kurir_credentials c = { .password = KURIR_STR("") };
-	struct scram scram = { .plus = plus };
-	int r = 0;
-
-	if (kurir_str_equal(initial, KURIR_STR("=")))
-		initial = KURIR_STR("");
-	else if (initial.ptr)
-		r = kurir_base64_decode(kurir_scratch(), initial, &initial);
-	if (r >= 0)
-		r = scram_run(&scram, s->self, s->stream, initial, &peer,
-		    kurir_now() + s->conf->login, kurir_scratch());
-	c.user = scram.user.ptr ? scram.user : KURIR_STR("");
-	c.authzid = scram.authzid;
-	if (r >= 0)
-		imap_log_in(s, &c, &scram);
-	else if (r == -EBADMSG)
-		imap_bad(s, "Not a SCRAM message");
-	else if (r != -ESHUTDOWN)
-		imap_refuse(s, r, c.user);
+	return (struct sasl){ .self = s->self,
+		.conn = s->conn,
+		.stream = s->stream,
+		.scram = imap_may_scram(s),
+		.bearer = imap_may_bearer(s),
+		.until = kurir_now() + s->conf->login,
+		.ask = ask,
+		.arg = s };
 }
 
 KURIR_PARKS void imap_authenticate(struct imap *s, struct imap_args *a)
 {
 	struct kurir_str mechanism = KURIR_STR(""), initial = { NULL, 0 };
-	bool plus;
+	struct sasl sasl = imap_exchange(s);
+	int r;
 
 	if (!imap_may_log_in(s)) {
 		imap_no(s, "[PRIVACYREQUIRED] Begin TLS first");
@@ -92,11 +69,14 @@ KURIR_PARKS void imap_authenticate(struct imap *s, struct imap_args *a)
 	}
 	if (imap_atom(a, &mechanism) >= 0 && imap_space(a))
 		initial = a->rest; /* "=": it is empty */
-	if (kurir_str_equal_nocase(mechanism, KURIR_STR("PLAIN")))
-		plain(s, initial);
-	else if (scram_mechanism(mechanism, &plus) &&
-	    (plus ? imap_may_bind(s) : imap_may_scram(s)))
-		with_scram(s, plus, initial);
-	else
+	r = sasl_run(&sasl, mechanism, initial);
+	if (r == 0)
+		imap_log_in(s, &sasl);
+	else if (r == -ENOTSUP)
 		imap_no(s, "No such mechanism");
+	else if (r == -EBADMSG)
+		imap_bad(s, "Not a message of that mechanism");
+	else if (r != -ESHUTDOWN)
+		imap_refuse(s, r, sasl.who.user);
+	sasl_forget(&sasl);
 }

@@ -29,6 +29,11 @@ bool imap_may_bind(const struct imap *s)
 	return imap_may_scram(s) && kurir_conn_encrypted(s->conn) && scram_offers_plus(s->stream);
 }
 
+bool imap_may_bearer(const struct imap *s)
+{
+	return s->conf->bearer && imap_may_log_in(s);
+}
+
 static bool may_not_log_in(const struct imap *s)
 {
 	return !imap_may_log_in(s);
@@ -73,6 +78,8 @@ static const struct {
 	{ "STARTTLS", BEFORE, imap_may_upgrade, NULL },		    /* imap-starttls-injection */
 	{ "AUTH=SCRAM-SHA-256-PLUS", BEFORE, imap_may_bind, NULL }, /* imap-scram-tls */
 	{ "AUTH=SCRAM-SHA-256", BEFORE, imap_may_scram, NULL },	    /* imap-scram */
+	{ "AUTH=OAUTHBEARER", BEFORE, imap_may_bearer, NULL },	    /* imap-oauth */
+	{ "AUTH=XOAUTH2", BEFORE, imap_may_bearer, NULL },	    /* imap-oauth */
 	{ "AUTH=PLAIN", BEFORE, imap_may_log_in, NULL },	    /* imap-authenticate */
 	{ "LOGINDISABLED", BEFORE, may_not_log_in, NULL },	    /* imap-no-plaintext */
 	{ "SASL-IR", ANY, NULL, NULL },				    /* imap-authenticate */

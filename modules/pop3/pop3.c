@@ -17,6 +17,8 @@ static const struct kurir_option options[] = {
 	    "Accept passwords on connections without TLS."),
 	KURIR_OPT_BOOL("scram", struct pop3_conf, scram, "false",
 	    "Offer SCRAM-SHA-256: when all users have a verifier."),
+	KURIR_OPT_BOOL("oauth", struct pop3_conf, bearer, "false",
+	    "Offer OAUTHBEARER and XOAUTH2: when a module checks tokens."),
 	{ 0 },
 };
 

@@ -14,7 +14,7 @@ struct pop3_conf {
 	kurir_time idle, login;
 	int64_t errors;
 	bool plaintext; /* passwords without TLS */
-	bool scram;
+	bool scram, bearer;
 };
 
 enum pop3_counter {

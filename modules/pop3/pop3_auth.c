@@ -21,16 +21,14 @@ static bool may_upgrade(struct pop3 *p)
 	    kurir_conn_tls_mode(p->conn) == KURIR_TLS_UPGRADE;
 }
 
-/* With its beginning and its end, between which the mechanisms stand. */
+/* With what stands before and behind each. */
 KURIR_PARKS static void put_mechanisms(struct pop3 *p, const char *before, const char *after)
 {
-	static const char *const names[] = { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS" };
-	size_t n = !p->conf->scram					    ? 1
-	    : kurir_conn_encrypted(p->conn) && scram_offers_plus(p->stream) ? 3
-									    : 2;
+	const char *name;
 
-	for (size_t i = 0; i < n; i++)
-		kurir_printf(p->stream, "%s%s%s", before, names[i], after);
+	for (unsigned n = 0;
+	     (name = sasl_offered(p->stream, p->conf->scram, p->conf->bearer, n)) != NULL; n++)
+		kurir_printf(p->stream, "%s%s%s", before, name, after);
 }
 
 /* CAPA, RFC 2449 section 5. */
@@ -108,7 +106,7 @@ KURIR_PARKS static int respond(struct pop3 *p, struct kurir_str challenge, struc
 	return -ESHUTDOWN;
 }
 
-/* For struct scram_peer. */
+/* For struct sasl. */
 KURIR_PARKS static int ask(void *arg, struct kurir_str challenge, struct kurir_str *ret)
 {
 	struct pop3 *p = arg;
@@ -122,51 +120,41 @@ KURIR_PARKS static int ask(void *arg, struct kurir_str challenge, struct kurir_s
 	return r;
 }
 
-/* By password, or by what SCRAM came to. */
-KURIR_PARKS static int identify(struct pop3 *p, const struct kurir_credentials *c,
-    const struct scram *scram, kurir_time until, struct kurir_identity *ret,
-    struct kurir_str *ret_signature)
+static struct sasl exchange(struct pop3 *p)
 {
-	struct kurir_arena *arena = kurir_conn_arena(p->conn);
-
-	return scram ? kurir_scram_verify(p->self, c, scram->message, scram->proof, until, arena,
-			   ret, ret_signature)
-		     : kurir_authenticate(p->self, c, until, arena, ret);
+	return (struct sasl){ .self = p->self,
+		.conn = p->conn,
+		.stream = p->stream,
+		.scram = p->conf->scram,
+		.bearer = p->conf->bearer,
+		.until = kurir_now() + p->conf->login,
+		.ask = ask,
+		.arg = p };
 }
 
 /* Checks the password and, when it is right, gives the session away. */
-KURIR_PARKS static void log_in(
-    struct pop3 *p, struct kurir_credentials *c, const struct scram *scram)
+KURIR_PARKS static void log_in(struct pop3 *p, struct sasl *sasl)
 {
-	const struct scram_peer peer = { ask, p };
-	struct kurir_str signature;
-	kurir_time until = kurir_now() + p->conf->login;
+	struct kurir_arena *arena = kurir_conn_arena(p->conn);
 	struct kurir_identity who;
-	int r;
+	int r = sasl_conclude(sasl, sasl_identify(sasl, arena, &who));
 
-	c->protocol = kurir_conn_protocol(p->conn);
-	c->peer = kurir_conn_peer(p->conn);
-	c->encrypted = kurir_conn_encrypted(p->conn);
-	r = identify(p, c, scram, until, &who, &signature);
-	if (r < 0) {
-		refused(p, r, c->user);
+	if (r == -EBADMSG)
+		pop3_err(p, "[AUTH] Nothing was expected");
+	else if (r < 0 && r != -ESHUTDOWN)
+		refused(p, r, sasl->who.user);
+	if (r < 0)
 		return;
-	}
-	if (scram && (r = scram_finish(&peer, signature)) < 0) {
-		if (r == -EBADMSG)
-			pop3_err(p, "[AUTH] Nothing was expected");
-		return;
-	}
 	kurir_count(p->self, POP3_LOGINS, 1);
 	kurir_conn_set_account(p->conn, who.account);
 	KURIR_EMIT(p->self, KURIR_INFO, "auth", { "verdict", KURIR_STR("accept") },
 	    { "account", who.account }, { "peer", kurir_conn_peer(p->conn) });
-	r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), until);
+	r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), sasl->until);
 	/* A ticket of a process that has been replaced since: its successor makes another. */
 	for (unsigned n = 0; n < TICKETS && r == -EACCES; n++) {
-		r = identify(p, c, scram, until, &who, &signature);
+		r = sasl_identify(sasl, arena, &who);
 		if (r >= 0)
-			r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), until);
+			r = kurir_conn_handover(p->conn, who.ticket, KURIR_STR(""), sasl->until);
 	}
 	p->over = true;
 	if (r >= 0) {
@@ -191,61 +179,25 @@ KURIR_PARKS void pop3_user(struct pop3 *p, const struct kurir_str *args, unsigne
 
 KURIR_PARKS void pop3_pass(struct pop3 *p, const struct kurir_str *args, unsigned count)
 {
-	struct kurir_credentials c = {
-		.user = p->user, .password = args[1], .authzid = KURIR_STR("")
-	};
+	struct sasl sasl = exchange(p);
 
 	(void)count;
 	if (p->user.len == 0) {
 		pop3_err(p, "USER comes first");
 		return;
 	}
-	c.password = kurir_copy(kurir_scratch(), args[1]);
+	sasl.who.user = p->user;
+	sasl.who.password = kurir_copy(kurir_scratch(), args[1]);
 	p->user = KURIR_STR("");
-	log_in(p, &c, NULL);
-}
-
-KURIR_PARKS static void plain(struct pop3 *p, struct kurir_str initial)
-{
-	struct kurir_credentials c = { .user = KURIR_STR("") };
-
-	if (!initial.ptr && respond(p, KURIR_STR(""), &initial) < 0)
-		return;
-	if (kurir_sasl_plain(kurir_scratch(), initial, &c) < 0)
-		pop3_err(p, "[AUTH] Not a PLAIN response");
-	else
-		log_in(p, &c, NULL);
-}
-
-KURIR_PARKS static void with_scram(struct pop3 *p, bool plus, struct kurir_str initial)
-{
-	const struct scram_peer peer = { ask, p };
-	struct kurir_credentials c = { .password = KURIR_STR("") };
-	struct scram scram = { .plus = plus };
-	int r = 0;
-
-	if (kurir_str_equal(initial, KURIR_STR("=")))
-		initial = KURIR_STR("");
-	else if (initial.ptr)
-		r = kurir_base64_decode(kurir_scratch(), initial, &initial);
-	if (r >= 0)
-		r = scram_run(&scram, p->self, p->stream, initial, &peer,
-		    kurir_now() + p->conf->login, kurir_scratch());
-	c.user = scram.user.ptr ? scram.user : KURIR_STR("");
-	c.authzid = scram.authzid;
-	if (r >= 0)
-		log_in(p, &c, &scram);
-	else if (r == -EBADMSG)
-		pop3_err(p, "[AUTH] Not a SCRAM message");
-	else if (r != -ESHUTDOWN)
-		refused(p, r, c.user);
+	log_in(p, &sasl);
+	sasl_forget(&sasl);
 }
 
 /* AUTH with and without initial response, RFC 5034; AUTH alone lists the mechanisms. */
 KURIR_PARKS void pop3_auth(struct pop3 *p, const struct kurir_str *args, unsigned count)
 {
-	struct kurir_str initial = { NULL, 0 };
-	bool plus;
+	struct sasl sasl = exchange(p);
+	int r;
 
 	if (!may_log_in(p)) {
 		pop3_err(p, "[AUTH] Begin TLS first");
@@ -257,13 +209,14 @@ KURIR_PARKS void pop3_auth(struct pop3 *p, const struct kurir_str *args, unsigne
 		kurir_write(p->stream, KURIR_STR(".\r\n"));
 		return;
 	}
-	if (count >= 3)
-		initial = args[2];
-	if (kurir_str_equal_nocase(args[1], KURIR_STR("PLAIN")))
-		plain(p, initial);
-	else if (scram_mechanism(args[1], &plus) && p->conf->scram &&
-	    (!plus || (kurir_conn_encrypted(p->conn) && scram_offers_plus(p->stream))))
-		with_scram(p, plus, initial);
-	else
+	r = sasl_run(&sasl, args[1], count >= 3 ? args[2] : (struct kurir_str){ NULL, 0 });
+	if (r == 0)
+		log_in(p, &sasl);
+	else if (r == -ENOTSUP)
 		pop3_err(p, "[AUTH] No such mechanism");
+	else if (r == -EBADMSG)
+		pop3_err(p, "[AUTH] Not a message of that mechanism");
+	else if (r != -ESHUTDOWN)
+		refused(p, r, sasl.who.user);
+	sasl_forget(&sasl);
 }

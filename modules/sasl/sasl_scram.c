@@ -6,12 +6,6 @@
 
 #define NONCE 18 /* bytes */
 
-bool scram_mechanism(struct kurir_str name, bool *ret_plus)
-{
-	*ret_plus = kurir_str_equal_nocase(name, KURIR_STR("SCRAM-SHA-256-PLUS"));
-	return *ret_plus || kurir_str_equal_nocase(name, KURIR_STR("SCRAM-SHA-256"));
-}
-
 /* A certificate there always is; with TLS 1.2 the exporter may be missing. */
 bool scram_offers_plus(struct kurir_stream *stream)
 {
@@ -50,40 +44,38 @@ static int binding_of(const struct scram *s, struct kurir_stream *stream,
 	return -EACCES;
 }
 
-KURIR_PARKS int scram_run(struct scram *s, struct kurir_self *self, struct kurir_stream *stream,
-    struct kurir_str initial, const struct scram_peer *peer, kurir_time until,
-    struct kurir_arena *arena)
+KURIR_PARKS int scram_run(struct sasl *x, struct kurir_str first)
 {
-	struct kurir_str salt, binding, answer = initial;
+	struct kurir_arena *arena = kurir_scratch();
+	struct scram *s = &x->exchange;
+	struct kurir_str salt, binding, answer;
 	unsigned char random[NONCE];
 	uint32_t iterations;
-	int r = 0;
 
 	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		return -EIO;
-	if (initial.ptr == NULL)
-		r = peer->ask(peer->arg, KURIR_STR(""), &answer);
+	int r = scram_client_first(s, arena, first, scram_offers_plus(x->stream));
+	x->who.user = s->user.ptr != NULL ? s->user : KURIR_STR("");
+	x->who.authzid = s->authzid;
 	if (r >= 0)
-		r = scram_client_first(s, arena, answer, scram_offers_plus(stream));
+		r = binding_of(s, x->stream, arena, &binding);
 	if (r >= 0)
-		r = binding_of(s, stream, arena, &binding);
-	if (r >= 0)
-		r = kurir_scram_salt(self, s->user, until, arena, &salt, &iterations);
+		r = kurir_scram_salt(x->self, s->user, x->until, arena, &salt, &iterations);
 	if (r < 0)
 		return r;
 	scram_server_first(s, arena,
 	    kurir_base64_encode(
 		arena, (struct kurir_str){ (const char *)random, sizeof(random) }),
 	    salt, iterations);
-	r = peer->ask(peer->arg, s->server_first, &answer);
+	r = x->ask(x->arg, s->server_first, &answer);
 	return r < 0 ? r : scram_client_final(s, arena, answer, binding);
 }
 
-KURIR_PARKS int scram_finish(const struct scram_peer *peer, struct kurir_str signature)
+KURIR_PARKS int scram_finish(struct sasl *x, struct kurir_str signature)
 {
 	struct kurir_arena *arena = kurir_scratch();
 	struct kurir_str coded = kurir_base64_encode(arena, signature), answer;
-	int r = peer->ask(peer->arg, kurir_format(arena, "v=%.*s", KURIR_ARG(coded)), &answer);
+	int r = x->ask(x->arg, kurir_format(arena, "v=%.*s", KURIR_ARG(coded)), &answer);
 
 	return r < 0 ? r : answer.len > 0 ? -EBADMSG : 0;
 }

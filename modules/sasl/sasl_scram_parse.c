@@ -7,55 +7,10 @@
  *                           [ "," extensions ]
  *   server-first-message  = "r=" c-nonce s-nonce "," "s=" base64 "," "i=" posit-number
  *   client-final-message  = "c=" base64 "," "r=" c-nonce s-nonce [ "," extensions ] ","
- *                           "p=" base64
- *   saslname              = 1*(any but NUL, "=" and "," / "=2C" / "=3D") */
+ *                           "p=" base64 */
 #include "sasl.h"
 
 #include <errno.h>
-#include <string.h>
-
-/* What stands before the next comma, which goes; the whole rest when there is none. */
-static struct kurir_str attribute(struct kurir_str *rest)
-{
-	ssize_t comma = kurir_str_find(*rest, ',');
-	size_t n = comma < 0 ? rest->len : (size_t)comma;
-	struct kurir_str a = kurir_str_part(*rest, 0, n);
-
-	*rest = kurir_str_part(*rest, comma < 0 ? n : n + 1, rest->len);
-	return a;
-}
-
-static int value(struct kurir_str attribute, const char *name, struct kurir_str *ret)
-{
-	if (!kurir_str_starts(attribute, kurir_str_of(name)))
-		return -EBADMSG;
-	*ret = kurir_str_part(attribute, 2, attribute.len);
-	return ret->len > 0 ? 0 : -EBADMSG;
-}
-
-static int saslname(struct kurir_arena *arena, struct kurir_str text, struct kurir_str *ret)
-{
-	char *out = kurir_alloc(arena, text.len + 1);
-	size_t n = 0;
-
-	for (size_t i = 0; i < text.len; i++) {
-		struct kurir_str code = kurir_str_part(text, i, 3);
-
-		if (text.ptr[i] == '\0')
-			return -EBADMSG;
-		if (text.ptr[i] != '=') {
-			out[n++] = text.ptr[i];
-			continue;
-		}
-		if (!kurir_str_equal(code, KURIR_STR("=2C")) &&
-		    !kurir_str_equal(code, KURIR_STR("=3D")))
-			return -EBADMSG;
-		out[n++] = code.ptr[1] == '2' ? ',' : '=';
-		i += 2;
-	}
-	*ret = (struct kurir_str){ out, n };
-	return 0;
-}
 
 static bool is_nonce(struct kurir_str t)
 {
@@ -93,19 +48,22 @@ int scram_client_first(
 		return -EBADMSG;
 	s->binding_name = KURIR_STR("");
 	s->authzid = KURIR_STR("");
-	flag = attribute(&rest);
-	authzid = attribute(&rest);
+	flag = sasl_attribute(&rest);
+	authzid = sasl_attribute(&rest);
 	r = binding_flag(s, flag, offers_plus);
 	if (r < 0)
 		return r;
 	if (authzid.len > 0 &&
-	    (value(authzid, "a=", &authzid) < 0 || saslname(arena, authzid, &s->authzid) < 0))
+	    (sasl_value(authzid, "a=", &authzid) < 0 ||
+		sasl_name(arena, authzid, &s->authzid) < 0))
 		return -EBADMSG;
 	s->gs2 = kurir_copy(arena, kurir_str_part(text, 0, text.len - rest.len));
 	s->bare = kurir_copy(arena, rest);
 	rest = s->bare;
-	if (value(attribute(&rest), "n=", &name) < 0 || saslname(arena, name, &s->user) < 0 ||
-	    value(attribute(&rest), "r=", &s->client_nonce) < 0 || !is_nonce(s->client_nonce))
+	if (sasl_value(sasl_attribute(&rest), "n=", &name) < 0 ||
+	    sasl_name(arena, name, &s->user) < 0 ||
+	    sasl_value(sasl_attribute(&rest), "r=", &s->client_nonce) < 0 ||
+	    !is_nonce(s->client_nonce))
 		return -EBADMSG;
 	return kurir_str_starts(rest, KURIR_STR("m=")) ? -EBADMSG : 0;
 }
@@ -135,9 +93,9 @@ int scram_client_final(
 	ssize_t last = kurir_str_find_last(text, ',');
 
 	if (text.len > SCRAM_MESSAGE_MAX || last < 0 ||
-	    value(attribute(&rest), "c=", &channel) < 0 ||
-	    value(attribute(&rest), "r=", &nonce) < 0 ||
-	    value(kurir_str_part(text, (size_t)last + 1, text.len), "p=", &proof) < 0 ||
+	    sasl_value(sasl_attribute(&rest), "c=", &channel) < 0 ||
+	    sasl_value(sasl_attribute(&rest), "r=", &nonce) < 0 ||
+	    sasl_value(kurir_str_part(text, (size_t)last + 1, text.len), "p=", &proof) < 0 ||
 	    kurir_base64_decode(arena, channel, &bytes) < 0 ||
 	    kurir_base64_decode(arena, proof, &s->proof) < 0)
 		return -EBADMSG;

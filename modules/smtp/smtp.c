@@ -44,6 +44,8 @@ static const struct kurir_option options[] = {
 	    "Offer AUTH on listeners of protocol smtp, too."),
 	KURIR_OPT_BOOL("scram", struct smtp_conf, scram, "false",
 	    "Offer SCRAM-SHA-256: when all users have a verifier."),
+	KURIR_OPT_BOOL("oauth", struct smtp_conf, bearer, "false",
+	    "Offer OAUTHBEARER and XOAUTH2: when a module checks tokens."),
 	CONF(BOOL, "add-headers", add_headers, "true",
 	    "Submission: add Date and Message-ID to a message that has none."),
 	CONF(BOOL, "own-senders", own_senders, "true",

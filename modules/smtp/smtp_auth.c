@@ -3,8 +3,7 @@
  * RFC 4954 4:   auth-command = "AUTH" SP sasl-mech [SP initial-response]
  *                              *(CRLF [base64]) [CRLF "*"] CRLF
  *               initial-response = base64 / "="
- * RFC 4616 2:   PLAIN message = [authzid] NUL authcid NUL passwd
- * RFC 7677:     SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, see modules/sasl.
+ *               sasl-mech = one of modules/sasl
  * LOGIN has no RFC: two prompts, base64 of "Username:" and "Password:". */
 #include "smtp_private.h"
 
@@ -16,12 +15,12 @@
 #define AUTH_SPAN    60000
 
 /* A prompt and its answer, decoded.  0, or a negative value: the refusal was said. */
-KURIR_PARKS static int ask(struct smtp *s, const char *prompt, struct kurir_str *ret)
+KURIR_PARKS static int prompt(struct smtp *s, const char *text, struct kurir_str *ret)
 {
 	struct kurir_str l;
 	int r;
 
-	smtp_say(s, 334, "", prompt);
+	smtp_say(s, 334, "", text);
 	r = smtp_read_line(s, RESPONSE_MAX, &l);
 	if (r == -EMSGSIZE || r == -EBADMSG) {
 		smtp_error(s, 500, "5.5.6", "Response too long or broken");
@@ -39,60 +38,29 @@ KURIR_PARKS static int ask(struct smtp *s, const char *prompt, struct kurir_str 
 		smtp_error(s, 501, "5.7.0", "Authentication cancelled");
 		return -ECANCELED;
 	}
-	if (smtp_base64(l, kurir_scratch(), ret) < 0) {
+	if (kurir_base64_decode(kurir_scratch(), l, ret) < 0) {
 		smtp_error(s, 501, "5.5.2", "That is not base64");
 		return -EINVAL;
 	}
 	return 0;
 }
 
-KURIR_PARKS static int initial(struct smtp *s, struct kurir_str given, struct kurir_str *ret)
-{
-	if (kurir_str_equal(given, KURIR_STR("="))) {
-		*ret = KURIR_STR("");
-		return 0;
-	}
-	if (smtp_base64(given, kurir_scratch(), ret) == 0)
-		return 0;
-	smtp_error(s, 501, "5.5.2", "That is not base64");
-	return -EINVAL;
-}
-
-KURIR_PARKS static int plain(struct smtp *s, struct kurir_str given, struct kurir_credentials *c)
-{
-	struct kurir_str m, rest;
-	ssize_t a, b;
-	int r = given.len > 0 ? initial(s, given, &m) : ask(s, "", &m);
-
-	if (r < 0)
-		return r;
-	a = kurir_str_find(m, '\0');
-	rest = kurir_str_part(m, a < 0 ? m.len : (size_t)a + 1, m.len);
-	b = kurir_str_find(rest, '\0');
-	if (a < 0 || b < 1 || (size_t)b + 1 >= rest.len ||
-	    kurir_str_find(kurir_str_part(rest, (size_t)b + 1, rest.len), '\0') >= 0) {
-		smtp_error(s, 501, "5.5.2", "That is not a PLAIN message");
-		return -EINVAL;
-	}
-	c->authzid = kurir_str_part(m, 0, (size_t)a);
-	c->user = kurir_str_part(rest, 0, (size_t)b);
-	c->password = kurir_str_part(rest, (size_t)b + 1, rest.len);
-	return 0;
-}
-
 KURIR_PARKS static int login(struct smtp *s, struct kurir_str given, struct kurir_credentials *c)
 {
-	int r = given.len > 0 ? initial(s, given, &c->user) : ask(s, "VXNlcm5hbWU6", &c->user);
+	int r = 0;
 
+	if (given.len == 0)
+		r = prompt(s, "VXNlcm5hbWU6", &c->user);
+	else if (kurir_base64_decode(kurir_scratch(), given, &c->user) < 0)
+		return -EBADMSG;
 	if (r == 0)
-		r = ask(s, "UGFzc3dvcmQ6", &c->password);
-	if (r == 0 &&
-	    (c->user.len == 0 || memchr(c->user.ptr, 0, c->user.len) != NULL ||
-		memchr(c->password.ptr, 0, c->password.len) != NULL)) {
-		smtp_error(s, 501, "5.5.2", "That is not a name and a password");
-		r = -EINVAL;
-	}
-	return r;
+		r = prompt(s, "UGFzc3dvcmQ6", &c->password);
+	if (r < 0)
+		return -ESHUTDOWN;
+	return c->user.len == 0 || memchr(c->user.ptr, 0, c->user.len) != NULL ||
+		memchr(c->password.ptr, 0, c->password.len) != NULL
+	    ? -EBADMSG
+	    : 0;
 }
 
 KURIR_PARKS static void failed(struct smtp *s, const struct kurir_credentials *c, int r)
@@ -100,13 +68,13 @@ KURIR_PARKS static void failed(struct smtp *s, const struct kurir_credentials *c
 	if (r == -ESHUTDOWN)
 		return;
 	if (r == -EBADMSG) {
-		smtp_error(s, 501, "5.5.2", "That is not a SCRAM message");
+		smtp_error(s, 501, "5.5.2", "That is not a message of that mechanism");
 		return;
 	}
 	kurir_count(s->self, COUNT_AUTH_FAILED, 1);
 	KURIR_EMIT(s->self, KURIR_INFO, "auth",
 	    { "verdict", r == -EACCES ? KURIR_STR("reject") : KURIR_STR("defer") },
-	    { "user", c->user }, { "peer", c->peer },
+	    { "user", c->user }, { "peer", kurir_conn_peer(s->conn) },
 	    { "why",
 		kurir_str_of(r == -EACCES ? "credentials"
 			: r == -EAGAIN	  ? "too many failures"
@@ -119,47 +87,27 @@ KURIR_PARKS static void failed(struct smtp *s, const struct kurir_credentials *c
 		smtp_error(s, 454, "4.7.0", "Cannot check that now, try again later");
 }
 
-/* For struct scram_peer: the client has had its reply when it fails. */
-KURIR_PARKS static int ask_scram(void *arg, struct kurir_str challenge, struct kurir_str *ret)
+/* For struct sasl: the client has had its reply when it fails. */
+KURIR_PARKS static int ask(void *arg, struct kurir_str challenge, struct kurir_str *ret)
 {
 	struct kurir_str coded = kurir_base64_encode(kurir_scratch(), challenge);
 
 	coded = kurir_copy(kurir_scratch(), coded); /* NUL follows */
-	return ask(arg, coded.ptr, ret) < 0 ? -ESHUTDOWN : 0;
+	return prompt(arg, coded.ptr, ret) < 0 ? -ESHUTDOWN : 0;
 }
 
-/* By password, or by what SCRAM came to, which the client is then told in turn. */
-KURIR_PARKS static int identify(struct smtp *s, const struct kurir_credentials *c,
-    const struct scram *scram, struct kurir_identity *ret)
-{
-	const struct scram_peer peer = { ask_scram, s };
-	kurir_time until = smtp_until(s, AUTH_SPAN);
-	struct kurir_arena *arena = kurir_conn_arena(s->conn);
-	struct kurir_str signature;
-	int r;
-
-	if (!scram)
-		return kurir_authenticate(s->self, c, until, arena, ret);
-	r = kurir_scram_verify(
-	    s->self, c, scram->message, scram->proof, until, arena, ret, &signature);
-	return r < 0 ? r : scram_finish(&peer, signature);
-}
-
-KURIR_PARKS static void try_it(
-    struct smtp *s, struct kurir_credentials *c, const struct scram *scram)
+KURIR_PARKS static void log_in(struct smtp *s, struct sasl *sasl)
 {
 	struct kurir_identity who = { 0 };
 	struct kurir_answer a;
 	int r, v;
 
-	c->protocol = kurir_conn_protocol(s->conn);
-	c->peer = kurir_conn_peer(s->conn);
-	c->encrypted = kurir_conn_encrypted(s->conn);
 	r = kurir_flush(s->io, smtp_until(s, s->conf->idle_time));
+	sasl->until = smtp_until(s, AUTH_SPAN);
 	if (r == 0)
-		r = identify(s, c, scram, &who);
+		r = sasl_conclude(sasl, sasl_identify(sasl, kurir_conn_arena(s->conn), &who));
 	if (r < 0) {
-		failed(s, c, r);
+		failed(s, &sasl->who, r);
 		return;
 	}
 	v = kurir_session_auth(s->conn, who.account, &a);
@@ -171,41 +119,24 @@ KURIR_PARKS static void try_it(
 	kurir_conn_set_account(s->conn, who.account);
 	kurir_count(s->self, COUNT_AUTH, 1);
 	KURIR_EMIT(s->self, KURIR_INFO, "auth", { "verdict", KURIR_STR("accept") },
-	    { "account", who.account }, { "peer", c->peer });
+	    { "account", who.account }, { "peer", kurir_conn_peer(s->conn) });
 	smtp_answer(s, &a);
-}
-
-KURIR_PARKS static void with_scram(struct smtp *s, bool plus, struct kurir_str given)
-{
-	const struct scram_peer peer = { ask_scram, s };
-	struct kurir_credentials c = { .password = KURIR_STR("") };
-	struct kurir_str first = { NULL, 0 };
-	struct scram scram = { .plus = plus };
-	int r = given.len > 0 ? initial(s, given, &first) : 0;
-
-	if (r < 0)
-		return;
-	r = scram_run(
-	    &scram, s->self, s->io, first, &peer, smtp_until(s, AUTH_SPAN), kurir_scratch());
-	c.user = scram.user.ptr ? scram.user : KURIR_STR("");
-	c.authzid = scram.authzid;
-	c.peer = kurir_conn_peer(s->conn);
-	if (r < 0)
-		failed(s, &c, r);
-	else
-		try_it(s, &c, &scram);
 }
 
 KURIR_PARKS void smtp_auth(struct smtp *s, struct kurir_str args)
 {
-	struct kurir_credentials c = {
-		.authzid = KURIR_STR(""), .user = KURIR_STR(""), .password = KURIR_STR("")
-	};
 	ssize_t space = kurir_str_find(args, ' ');
 	struct kurir_str name = kurir_str_part(args, 0, space < 0 ? args.len : (size_t)space);
 	struct kurir_str given =
 	    space < 0 ? KURIR_STR("") : kurir_str_part(args, (size_t)space + 1, args.len);
-	bool plus;
+	struct sasl sasl = { .self = s->self,
+		.conn = s->conn,
+		.stream = s->io,
+		.scram = s->conf->scram,
+		.bearer = s->conf->bearer,
+		.until = smtp_until(s, AUTH_SPAN),
+		.ask = ask,
+		.arg = s };
 	int r;
 
 	if (s->authenticated) {
@@ -225,20 +156,15 @@ KURIR_PARKS void smtp_auth(struct smtp *s, struct kurir_str args)
 		return;
 	}
 	given = kurir_copy(kurir_scratch(), given); /* the line goes with the next one */
-	if (kurir_str_equal_nocase(name, KURIR_STR("PLAIN"))) {
-		r = plain(s, given, &c);
-	} else if (kurir_str_equal_nocase(name, KURIR_STR("LOGIN"))) {
-		r = login(s, given, &c);
-	} else if (s->conf->scram && scram_mechanism(name, &plus) &&
-	    (!plus || smtp_may_bind(s))) {
-		with_scram(s, plus, given);
-		return;
-	} else {
-		smtp_error(s, 504, "5.5.4", "Unknown mechanism");
-		return;
-	}
+	if (kurir_str_equal_nocase(name, KURIR_STR("LOGIN")))
+		r = login(s, given, &sasl.who);
+	else
+		r = sasl_run(&sasl, name, given.len > 0 ? given : (struct kurir_str){ NULL, 0 });
 	if (r == 0)
-		try_it(s, &c, NULL);
-	if (c.password.len > 0)
-		explicit_bzero((char *)(uintptr_t)c.password.ptr, c.password.len);
+		log_in(s, &sasl);
+	else if (r == -ENOTSUP)
+		smtp_error(s, 504, "5.5.4", "Unknown mechanism");
+	else
+		failed(s, &sasl.who, r);
+	sasl_forget(&sasl);
 }

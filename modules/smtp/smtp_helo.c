@@ -33,12 +33,6 @@ static bool is_name(struct kurir_str s)
 	return true;
 }
 
-/* SCRAM-SHA-256-PLUS: the login to the TLS connection. */
-bool smtp_may_bind(const struct smtp *s)
-{
-	return s->conf->scram && kurir_conn_encrypted(s->conn) && scram_offers_plus(s->io);
-}
-
 bool smtp_offers_auth(const struct smtp *s)
 {
 	if (s->kind == SMTP_LMTP || (s->kind == SMTP_MX && !s->conf->auth_on_mx))
@@ -50,6 +44,20 @@ bool smtp_offers_tls(const struct smtp *s)
 {
 	return kurir_conn_tls_mode(s->conn) == KURIR_TLS_UPGRADE &&
 	    !kurir_conn_encrypted(s->conn);
+}
+
+KURIR_PARKS static void put_mechanisms(struct smtp *s)
+{
+	struct kurir_buf b = KURIR_BUF(256);
+	const char *name;
+
+	kurir_buf_printf(&b, "AUTH");
+	for (unsigned n = 0;
+	     (name = sasl_offered(s->io, s->conf->scram, s->conf->bearer, n)) != NULL; n++)
+		kurir_buf_printf(&b, " %s", name);
+	kurir_buf_printf(&b, " LOGIN");
+	smtp_line(s, 250, false, kurir_copy(kurir_scratch(), kurir_buf_str(&b)).ptr);
+	kurir_buf_free(&b);
 }
 
 /* 1 when the name was taken; else the answer has been given. */
@@ -106,10 +114,7 @@ KURIR_PARKS void smtp_ehlo(struct smtp *s, struct kurir_str args)
 	if (smtp_offers_tls(s))
 		smtp_line(s, 250, false, "STARTTLS");
 	if (smtp_offers_auth(s))
-		smtp_line(s, 250, false,
-		    !s->conf->scram	   ? "AUTH PLAIN LOGIN"
-			: smtp_may_bind(s) ? "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN"
-					   : "AUTH SCRAM-SHA-256 PLAIN LOGIN");
+		put_mechanisms(s);
 	smtp_line(s, 250, false, "ENHANCEDSTATUSCODES");
 	smtp_line(s, 250, false, "8BITMIME");
 	smtp_line(s, 250, false, "DSN");

@@ -30,7 +30,5 @@ bool smtp_is_orcpt(struct kurir_str);
  * cannot be read, -E2BIG when there are more than max. */
 int smtp_from(struct kurir_str value, struct kurir_arena *, struct kurir_str *list, size_t max,
     size_t *ret_count);
-/* RFC 4648 4, strict.  0 with *ret in arena, or -EINVAL. */
-int smtp_base64(struct kurir_str, struct kurir_arena *, struct kurir_str *ret);
 
 #endif

@@ -30,7 +30,7 @@ struct smtp_conf {
 	int64_t recipients, line_length, errors, commands, received, messages;
 	kurir_time idle_time, data_time, session_time, commit_time;
 	int line_ends; /* enum smtp_line_ends */
-	bool auth_without_tls, scram, require_tls, auth_on_mx, add_headers, own_senders;
+	bool auth_without_tls, scram, bearer, require_tls, auth_on_mx, add_headers, own_senders;
 	struct kurir_texts any_sender;
 	struct kurir_str greeting;
 };
@@ -129,7 +129,6 @@ void smtp_refused(struct smtp *, int verdict, const struct kurir_answer *) KURIR
 typedef void smtp_command_fn(struct smtp *, struct kurir_str args) KURIR_PARKS;
 smtp_command_fn smtp_helo, smtp_ehlo, smtp_lhlo, smtp_mail, smtp_rcpt, smtp_data, smtp_bdat,
     smtp_starttls, smtp_auth, smtp_rset, smtp_noop, smtp_quit, smtp_help, smtp_vrfy, smtp_expn;
-bool smtp_may_bind(const struct smtp *);
 bool smtp_offers_auth(const struct smtp *);
 bool smtp_offers_tls(const struct smtp *);
 

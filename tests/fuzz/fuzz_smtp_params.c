@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kurir_arena *arena = kurir_arena_new("fuzz");
-	struct kurir_str rest = { (const char *)data, size }, key, value, out;
+	struct kurir_str rest = { (const char *)data, size }, key, value;
 	uint32_t notify;
 
 	while (smtp_param(&rest, &key, &value) == 1) {
@@ -17,7 +17,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)smtp_is_orcpt(value);
 		(void)smtp_notify(value, &notify);
 	}
-	(void)smtp_base64((struct kurir_str){ (const char *)data, size }, arena, &out);
 	kurir_arena_free(arena);
 	return 0;
 }

@@ -172,25 +172,6 @@ static void notify(void **state)
 	assert_int_equal(smtp_notify(KURIR_STR(""), &n), -EINVAL);
 }
 
-static void base64(void **state)
-{
-	struct kurir_str out;
-
-	(void)state;
-	assert_int_equal(smtp_base64(KURIR_STR("AGEAYg=="), arena, &out), 0);
-	assert_int_equal(out.len, 4);
-	assert_memory_equal(out.ptr, "\0a\0b", 4);
-	assert_int_equal(smtp_base64(KURIR_STR("YWI="), arena, &out), 0);
-	assert_true(kurir_str_equal(out, KURIR_STR("ab")));
-	assert_int_equal(smtp_base64(KURIR_STR(""), arena, &out), 0);
-	assert_int_equal(out.len, 0);
-	assert_int_equal(smtp_base64(KURIR_STR("YWI"), arena, &out), -EINVAL);
-	assert_int_equal(smtp_base64(KURIR_STR("YW==YW=="), arena, &out), -EINVAL);
-	assert_int_equal(smtp_base64(KURIR_STR("YX=="), arena, &out), -EINVAL);
-	assert_int_equal(smtp_base64(KURIR_STR("===="), arena, &out), -EINVAL);
-	assert_int_equal(smtp_base64(KURIR_STR("a\0b="), arena, &out), -EINVAL);
-}
-
 static void from(void **state)
 {
 	static const struct {
@@ -249,7 +230,6 @@ int main(void)
 		cmocka_unit_test(param),
 		cmocka_unit_test(xtext),
 		cmocka_unit_test(notify),
-		cmocka_unit_test(base64),
 		cmocka_unit_test(from),
 	};
 	int r;

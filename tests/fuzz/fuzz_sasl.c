@@ -1,4 +1,4 @@
-/* fuzz_scram.c - what a client says in SCRAM, and verifiers. */
+/* fuzz_sasl.c - what a client says in each mechanism, and verifiers. */
 #include <modules/auth_file/auth_file.h>
 #include <modules/sasl/sasl.h>
 
@@ -10,6 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct kurir_str text = { size > 0 ? (const char *)data : "", size };
 	struct kurir_arena *arena = kurir_arena_new("fuzz");
+	struct kurir_credentials c;
+	struct kurir_str user, token;
 	struct scram_verifier v;
 
 	for (int plus = 0; plus < 2; plus++) {
@@ -21,6 +23,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		scram_server_first(&s, arena, KURIR_STR("c"), KURIR_STR("salt"), 4096);
 		(void)scram_client_final(&s, arena, text, KURIR_STR(""));
 	}
+	(void)sasl_plain(text, &c);
+	(void)sasl_oauthbearer(arena, text, &user, &token);
+	(void)sasl_xoauth2(text, &user, &token);
 	(void)scram_parse(arena, text, &v);
 	kurir_arena_free(arena);
 	return 0;

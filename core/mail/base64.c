@@ -1,5 +1,4 @@
-/* sasl.c - base64 (RFC 4648) and the client's side of SASL PLAIN (RFC 4616), for every
- * protocol. */
+/* base64.c - base64 (RFC 4648 section 4), for every protocol. */
 
 #include <errno.h>
 
@@ -63,35 +62,5 @@ int kurir_base64_decode(struct kurir_arena *arena, struct kurir_str in, struct k
 	if ((pad == 1 && (bits & 3) != 0) || (pad == 2 && (bits & 15) != 0))
 		return -EBADMSG;
 	*ret = (struct kurir_str){ out, n };
-	return 0;
-}
-
-/*
- * message = [authzid] UTF8NUL authcid UTF8NUL passwd
- */
-int kurir_sasl_plain(
-    struct kurir_arena *arena, struct kurir_str base64, struct kurir_credentials *ret)
-{
-	struct kurir_str all, rest;
-	ssize_t first, second;
-	int r;
-
-	if (kurir_str_equal(base64, KURIR_STR("=")))
-		return -EBADMSG;
-	r = kurir_base64_decode(arena, base64, &all);
-	if (r < 0)
-		return r;
-	first = kurir_str_find(all, '\0');
-	if (first < 0)
-		return -EBADMSG;
-	rest = kurir_str_part(all, (size_t)first + 1, all.len);
-	second = kurir_str_find(rest, '\0');
-	if (second <= 0)
-		return -EBADMSG;
-	ret->authzid = kurir_str_part(all, 0, (size_t)first);
-	ret->user = kurir_str_part(rest, 0, (size_t)second);
-	ret->password = kurir_str_part(rest, (size_t)second + 1, rest.len);
-	if (ret->password.len == 0 || kurir_str_find(ret->password, '\0') >= 0)
-		return -EBADMSG;
 	return 0;
 }
