@@ -1,12 +1,9 @@
 /* control_commands.c - the core's own commands: status, modules, reload, stop, explain. */
 #include "channel.h"
-#include "call.h"
-#include "conn.h"
 #include "control.h"
-#include "count.h"
-#include "fiber.h"
+#include "facts.h"
 #include "history.h"
-#include "instance.h"
+#include "metrics.h"
 #include "role.h"
 #include "story.h"
 
@@ -14,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_TIME    2000
 #define RELOAD_TIME 85000
 
 static int reply_json(struct kurir_buf *reply, json_t *v)
@@ -42,47 +38,6 @@ static int reply_error(struct kurir_buf *reply, const char *sentence)
 	return reply_json(reply, json_pack("{s:s}", "error", sentence));
 }
 
-/* "peek": what one process knows of itself, for status and counters. */
-static int peek_called(const struct kurir_incoming *in, struct kurir_buf *reply)
-{
-	struct fiber_census c = fiber_census();
-	int r;
-
-	(void)in;
-	r = kurir_buf_printf(reply,
-	    "{\"connections\": %u, \"fibers\": %u, \"fibers-peak\": %u, "
-	    "\"calls-in\": %u, \"calls-out\": %u, \"counters\": ",
-	    conn_count(), c.running, c.peak, call_busy(), call_waiting());
-	if (r >= 0)
-		r = count_json(reply);
-	return r < 0 ? r : kurir_buf_printf(reply, "}");
-}
-
-/* The same question for every role: an endpoint each. */
-static const char *const peek_names[CONF_ROLES] = { "peek.edge", "peek.queue", "peek.resolver",
-	"peek.relay", "peek.store", "peek.access", "peek.auth", "peek.control", "peek.worker" };
-
-KURIR_PARKS static json_t *peek(unsigned bit, unsigned index)
-{
-	struct kurir_str answer;
-	struct kurir_request q = {
-		.endpoint = peek_names[bit], .key = index, .fd = -1, .body = KURIR_STR("")
-	};
-
-	if (kurir_call(NULL, &q, kurir_now() + ASK_TIME, kurir_scratch(), &answer) < 0)
-		return NULL;
-	return control_json(answer);
-}
-
-KURIR_PARKS static json_t *ask_supervisor(struct kurir_str command, kurir_time wait)
-{
-	struct kurir_str answer;
-
-	if (role_command(command, kurir_now() + wait, kurir_scratch(), &answer) < 0)
-		return NULL;
-	return control_json(answer);
-}
-
 static const char *member(json_t *v, const char *name)
 {
 	const char *s = json_string_value(json_object_get(v, name));
@@ -93,14 +48,6 @@ static const char *member(json_t *v, const char *name)
 static json_int_t number(json_t *v, const char *name)
 {
 	return json_integer_value(json_object_get(v, name));
-}
-
-/* What the process itself says of p, an entry of the supervisor's list; NULL: nothing. */
-KURIR_PARKS static json_t *peek_entry(json_t *p)
-{
-	uint32_t bit = conf_role_bit(kurir_str_of(member(p, "role")));
-
-	return peek(bit != 0 ? (unsigned)__builtin_ctz(bit) : 7, (unsigned)number(p, "index"));
 }
 
 static const char *span(json_int_t ms)
@@ -114,24 +61,79 @@ static const char *span(json_int_t ms)
 	return ret;
 }
 
-static void put_process(struct kurir_buf *text, json_t *p, json_t *facts)
+static void put_process(struct kurir_buf *text, json_t *p)
 {
+	json_t *facts = json_object_get(p, "facts");
+
 	(void)kurir_buf_printf(text, "%-8s %3lld %8lld  %-8s %9s %10lld %8lld", member(p, "role"),
 	    (long long)number(p, "index"), (long long)number(p, "pid"), member(p, "state"),
 	    span(number(p, "up")), (long long)number(p, "generation"),
 	    (long long)number(p, "restarts"));
 	if (facts != NULL)
-		(void)kurir_buf_printf(
-		    text, " %11lld\n", (long long)number(facts, "connections"));
+		(void)kurir_buf_printf(text, " %11lld", (long long)number(facts, "connections"));
 	else
-		(void)kurir_buf_printf(text, " %11s\n", "?");
+		(void)kurir_buf_printf(text, " %11s", "?");
+	(void)kurir_buf_printf(
+	    text, "%s%s\n", *member(p, "module") ? "  " : "", member(p, "module"));
+}
+
+static json_t *hook_data(const struct facts_hook *h)
+{
+	json_t *verdicts = json_object();
+
+	for (int i = 0; i < HOOK_VERDICTS; i++)
+		json_object_set_new(
+		    verdicts, kurir_verdict_name(i), json_integer((json_int_t)h->verdicts[i]));
+	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:b,s:o,s:f,s:f}", "role", h->role, "instance",
+	    h->instance, "hook", h->name, "calls", (json_int_t)h->calls, "errors",
+	    (json_int_t)h->errors, "skipped", (json_int_t)h->skipped, "open", h->open, "verdicts",
+	    verdicts, "p50-us", hook_nanos(hook_quantile(h->buckets, 0.5)) / 1000, "p99-us",
+	    hook_nanos(hook_quantile(h->buckets, 0.99)) / 1000);
+}
+
+static const char *micros_text(double us)
+{
+	const char *unit = us < 1000 ? "us" : us < 1000000 ? "ms" : "s";
+	double v = us < 1000 ? us : us < 1000000 ? us / 1000 : us / 1000000;
+
+	return kurir_format(kurir_scratch(), v < 10 ? "%.2f %s" : "%.0f %s", v, unit).ptr;
+}
+
+/* What the modules' hooks were asked; those that never were are left out. */
+static void put_hooks(struct kurir_buf *text, json_t *top)
+{
+	const struct facts_hook *h = facts_hooks(top, kurir_scratch());
+	json_t *list = json_array();
+	bool titled = false;
+
+	for (; h != NULL; h = h->next) {
+		uint64_t no = h->verdicts[KURIR_REJECT] + h->verdicts[KURIR_DEFER] +
+		    h->verdicts[KURIR_HANGUP];
+
+		json_array_append_new(list, hook_data(h));
+		if (h->calls == 0 && h->skipped == 0)
+			continue;
+		if (!titled)
+			(void)kurir_buf_printf(text, "\n%-33s %9s %8s %8s %9s %9s\n", "hook",
+			    "calls", "refused", "errors", "p50", "p99");
+		titled = true;
+		(void)kurir_buf_printf(text, "%-7s %-25s %9llu %8llu %8llu %9s %9s%s\n", h->name,
+		    strcmp(h->role, "worker") == 0
+			? kurir_format(kurir_scratch(), "%s, within", h->instance).ptr
+			: h->instance,
+		    (unsigned long long)h->calls, (unsigned long long)no,
+		    (unsigned long long)(h->errors + h->skipped),
+		    micros_text(hook_nanos(hook_quantile(h->buckets, 0.5)) / 1000),
+		    micros_text(hook_nanos(hook_quantile(h->buckets, 0.99)) / 1000),
+		    h->open ? "  not asked now, as it fails" : "");
+	}
+	json_object_set_new(top, "hooks", list);
 }
 
 KURIR_PARKS static int status_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	json_t *top = ask_supervisor(KURIR_STR("status"), ASK_TIME), *p;
 	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX / 2);
-	json_int_t newest = number(top, "generation");
+	json_t *top = facts_gather(), *p;
 	size_t i;
 
 	(void)in;
@@ -140,43 +142,22 @@ KURIR_PARKS static int status_called(const struct kurir_incoming *in, struct kur
 	(void)kurir_buf_printf(&text, "kurird %lld, up %s\n\n",
 	    (long long)number(top, "supervisor"), span(number(top, "up")));
 	(void)kurir_buf_add(&text,
-	    KURIR_STR(
-		"process           pid  state           up generation restarts connections\n"));
-	json_array_foreach(json_object_get(top, "processes"), i, p)
-	{
-		json_t *facts = number(p, "generation") == newest ? peek_entry(p) : NULL;
-
-		put_process(&text, p, facts);
-		if (facts != NULL)
-			json_object_set_new(p, "facts", facts);
-	}
+	    KURIR_STR("process           pid  state           up generation restarts "
+		      "connections\n"));
+	json_array_foreach(json_object_get(top, "processes"), i, p) put_process(&text, p);
+	put_hooks(&text, top);
+	json_array_foreach(json_object_get(top, "processes"), i, p)(void)
+	    json_object_del(json_object_get(p, "facts"), "hooks");
 	return reply_both(reply, &text, top);
 }
 
 KURIR_PARKS static int counters_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	json_t *top = ask_supervisor(KURIR_STR("status"), ASK_TIME), *sum = json_object(), *p, *c,
-	       *v;
 	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX);
+	json_t *top = facts_gather(), *sum = facts_counters(top), *c, *v;
 	const char *owner, *name;
-	size_t i;
 
 	(void)in;
-	json_array_foreach(json_object_get(top, "processes"), i, p)
-	{
-		json_t *facts = peek_entry(p);
-
-		json_object_foreach(json_object_get(facts, "counters"), owner, c)
-		{
-			json_t *to = json_object_get(sum, owner);
-
-			if (to == NULL)
-				json_object_set_new(sum, owner, to = json_object());
-			json_object_foreach(c, name, v) json_object_set_new(
-			    to, name, json_integer(json_integer_value(v) + number(to, name)));
-		}
-		json_decref(facts);
-	}
 	json_object_foreach(sum, owner, c) json_object_foreach(c, name, v)(void) kurir_buf_printf(
 	    &text, "%s.%s %lld\n", owner, name, (long long)json_integer_value(v));
 	json_decref(top);
@@ -198,7 +179,7 @@ static void put_names(struct kurir_buf *b, json_t *list, int width)
 
 KURIR_PARKS static int modules_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	json_t *top = ask_supervisor(KURIR_STR("modules"), ASK_TIME), *list, *m;
+	json_t *top = facts_supervisor(KURIR_STR("modules"), FACTS_TIME), *list, *m;
 	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX / 2);
 	size_t i;
 
@@ -222,7 +203,7 @@ KURIR_PARKS static int modules_called(const struct kurir_incoming *in, struct ku
 
 KURIR_PARKS static int pass_on(struct kurir_str command, kurir_time wait, struct kurir_buf *reply)
 {
-	json_t *v = ask_supervisor(command, wait);
+	json_t *v = facts_supervisor(command, wait);
 
 	if (v == NULL)
 		return reply_error(reply, "the supervisor does not answer");
@@ -238,7 +219,7 @@ KURIR_PARKS static int reload_called(const struct kurir_incoming *in, struct kur
 KURIR_PARKS static int stop_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
 	(void)in;
-	return pass_on(KURIR_STR("stop"), ASK_TIME, reply);
+	return pass_on(KURIR_STR("stop"), FACTS_TIME, reply);
 }
 
 KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct kurir_buf *reply)
@@ -267,13 +248,13 @@ KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct ku
 
 void control_serve(void)
 {
-	for (unsigned i = 0; i < CONF_ROLES; i++)
-		channel_serve(peek_names[i], 1u << i, peek_called, NULL);
+	facts_serve();
 	channel_serve("ctl.status", KURIR_ROLE_CONTROL, status_called, NULL);
 	channel_serve("ctl.counters", KURIR_ROLE_CONTROL, counters_called, NULL);
 	channel_serve("ctl.modules", KURIR_ROLE_CONTROL, modules_called, NULL);
 	channel_serve("ctl.reload", KURIR_ROLE_CONTROL, reload_called, NULL);
 	channel_serve("ctl.stop", KURIR_ROLE_CONTROL, stop_called, NULL);
 	channel_serve("ctl.explain", KURIR_ROLE_CONTROL, explain_called, NULL);
+	channel_serve("metrics", KURIR_ROLE_CONTROL, metrics_called, NULL);
 	channel_serve("event", KURIR_ROLE_CONTROL, NULL, history_event);
 }

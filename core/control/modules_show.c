@@ -24,10 +24,11 @@ void role_show_modules(const struct plan *plan, struct kurir_buf *b)
 		const struct plan_instance *it = &plan->instances[i];
 
 		json_array_append_new(list,
-		    json_pack("{s:s%,s:s%,s:s%,s:o,s:o,s:b}", "name", it->name.ptr, it->name.len,
-			"module", it->module.ptr, it->module.len, "file", it->file.ptr,
-			it->file.len, "roles", names(it->roles, conf_role_names), "capabilities",
-			names(it->caps, conf_cap_names), "loaded", it->file.len > 0));
+		    json_pack("{s:s%,s:s%,s:s%,s:o,s:o,s:b,s:I}", "name", it->name.ptr,
+			it->name.len, "module", it->module.ptr, it->module.len, "file",
+			it->file.ptr, it->file.len, "roles", names(it->roles, conf_role_names),
+			"capabilities", names(it->caps, conf_cap_names), "loaded",
+			it->file.len > 0, "worker", (json_int_t)it->worker));
 	}
 	top = json_pack("{s:o}", "modules", list);
 	text = json_dumps(top, JSON_COMPACT);

@@ -52,6 +52,11 @@ bool breaker_allows(struct breaker *b)
 	return true;
 }
 
+bool breaker_is_open(const struct breaker *b)
+{
+	return b->span > 0;
+}
+
 void breaker_note(struct breaker *b, bool failed)
 {
 	if (!failed) {

@@ -16,5 +16,6 @@ struct breaker;
 struct breaker *breaker_of(struct kurir_self *);
 bool breaker_allows(struct breaker *);
 void breaker_note(struct breaker *, bool failed);
+bool breaker_is_open(const struct breaker *);
 
 #endif

@@ -7,12 +7,12 @@
 #include "conf.h"
 #include "count.h"
 #include "fiber.h"
+#include "hook.h"
 #include "loop.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define NUDGE 20 /* milliseconds between two reminders to a hook that is late */
 
@@ -36,7 +36,7 @@ const char *kurir_verdict_name(int v)
 }
 
 /* The hook of a point, NULL when there is none or the module's table is too old to have it. */
-static void (*hook_of(const struct kurir_self *self, enum chain_point point))(void)
+static void (*function_of(const struct kurir_self *self, enum chain_point point))(void)
 {
 	static const size_t offsets[CHAIN_POINTS] = { offsetof(struct kurir_smtp_hooks, connect),
 		offsetof(struct kurir_smtp_hooks, helo), offsetof(struct kurir_smtp_hooks, auth),
@@ -64,7 +64,7 @@ uint32_t chain_points_of(const struct kurir_smtp_hooks *h)
 	uint32_t points = 0;
 
 	for (unsigned point = 0; point < CHAIN_POINTS; point++)
-		if (hook_of(&self, (enum chain_point)point) != NULL)
+		if (function_of(&self, (enum chain_point)point) != NULL)
 			points |= 1u << point;
 	return points;
 }
@@ -87,7 +87,7 @@ static void link_point(
 	for (i = 0; i < n; i++) {
 		/* closed runs in reverse */
 		struct kurir_self *self = selves[point == CHAIN_CLOSED ? n - 1 - i : i];
-		void (*fn)(void) = hook_of(self, point);
+		void (*fn)(void) = function_of(self, point);
 
 		if (fn == NULL && (self->worker == 0 || (self->points & 1u << point) == 0))
 			continue;
@@ -95,7 +95,7 @@ static void link_point(
 		l->self = self;
 		l->calls = counter(self, point, "calls");
 		l->errors = counter(self, point, "errors");
-		l->micros = counter(self, point, "micros");
+		l->hook = hook_of(self, point);
 		l->breaker = breaker_of(self);
 		l++;
 	}
@@ -178,14 +178,6 @@ static void late(struct loop_timer *t)
 	loop_timer_set(t, kurir_now() + NUDGE, late);
 }
 
-static uint64_t micros(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
-}
-
 KURIR_PARKS static int call_point(
     const struct chain_link *l, enum chain_point point, struct chain_call *c)
 {
@@ -234,18 +226,29 @@ KURIR_PARKS static int call_point(
 	return -EINVAL;
 }
 
+/* What a module may say at a point; anything else is a fault of the module. */
+static bool may_say(enum chain_point point, int verdict)
+{
+	if (verdict == KURIR_DISCARD)
+		return point == CHAIN_MAIL || point == CHAIN_RCPT || point == CHAIN_MESSAGE;
+	return verdict >= KURIR_NEXT && verdict <= KURIR_HANGUP;
+}
+
+/* The end of one hook is the beginning of the next one: the clock is read once for each. */
 KURIR_PARKS static int call_hook(
     const struct chain_link *l, enum chain_point point, struct chain_call *c)
 {
 	struct watch w = { .fiber = fiber_self() };
 	struct kurir_mark mark = kurir_mark(kurir_scratch());
-	uint64_t start = micros();
+	uint64_t start = c->clock > 0 ? c->clock : hook_clock();
 	int r;
 
 	if (l->self->failed)
 		return KURIR_NEXT;
-	if (point < CHAIN_DONE && !breaker_allows(l->breaker))
+	if (point < CHAIN_DONE && !breaker_allows(l->breaker)) {
+		l->hook->skipped++;
 		return BREAKER_OPEN;
+	}
 	if (l->self->deadline > 0 && w.fiber != NULL)
 		loop_timer_set(&w.timer, kurir_now() + l->self->deadline, late);
 	if (c->current != NULL)
@@ -258,21 +261,17 @@ KURIR_PARKS static int call_hook(
 	if (w.timer.place != 0)
 		loop_timer_clear(&w.timer);
 	kurir_rewind(kurir_scratch(), mark);
-	(*l->calls)++;
-	*l->micros += micros() - start;
-	if (r < 0)
-		(*l->errors)++;
 	if (point < CHAIN_DONE && (r != -ECANCELED || !fiber_canceled()))
 		breaker_note(l->breaker, r < 0);
+	if (r >= 0 && !may_say(point, r))
+		r = kurir_log(l->self, KURIR_WARN, -EINVAL, "answered %d at %s", r,
+		    chain_point_names[point]);
+	(*l->calls)++;
+	if (r < 0)
+		(*l->errors)++;
+	c->clock = hook_clock();
+	hook_note(l->hook, r, c->clock - start);
 	return r;
-}
-
-/* What a module may say at a point; anything else is a fault of the module. */
-static bool may_say(enum chain_point point, int verdict)
-{
-	if (verdict == KURIR_DISCARD)
-		return point == CHAIN_MAIL || point == CHAIN_RCPT || point == CHAIN_MESSAGE;
-	return verdict >= KURIR_NEXT && verdict <= KURIR_HANGUP;
 }
 
 int chain_decide(const struct chain *chain, enum chain_point point, struct chain_call *c,
@@ -288,14 +287,9 @@ int chain_decide(const struct chain *chain, enum chain_point point, struct chain
 		*ret_who = l->self;
 		if (r == -ECANCELED && fiber_canceled())
 			return KURIR_HANGUP;
-		if (r >= 0 && !may_say(point, r)) {
-			(*l->errors)++;
-			r = kurir_log(l->self, KURIR_WARN, -EINVAL,
-			    "answered %d at %s, deferring", r, chain_point_names[point]);
-		} else if (r < 0 && r != BREAKER_OPEN) {
+		if (r < 0 && r != BREAKER_OPEN)
 			(void)kurir_log(l->self, KURIR_WARN, r, "could not decide at %s",
 			    chain_point_names[point]);
-		}
 		if (r < 0)
 			r = l->self->on_error == ON_ERROR_NEXT	   ? KURIR_NEXT
 			    : l->self->on_error == ON_ERROR_REJECT ? KURIR_REJECT

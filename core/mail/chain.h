@@ -25,7 +25,8 @@ extern const char *const chain_point_names[CHAIN_POINTS];
 struct chain_link {
 	void (*fn)(void); /* cast to the point's type by the caller */
 	struct kurir_self *self;
-	uint64_t *calls, *errors, *micros;
+	uint64_t *calls, *errors;
+	struct hook *hook;
 	struct breaker *breaker;
 };
 struct chain {
@@ -57,6 +58,7 @@ struct chain_call {
 	int (*open)(struct chain_call *, struct kurir_stream **ret) KURIR_PARKS;
 	struct kurir_self **current; /* who runs now, for the checks of capabilities */
 	int verdict;		     /* done */
+	uint64_t clock;		     /* hook_clock() when the hook before returned; 0: none did */
 };
 /* An instance in a worker (core/worker/): what its proxy remembers as conn_state and as tx_state,
  * and who asks it.  A verdict or -errno. */
