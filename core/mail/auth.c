@@ -107,7 +107,8 @@ KURIR_PARKS static int auth_ask(const struct kurir_credentials *c, struct kurir_
 	int trouble = -EACCES;
 
 	for (unsigned n = 0; (ops = kurir_service_at("auth", n, &owner)) != NULL; n++) {
-		int r = ops->check(owner, c, arena, ret_account);
+		int r = auth_provides(ops, check) ? ops->check(owner, c, arena, ret_account)
+						  : -ENOENT;
 
 		if (r == -ENOENT)
 			continue;

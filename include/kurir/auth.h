@@ -44,7 +44,8 @@ KURIR_API int kurir_bearer_verify(struct kurir_self *, const struct kurir_creden
     struct kurir_str token, kurir_time, struct kurir_arena *, struct kurir_identity *ret)
     KURIR_PARKS;
 
-/* Service kind "auth", called in the auth role in the order of the configuration. */
+/* Service kind "auth", called in the auth role in the order of the configuration.  NULL is what
+ * it cannot do. */
 struct kurir_auth_ops {
 	size_t size;
 	/* 0 with *ret_account in arena; -ENOENT not my user: ask the next; -EACCES wrong

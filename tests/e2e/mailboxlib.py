@@ -28,7 +28,7 @@ def passwords():
 class MailServer(Server):
     """IMAP, POP3 and SMTP on free ports: self.port["imap"] and so on."""
 
-    def __init__(self, name="mail", single=True, imap=None, pop3=None, store="store_maildir", **more):
+    def __init__(self, name="mail", single=True, imap=None, pop3=None, store="store_maildir", oauth=None, **more):
         kinds = (("mx", "smtp", "upgrade"), ("submission", "submission", "upgrade"),
                  ("submissions", "submission", "implicit"), ("imap", "imap", "upgrade"),
                  ("imaps", "imap", "implicit"), ("imapplain", "imap", "none"), ("pop3", "pop3", "upgrade"),
@@ -44,6 +44,9 @@ class MailServer(Server):
                    "accounts": {"domains": ["satu.example"], "mailboxes": list(USERS)},
                    "auth_file": {"users": path("users"), "domain": "satu.example"},
                    "route_local": {}, "queue_journal": {}, store: {"root": self.root(name)}}
+        if oauth:
+            modules["smtp"]["oauth"] = True
+            modules["auth_oauth2"] = oauth
         super().__init__(modules, name=name, single=single, listeners=listeners, pipelines={"in": ["accounts"]},
                          tls={"certificates": [{"certificate": path("cert.pem"), "key": path("key.pem")}]},
                          limits={"connections": 15000, "connections-per-peer": 15000}, **more)
