@@ -1,6 +1,7 @@
 /* describe.c - what can be written, for people: --describe. */
 #include "describe.h"
 
+#include "chain.h"
 #include "plan_private.h"
 
 #include <string.h>
@@ -24,7 +25,7 @@ static void names(struct kurir_buf *out, const char *title, const char *const *l
 static void bits(struct kurir_buf *out, const char *title, uint32_t mask, const char *const *list)
 {
 	kurir_buf_printf(out, "%s:", title);
-	for (unsigned i = 0; list[i]; i++)
+	for (unsigned i = 0; i < 32 && list[i]; i++)
 		if (mask & (1u << i))
 			kurir_buf_printf(out, " %s", list[i]);
 	kurir_buf_add(out, mask ? KURIR_STR("\n") : KURIR_STR(" none\n"));
@@ -58,6 +59,7 @@ void describe_module(struct kurir_buf *out, const struct module *m)
 	kurir_buf_printf(out, "file: %s\nABI: %u.%u\n", m->path, m->m.abi_major, m->m.abi_minor);
 	bits(out, "roles", m->m.roles & KURIR_ROLE_ALL, conf_role_names);
 	bits(out, "capabilities", m->m.caps, conf_cap_names);
+	bits(out, "hooks", chain_points_of(m->m.smtp), chain_point_names);
 	for (const struct kurir_service *s = m->m.services; s && s->kind; s++)
 		kurir_buf_printf(out, "provides: %s %s\n", s->kind, s->name ? s->name : "");
 	names(out, "needs", m->m.needs);

@@ -42,6 +42,8 @@ static const char usage[] =
     "  explain WHAT        the story of a message, a connection or an address\n"
     "  reload              reads the configuration again\n"
     "  stop                ends the server\n"
+    "  module info FILE    what a module says of itself, without running it; see\n"
+    "                      kurir-module(7)\n"
     "  passwd FILE USER    sets a password in a users file, without a server\n"
     "  help                this text\n";
 
@@ -242,6 +244,24 @@ static int ctl_store(char **args, int n)
 	return r;
 }
 
+/* "module ...": kurir-module [--json] ... */
+static int ctl_module(char **args, int n)
+{
+	static char name[] = "kurir-module", json[] = "--json";
+	char **all = calloc((size_t)n + 2, sizeof(*all)), **to = all;
+	int r;
+
+	if (all == NULL)
+		return 3;
+	*to++ = name;
+	if (opt.json)
+		*to++ = json;
+	memcpy(to, args + 1, (size_t)(n - 1) * sizeof(*to));
+	r = ctl_become(all);
+	free(all);
+	return r;
+}
+
 /* One of several answers to a question: what they list is one list. */
 static int show_page(json_t *v, bool first, bool last)
 {
@@ -409,6 +429,10 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 			break;
 		case 1:
 			args[n++] = optarg;
+			if (n > 1 || strcmp(optarg, "module") != 0)
+				break;
+			while (optind < argc) /* it has options of its own */
+				args[n++] = argv[optind++];
 			break;
 		default:
 			(void)ctl_fail(2, argv[optind - 1], "there is no such option");
@@ -443,6 +467,8 @@ int main(int argc, char **argv)
 			   : ctl_fail(2, "top takes one number of seconds", NULL);
 	} else if (r == 0 && strcmp(args[0], "store") == 0) {
 		r = ctl_store(args, n);
+	} else if (r == 0 && strcmp(args[0], "module") == 0) {
+		r = ctl_module(args, n);
 	} else if (r == 0) {
 		r = ctl_ask(args, n);
 	}

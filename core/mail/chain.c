@@ -16,8 +16,8 @@
 
 #define NUDGE 20 /* milliseconds between two reminders to a hook that is late */
 
-const char *const chain_point_names[CHAIN_POINTS] = { "connect", "helo", "auth", "mail", "rcpt",
-	"data", "filter", "message", "done", "closed" };
+const char *const chain_point_names[CHAIN_POINTS + 1] = { "connect", "helo", "auth", "mail",
+	"rcpt", "data", "filter", "message", "done", "closed", NULL };
 
 chain_far_fn *chain_far;
 

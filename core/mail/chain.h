@@ -20,7 +20,7 @@ enum chain_point {
 	CHAIN_CLOSED,
 	CHAIN_POINTS,
 };
-extern const char *const chain_point_names[CHAIN_POINTS];
+extern const char *const chain_point_names[CHAIN_POINTS + 1]; /* ends with NULL */
 
 struct chain_link {
 	void (*fn)(void); /* cast to the point's type by the caller */

@@ -274,17 +274,28 @@ struct kurir_module {
 	/* append here, and nowhere else */
 };
 
-/* KURIR_MODULE(greylist, .summary = "...", ...): the module's only exported symbol. */
+#ifdef __cplusplus
+#define KURIR_EXTERN extern "C" KURIR_API
+#else
+#define KURIR_EXTERN extern KURIR_API
+#endif
+/*
+ * KURIR_MODULE(greylist, .summary = "...", ...), once in a module: all that it exports.  The
+ * function is what the server asks; the description beside it is for those who read the file
+ * and do not run it, such as "kurirctl module info".
+ */
 #define KURIR_MODULE(ident, ...) \
-	KURIR_API const struct kurir_module *ident##_LTX_kurir_module(void); \
+	KURIR_EXTERN const struct kurir_module ident##_LTX_kurir_description; \
+	const struct kurir_module ident##_LTX_kurir_description = { .size = sizeof( \
+									struct kurir_module), \
+		.abi_major = KURIR_ABI_MAJOR, \
+		.abi_minor = KURIR_ABI_MINOR, \
+		.name = #ident, \
+		__VA_ARGS__ }; \
+	KURIR_EXTERN const struct kurir_module *ident##_LTX_kurir_module(void); \
 	const struct kurir_module *ident##_LTX_kurir_module(void) \
 	{ \
-		static const struct kurir_module m = { .size = sizeof(m), \
-			.abi_major = KURIR_ABI_MAJOR, \
-			.abi_minor = KURIR_ABI_MINOR, \
-			.name = #ident, \
-			__VA_ARGS__ }; \
-		return &m; \
+		return &ident##_LTX_kurir_description; \
 	} \
 	typedef int ident##_module_ends_with_a_semicolon
 

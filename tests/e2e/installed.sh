@@ -91,7 +91,7 @@ uninstall_tree() {
 }
 
 point "make install" install_tree
-point "programs, library, headers" there sbin/kurird bin/kurirctl lib/kurir/libkurir.so \
+point "programs, library, headers" there sbin/kurird bin/kurirctl bin/kurir-module lib/kurir/libkurir.so \
 	include/kurir/module.h lib/pkgconfig/kurir.pc share/aclocal/kurir.m4
 point "every module and its manual page" modules_there
 point "no static libraries" no_la

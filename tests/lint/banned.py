@@ -24,7 +24,7 @@ def allowed():
 
 def offences():
     rules = allowed()
-    for path in files("core", "modules", "include"):
+    for path in files("core", "modules", "include", "contrib"):
         for number, line in enumerate(bare(read(path)).split("\n"), 1):
             for match in CALL.finditer(line):
                 call = match.group(1)

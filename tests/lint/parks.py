@@ -26,7 +26,7 @@ def scope(path):
 
 parking, members, plain_members, own_members = {}, {}, set(), {}
 defined = []
-for path in files("include", "core", "modules"):
+for path in files("include", "core", "modules", "contrib"):
     text = bare(read(path))
     for part in statements(text):
         member = MEMBER.search(part)

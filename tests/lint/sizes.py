@@ -12,7 +12,7 @@ FILE, FUNCTION, COMPLEXITY, RUNTIME, CORE = 800, 120, 20, 8000, 22510
 # A switch counts once, as its cases are one table that is read at one glance.
 BRANCH = re.compile(r"\b(?:if|for|while|switch)\b|&&|\|\||\?")
 
-sources = files("core", "modules", "include", "tests")
+sources = files("core", "modules", "include", "tests", "contrib")
 laws = Laws()
 laws.law(f"files of at most {FILE} lines",
          (f"{p}: {n} lines" for p in sources if (n := read(p).count("\n")) > FILE))
