@@ -79,6 +79,8 @@ int kurir_put_changed(struct kurir_buf *b, const struct kurir_changed *c)
 {
 	kurir_put_uid_set(b, &c->uids);
 	kurir_put_u32(b, c->target_validity);
+	kurir_put_u64(b, c->before);
+	kurir_put_u64(b, c->modseq);
 	return kurir_put_uid_set(b, &c->target);
 }
 
@@ -88,5 +90,7 @@ int kurir_get_changed(
 	int r = kurir_get_uid_set(in, arena, &ret->uids);
 
 	ret->target_validity = kurir_get_u32(in);
+	ret->before = kurir_get_u64(in);
+	ret->modseq = kurir_get_u64(in);
 	return r < 0 ? r : kurir_get_uid_set(in, arena, &ret->target);
 }

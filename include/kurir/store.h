@@ -97,7 +97,7 @@ struct kurir_mailbox_outline {
 	struct kurir_uid_set uids;	/* of all of them */
 	uint32_t recent;		/* RECENT are those from this UID on; 0: none */
 	uint32_t unseen;		/* the first UID without SEEN; 0: all have it */
-	struct kurir_str keywords;	/* those in use; a word may come more than once */
+	struct kurir_str keywords;	/* that messages have or had; some may come twice */
 };
 
 /* What became of a mailbox after a mod-sequence. */
@@ -171,6 +171,10 @@ struct kurir_changed {
 	struct kurir_uid_set uids;
 	uint32_t target_validity;
 	struct kurir_uid_set target;
+	/* The highest mod-sequence of the mailbox before and after.  Who knows all of it as it was
+	 * before knows all of it after: messages that were changed have the one after.  0: the
+	 * store does not say. */
+	uint64_t before, modseq;
 };
 
 struct kurir_append {

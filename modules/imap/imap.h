@@ -199,6 +199,10 @@ void imap_view_close(struct imap *);
 int imap_update(struct imap *, bool expunge) KURIR_PARKS;
 /* And of the flags of all of those, changed or not. */
 int imap_update_telling(struct imap *, bool expunge, const struct kurir_uid_set *) KURIR_PARKS;
+/* A FETCH reply that was not asked for: of one message, its flags, and its mod-sequence for who
+ * wants to know it. */
+void imap_tell_message(struct imap *, size_t index, const struct kurir_message *, bool flags)
+    KURIR_PARKS;
 /* Makes known what the store has of those messages (NULL: of all), as it is now; then imap_at()
  * may be asked for them, by their indices. */
 int imap_need(struct imap *, const struct kurir_uid_set *) KURIR_PARKS;

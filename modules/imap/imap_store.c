@@ -79,21 +79,55 @@ static struct kurir_str new_words(
 	    arena, "%.*s%s%.*s", KURIR_ARG(old), old.len && more.len ? " " : "", KURIR_ARG(more));
 }
 
+/* What is known of one that was changed; whether it is another now. */
+static bool set_one(struct imap *s, const struct kurir_change *c, struct kurir_message *m)
+{
+	uint32_t flags = m->flags;
+	struct kurir_mark mark = kurir_mark(kurir_scratch());
+	struct kurir_str words = new_words(kurir_scratch(), c, m->keywords);
+	bool same = kurir_str_equal(words, m->keywords);
+
+	if (c->kind == KURIR_CHANGE_FLAGS_ADD)
+		m->flags |= c->flags;
+	else if (c->kind == KURIR_CHANGE_FLAGS_REMOVE)
+		m->flags &= ~c->flags;
+	else
+		m->flags = (m->flags & KURIR_MESSAGE_RECENT) | c->flags;
+	if (!same)
+		imap_box_set_keywords(&s->box, m, words);
+	kurir_rewind(kurir_scratch(), mark);
+	return !same || m->flags != flags;
+}
+
 /* Silent: the client knows its own change, so that only those of others are told. */
 static void set_locally(struct imap *s, const struct kurir_change *c, struct kurir_uid_set done)
 {
 	for (size_t i = imap_box_next(&s->box, &done, 0); i < s->box.count;
-	     i = imap_box_next(&s->box, &done, i + 1)) {
-		struct kurir_message *m = imap_at(s, i);
+	     i = imap_box_next(&s->box, &done, i + 1))
+		set_one(s, c, imap_at(s, i));
+}
 
-		if (c->kind == KURIR_CHANGE_FLAGS_ADD)
-			m->flags |= c->flags;
-		else if (c->kind == KURIR_CHANGE_FLAGS_REMOVE)
-			m->flags &= ~c->flags;
-		else
-			m->flags = (m->flags & KURIR_MESSAGE_RECENT) | c->flags;
-		imap_box_set_keywords(&s->box, m, new_words(kurir_scratch(), c, m->keywords));
+/* Nobody else changed anything meanwhile: what the messages are now is known without asking. */
+KURIR_PARKS static int set_and_tell(
+    struct imap *s, const struct store *q, const struct kurir_changed *changed)
+{
+	const struct kurir_uid_set *done = &changed->uids;
+	int r = 0;
+
+	for (size_t i = imap_box_next(&s->box, done, 0); i < s->box.count && r >= 0;
+	     i = imap_box_next(&s->box, done, i + 1)) {
+		struct kurir_message *m = imap_at(s, i);
+		bool new = set_one(s, &q->change, m);
+
+		if (new)
+			m->modseq = changed->modseq;
+		if (new || !q->silent)
+			imap_tell_message(s, i, m, !q->silent);
+		if (i % 256 == 255)
+			r = kurir_yield();
 	}
+	s->view.modseq = changed->modseq;
+	return r;
 }
 
 /* What the condition kept from being changed; as the client wrote the set. */
@@ -149,12 +183,15 @@ KURIR_PARKS void imap_store(struct imap *s, struct imap_args *a)
 	if (r >= 0 && (!q.conditional || q.change.unchanged_since > 0))
 		r = s->store->change(s->store_self, s->account, s->box.name, &q.change,
 		    imap_until(s), kurir_scratch(), &changed);
-	if (r >= 0 && q.silent)
-		set_locally(s, &q.change, changed.uids);
 	if (r >= 0 && q.conditional)
 		left = modified(s, &q, changed.uids);
-	if (r >= 0)
+	if (r >= 0 && changed.modseq > 0 && changed.before == s->view.modseq) {
+		r = set_and_tell(s, &q, &changed);
+	} else if (r >= 0) {
+		if (q.silent)
+			set_locally(s, &q.change, changed.uids);
 		r = imap_update_telling(s, false, q.silent ? NULL : &changed.uids);
+	}
 	if (r < 0)
 		imap_failed(s, r);
 	else

@@ -172,8 +172,7 @@ KURIR_PARKS static void tell_removals(struct imap *s)
 	imap_box_remove_gone(&s->box);
 }
 
-/* The flags of one message, as a FETCH reply that was not asked for. */
-KURIR_PARKS static void tell_message(
+KURIR_PARKS void imap_tell_message(
     struct imap *s, size_t index, const struct kurir_message *m, bool flags)
 {
 	bool modseq = (s->enabled & IMAP_CONDSTORE) != 0;
@@ -211,7 +210,7 @@ KURIR_PARKS static void tell_change(
 		flags = flags || m->flags != old->flags ||
 		    !kurir_str_equal(m->keywords, old->keywords);
 	if (flags || modseq)
-		tell_message(s, index, m, flags);
+		imap_tell_message(s, index, m, flags);
 	if (old)
 		imap_box_learn(&s->box, m, 1);
 }
@@ -236,7 +235,7 @@ KURIR_PARKS static void tell_changes(
 		}
 		if (i < at) { /* no change since; or it went */
 			m = *imap_at(s, i);
-			tell_message(s, i, &m, true);
+			imap_tell_message(s, i, &m, true);
 			i = imap_box_next(&s->box, also, i + 1);
 			continue;
 		}

@@ -225,7 +225,8 @@ KURIR_PARKS static int open_message(struct kurir_self *self, struct kurir_str ac
 		.account = account,
 		.mailbox = mailbox,
 		.uid = m->uid,
-		.saved = m->saved };
+		.date = m->date,
+		.size = m->size };
 	char folder[SHARD_PATH];
 	int e = shard_folder(conf, shard_of(conf, account), folder);
 	if (e < 0)

@@ -1,10 +1,9 @@
 /* change.c - flags, expunge, copy and move. */
+#include "sheet.h"
 #include "sqlite.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define CHUNK 256 /* rows that are read before they are changed */
 
 struct uids {
 	struct kurir_uid_range *ranges;
@@ -17,8 +16,10 @@ struct change {
 	struct mailbox_row source, target;
 	struct mailbox_row *to; /* &target, or &source when they are one */
 	struct kurir_change what;
-	int64_t now;
+	int64_t now, end; /* the highest UID that it is about */
 	struct uids done, made;
+	struct message_row *copies; /* of a sheet: those that are copied once it is in order */
+	size_t aside;
 };
 
 static void add_uid(struct change *c, struct uids *list, int64_t uid)
@@ -38,51 +39,17 @@ static void add_uid(struct change *c, struct uids *list, int64_t uid)
 	list->ranges[list->count++] = (struct kurir_uid_range){ (uint32_t)uid, (uint32_t)uid };
 }
 
-/* The first word of *list, which goes on behind it; empty at the end. */
-static struct kurir_str next_word(struct kurir_str *list)
-{
-	ssize_t space = kurir_str_find(*list, ' ');
-	size_t n = space < 0 ? list->len : (size_t)space;
-	struct kurir_str word = kurir_str_part(*list, 0, n);
-	*list = kurir_str_part(*list, space < 0 ? n : n + 1, list->len);
-	return word;
-}
-
-static bool has_word(struct kurir_str list, struct kurir_str word)
-{
-	while (list.len > 0)
-		if (kurir_str_equal_nocase(next_word(&list), word))
-			return true;
-	return false;
-}
-
-static int add_words(
-    struct kurir_buf *out, struct kurir_str list, struct kurir_str without, bool drop)
-{
-	int r = 0;
-	while (list.len > 0 && r == 0) {
-		struct kurir_str word = next_word(&list);
-		if (word.len == 0 || (drop && has_word(without, word)))
-			continue;
-		if (out->len > 0)
-			r = kurir_buf_add(out, KURIR_STR(" "));
-		if (r == 0)
-			r = kurir_buf_add(out, word);
-	}
-	return r;
-}
-
 static int new_keywords(
     const struct kurir_change *c, struct kurir_str before, struct kurir_buf *out)
 {
 	switch (c->kind) {
 	case KURIR_CHANGE_FLAGS_SET:
-		return add_words(out, c->keywords, KURIR_STR(""), false);
+		return keyword_add(out, c->keywords, KURIR_STR(""));
 	case KURIR_CHANGE_FLAGS_REMOVE:
-		return add_words(out, before, c->keywords, true);
+		return keyword_add(out, before, c->keywords);
 	default: {
-		int r = add_words(out, before, KURIR_STR(""), false);
-		return r < 0 ? r : add_words(out, c->keywords, before, true);
+		int r = keyword_add(out, before, KURIR_STR(""));
+		return r < 0 ? r : keyword_add(out, c->keywords, before);
 	}
 	}
 }
@@ -95,72 +62,38 @@ static int64_t new_flags(const struct kurir_change *c, int64_t before)
 						   : flags;
 }
 
-/* Whether a change is of nothing but flags, so that what a row becomes is an expression. */
-static bool is_plain(const struct kurir_change *c)
+static bool is_set(const struct kurir_change *c)
 {
-	return c->keywords.len == 0 &&
-	    (c->kind == KURIR_CHANGE_FLAGS_ADD || c->kind == KURIR_CHANGE_FLAGS_REMOVE ||
-		c->kind == KURIR_CHANGE_FLAGS_SET);
+	return c->kind == KURIR_CHANGE_FLAGS_SET;
 }
 
-/* All messages of a range, in one statement; before it, whom it concerns and what it does to the
- * counts. */
-static int set_plain(struct change *c, int64_t first, int64_t last)
+static bool adds_keywords(const struct kurir_change *c)
 {
-	struct db *db = &c->shard->db;
-	bool whole = c->what.kind == KURIR_CHANGE_FLAGS_SET; /* keywords go */
-	int64_t upto = c->what.unchanged_since > 0 && c->what.unchanged_since < INT64_MAX
-	    ? (int64_t)c->what.unchanged_since
-	    : INT64_MAX;
-	int64_t set = new_flags(&c->what, 0), keep = new_flags(&c->what, -1) & ~set;
-	bool any = false;
-	int r;
-	sqlite3_stmt *s = db_query(db, &r,
-	    "SELECT uid, flags, size, keywords <> '' FROM message"
-	    " WHERE mailbox = ? AND uid BETWEEN ? AND ? AND +modseq <= ? ORDER BY uid",
-	    "iiii", c->source.id, first, last, upto);
-	while (r >= 0 && (r = db_step(db, s)) == 1) {
-		int64_t before = db_column(s, 1), after = (before & keep) | set;
-		add_uid(c, &c->done, db_column(s, 0));
-		if (after == before && !(whole && db_column(s, 3)))
-			continue;
-		any = true;
-		message_count(&c->source, before, db_column(s, 2), -1);
-		message_count(&c->source, after, db_column(s, 2), 1);
-	}
-	if (r < 0 || !any)
-		return r;
-	c->source.modseq = c->account->modseq;
-	/* Keywords that are not named keep out of their index. */
-	return db_exec(db,
-	    whole ? "UPDATE message SET flags = ?2, keywords = '', modseq = ?3"
-		    " WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND +modseq <= ?7"
-		    " AND (flags <> ?2 OR keywords <> '')"
-		  : "UPDATE message SET flags = (flags & ?1) | ?2, modseq = ?3"
-		    " WHERE mailbox = ?4 AND uid BETWEEN ?5 AND ?6 AND +modseq <= ?7"
-		    " AND flags <> ((flags & ?1) | ?2)",
-	    "iiiiiii", keep, set, c->account->modseq, c->source.id, first, last, upto);
+	return is_set(c) || c->kind == KURIR_CHANGE_FLAGS_ADD;
 }
 
-static int set_flags(struct change *c, const struct message_row *m)
+/* What the message has then; whether that is something else. */
+static int set_flags(struct change *c, struct message_row *m)
 {
-	struct kurir_buf keywords = KURIR_BUF(MODEL_KEYWORDS_MAX);
 	int64_t flags = new_flags(&c->what, m->flags);
-	int r = new_keywords(&c->what, m->keywords, &keywords);
-	struct kurir_str words = kurir_buf_str(&keywords);
-	if (words.ptr == NULL)
-		words = KURIR_STR("");
-	if (r == 0 && (flags != m->flags || !kurir_str_equal(words, m->keywords))) {
-		message_count(&c->source, m->flags, m->size, -1);
-		message_count(&c->source, flags, m->size, 1);
-		c->source.modseq = c->account->modseq;
-		r = db_exec(&c->shard->db,
-		    "UPDATE message SET flags = ?, keywords = ?, modseq = ?"
-		    " WHERE mailbox = ? AND uid = ?",
-		    "itiii", flags, words, c->account->modseq, c->source.id, m->uid);
+	bool same = true;
+	if (c->what.keywords.len > 0 || (is_set(&c->what) && m->keywords.len > 0)) {
+		struct kurir_buf words = KURIR_BUF(MODEL_KEYWORDS_MAX);
+		int r = new_keywords(&c->what, m->keywords, &words);
+		same = r < 0 || kurir_str_equal(kurir_buf_str(&words), m->keywords);
+		if (!same)
+			m->keywords = kurir_copy(c->arena, kurir_buf_str(&words));
+		kurir_buf_free(&words);
+		if (r < 0)
+			return r;
 	}
-	kurir_buf_free(&keywords);
-	return r;
+	if (flags == m->flags && same)
+		return 0;
+	message_count(&c->source, m->flags, m->size, -1);
+	message_count(&c->source, flags, m->size, 1);
+	m->flags = flags;
+	m->modseq = c->source.modseq = c->account->modseq;
+	return 1;
 }
 
 /* Another message of the same e-mail; one that is moved gives it up to that. */
@@ -179,123 +112,138 @@ static int copy(struct change *c, const struct message_row *m)
 	return r;
 }
 
-static int apply(struct change *c, const struct message_row *m)
+/* Whether the message is to be copied, once its sheet is in order. */
+static bool copies(const struct change *c)
+{
+	return c->what.kind == KURIR_CHANGE_COPY || c->what.kind == KURIR_CHANGE_MOVE;
+}
+
+enum outcome { SKIPPED, KEPT, CHANGED, WENT };
+
+/* What becomes of a message in its own mailbox; or -errno. */
+static int apply(struct change *c, struct message_row *m)
 {
 	struct db *db = &c->shard->db;
+	bool moved = c->what.kind == KURIR_CHANGE_MOVE;
 	int r;
 	switch (c->what.kind) {
 	case KURIR_CHANGE_FLAGS_ADD:
 	case KURIR_CHANGE_FLAGS_REMOVE:
 	case KURIR_CHANGE_FLAGS_SET:
-		return set_flags(c, m);
+		r = set_flags(c, m);
+		return r < 0 ? r : r > 0 ? CHANGED : KEPT;
 	case KURIR_CHANGE_EXPUNGE:
 		if (!c->what.force && (m->flags & KURIR_MESSAGE_DELETED) == 0)
-			return 1;
-		return message_expunge(db, c->account, &c->source, m, c->now, true);
+			return SKIPPED;
+		break;
 	case KURIR_CHANGE_COPY:
-		r = over_quota(c->shard->conf, c->account, (uint64_t)m->size);
-		return r < 0 ? r : copy(c, m);
 	case KURIR_CHANGE_MOVE:
-		r = copy(c, m);
-		return r < 0 ? r : message_expunge(db, c->account, &c->source, m, c->now, false);
+		break;
+	default:
+		return -EINVAL;
 	}
-	return -EINVAL;
+	r = message_email(db, c->source.id, m->uid, &m->email);
+	if (r == 0 && c->what.kind == KURIR_CHANGE_COPY)
+		return KEPT;
+	if (r == 0)
+		r = message_expunge(db, c->account, &c->source, m, c->now, !moved);
+	return r < 0 ? r : WENT;
 }
 
-struct chunk {
-	struct message_row rows[CHUNK];
-	size_t count;
-};
-
-/* Rows of one range, read to their end before any is changed. */
-static int chunk_read(
-    struct change *c, int64_t first, int64_t last, int64_t end, struct chunk *ret)
+/* Those of a sheet that the set has, from its range *i on; those that are to be copied are kept
+ * aside.  Whether the sheet is another now. */
+static int apply_sheet(struct change *c, struct sheet *s, size_t *i)
 {
-	int r;
-	sqlite3_stmt *s = db_query(&c->shard->db, &r,
-	    "SELECT uid, flags, size, date, saved, modseq, email, keywords FROM message"
-	    " WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
-	    "iii", c->source.id, first, last < end ? last : end);
-	ret->count = 0;
-	while (r == 0 && ret->count < CHUNK && (r = db_step(&c->shard->db, s)) == 1) {
-		ret->rows[ret->count++] = (struct message_row){ .uid = db_column(s, 0),
-			.flags = db_column(s, 1),
-			.size = db_column(s, 2),
-			.date = db_column(s, 3),
-			.saved = db_column(s, 4),
-			.modseq = db_column(s, 5),
-			.email = db_column(s, 6),
-			.keywords = kurir_copy(c->arena, db_text(s, 7)) };
-		r = 0;
-	}
-	db_done(s);
-	return r < 0 ? r : 0;
-}
-
-static int chunk_apply(struct change *c, struct chunk *k)
-{
-	int r = 0;
-	for (size_t i = 0; i < k->count; i++) {
-		const struct message_row *m = &k->rows[i];
-		bool skip =
-		    c->what.unchanged_since > 0 && (uint64_t)m->modseq > c->what.unchanged_since;
-		if (r >= 0 && !skip) {
+	const struct kurir_uid_set *set = &c->what.uids;
+	bool changed = false;
+	size_t left = 0;
+	c->aside = 0;
+	for (size_t j = 0; j < s->count; j++) {
+		struct message_row *m = &s->rows[j];
+		int r = SKIPPED;
+		while (*i < set->count && set->ranges[*i].last < m->uid)
+			++*i;
+		if (*i < set->count && set->ranges[*i].first <= m->uid && m->uid <= c->end &&
+		    (c->what.unchanged_since == 0 ||
+			(uint64_t)m->modseq <= c->what.unchanged_since))
 			r = apply(c, m);
-			if (r == 0)
-				add_uid(c, &c->done, m->uid);
-		}
+		if (r < 0)
+			return r;
+		if (r != SKIPPED)
+			add_uid(c, &c->done, m->uid);
+		if (r != SKIPPED && copies(c))
+			c->copies[c->aside++] = *m;
+		changed |= r == CHANGED || r == WENT;
+		if (r != WENT)
+			s->rows[left++] = *m;
+	}
+	s->count = left;
+	return changed;
+}
+
+static int change_sheet(struct change *c, struct sheet *s, size_t *i)
+{
+	int r = apply_sheet(c, s, i);
+	if (r > 0)
+		r = sheet_save(&c->shard->db, s);
+	for (size_t j = 0; r >= 0 && j < c->aside; j++) {
+		if (c->what.kind == KURIR_CHANGE_COPY)
+			r = over_quota(c->shard->conf, c->account, (uint64_t)c->copies[j].size);
+		if (r >= 0)
+			r = copy(c, &c->copies[j]);
 	}
 	return r < 0 ? r : 0;
 }
 
 /* Messages that the change itself makes are not its own concern: those before it began. */
-static int change_all(struct change *c)
+static int change_all(struct change *c, struct sheet *s)
 {
-	int64_t end = c->source.uid_next - 1;
-	struct chunk *k = kurir_alloc(c->arena, sizeof(*k));
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < c->what.uids.count; i++) {
-		int64_t first = c->what.uids.ranges[i].first, last = c->what.uids.ranges[i].last;
-		if (is_plain(&c->what)) {
-			r = set_plain(c, first, last < end ? last : end);
-			continue;
-		}
-		do {
-			r = chunk_read(c, first, last, end, k);
-			if (k->count > 0)
-				first = k->rows[k->count - 1].uid + 1;
-			bool more = k->count == CHUNK;
-			int applied = chunk_apply(c, k);
-			r = r < 0 ? r : applied;
-			if (!more)
-				break;
-		} while (r == 0);
+	const struct kurir_uid_set *set = &c->what.uids;
+	int64_t last = 0;
+	int r = 1;
+	c->end = c->source.uid_next - 1;
+	for (size_t i = 0; r == 1 && i < set->count && last < c->end;) {
+		r = sheet_load(&c->shard->db, c->source.id, set->ranges[i].first, last, s);
+		if (r != 1)
+			break;
+		last = s->rows[s->count - 1].uid;
+		r = change_sheet(c, s, &i);
+		r = r < 0 ? r : 1;
+		while (i < set->count && set->ranges[i].last <= last)
+			i++;
 	}
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int change_run(struct shard *s, struct kurir_arena *arena, struct account_row *a,
     struct kurir_str mailbox, struct kurir_reader *in, int64_t now, struct kurir_buf *reply)
 {
 	struct change c = { .shard = s, .arena = arena, .account = a, .now = now };
+	struct sheet *sheet = kurir_alloc(arena, sizeof(*sheet));
 	int r = kurir_get_change(in, arena, &c.what);
-	bool copies = c.what.kind == KURIR_CHANGE_COPY || c.what.kind == KURIR_CHANGE_MOVE;
 	if (r == 0)
 		r = mailbox_load(&s->db, a, mailbox, &c.source);
-	c.to = copies && !kurir_str_equal(mailbox, c.what.target) ? &c.target : &c.source;
+	c.to = copies(&c) && !kurir_str_equal(mailbox, c.what.target) ? &c.target : &c.source;
 	if (r == 0 && c.to == &c.target)
 		r = mailbox_load(&s->db, a, c.what.target, &c.target);
+	if (copies(&c))
+		c.copies = kurir_alloc(arena, SHEET_ROWS * sizeof(*c.copies));
+	struct kurir_changed changed = { .before = (uint64_t)c.source.modseq };
 	a->modseq++;
 	if (r == 0)
-		r = change_all(&c);
+		r = change_all(&c, sheet);
+	sheet_free(sheet);
+	if (r == 0 && c.done.count > 0 && adds_keywords(&c.what))
+		r = mailbox_keywords(&s->db, &c.source, c.what.keywords);
 	if (r == 0 && c.done.count > 0)
 		r = mailbox_save(&s->db, &c.source);
 	if (r == 0 && c.to == &c.target && c.made.count > 0)
 		r = mailbox_save(&s->db, &c.target);
 	if (r == 0 && c.done.count > 0)
 		r = account_save(&s->db, a);
-	struct kurir_changed changed = { .uids = { c.done.count, c.done.ranges },
-		.target_validity = (uint32_t)c.to->uid_validity,
-		.target = { c.made.count, c.made.ranges } };
+	changed.uids = (struct kurir_uid_set){ c.done.count, c.done.ranges };
+	changed.target_validity = (uint32_t)c.to->uid_validity;
+	changed.target = (struct kurir_uid_set){ c.made.count, c.made.ranges };
+	changed.modseq = (uint64_t)c.source.modseq;
 	return r < 0 ? r : kurir_put_changed(reply, &changed);
 }

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BUSY_MS	   10000 /* another generation of this role ends its last batch */
-#define CACHE_KIB  "-8192"
-#define WAL_PAGES  "4000" /* until a checkpoint: 16 MiB */
-#define READ_BYTES "268435456"
+#define BUSY_MS	  10000 /* another generation of this role ends its last batch */
+#define CACHE_KIB "-8192"
+#define READ_KIB  "-2048" /* of each who reads; what is read often the system has in memory */
+#define WAL_PAGES "4000"  /* until a checkpoint: 16 MiB */
 
 static int error_of(int sqlite)
 {
@@ -59,6 +59,18 @@ static int open_file(struct db *db, const char *path, int flags, const char *pra
 	return r;
 }
 
+/* One of before waits for the writer, which brings it to our format. */
+static int is_ours(struct db *db)
+{
+	int64_t version;
+	int r = db_number(db, &version, "PRAGMA user_version", "");
+	return r < 0		       ? r
+	    : version < SCHEMA_VERSION ? -EAGAIN
+	    : version > SCHEMA_VERSION ? -EPROTONOSUPPORT
+				       : 0;
+}
+
+/* Not mapped: a fault in a file that is not in memory waits for all that the disk reads ahead. */
 int db_open_reader(struct db *db, const char *path, bool writers)
 {
 	char uri[1100];
@@ -67,24 +79,26 @@ int db_open_reader(struct db *db, const char *path, bool writers)
 	if (n < 0 || (size_t)n >= sizeof(uri) || strpbrk(path, "?#%") != NULL)
 		return -ENAMETOOLONG;
 	int r = open_file(db, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
-	    "PRAGMA mmap_size = " READ_BYTES "; PRAGMA cache_size = " CACHE_KIB
+	    "PRAGMA cache_size = " READ_KIB
 	    "; PRAGMA query_only = 1; PRAGMA trusted_schema = 0; PRAGMA temp_store = MEMORY;");
-	if (r == 0)
-		(void)sqlite3_busy_timeout(db->sql, BUSY_MS);
+	if (r < 0)
+		return r;
+	(void)sqlite3_busy_timeout(db->sql, BUSY_MS);
 	db->writers = writers;
+	r = is_ours(db);
+	if (r < 0)
+		db_close(db);
 	return r;
 }
 
-/* The format: 0 a new file, SCHEMA_VERSION ours. */
+/* Version 0 is a new file. */
 static int bring_up(struct db *db)
 {
 	int64_t version;
 	int r = db_number(db, &version, "PRAGMA user_version", "");
-	if (r == 0 && version != 0 && version != SCHEMA_VERSION)
-		r = -EPROTONOSUPPORT;
-	if (r == 0 && version == 0)
-		r = db_text_run(db, schema_text);
-	return r < 0 ? r : db_text_run(db, schema_added);
+	if (r < 0 || version == SCHEMA_VERSION)
+		return r;
+	return version == 0 ? db_text_run(db, schema_text) : schema_upgrade(db, version);
 }
 
 int db_open_writer(struct db *db, const char *path)
@@ -145,8 +159,9 @@ static int bind(struct db *db, sqlite3_stmt *s, const char *types, va_list list)
 			continue;
 		}
 		struct kurir_str t = va_arg(list, struct kurir_str);
-		r = t.ptr == NULL
-		    ? sqlite3_bind_null(s, i + 1)
+		r = t.ptr == NULL ? sqlite3_bind_null(s, i + 1)
+		    : types[i] == 'b'
+		    ? sqlite3_bind_blob64(s, i + 1, t.ptr, t.len, SQLITE_STATIC)
 		    : sqlite3_bind_text64(s, i + 1, t.ptr, t.len, SQLITE_STATIC, SQLITE_UTF8);
 	}
 	return db_error(db, r);
@@ -223,4 +238,11 @@ struct kurir_str db_text(sqlite3_stmt *s, int i)
 {
 	const char *p = (const char *)sqlite3_column_text(s, i);
 	return (struct kurir_str){ p, p == NULL ? 0 : (size_t)sqlite3_column_bytes(s, i) };
+}
+
+struct kurir_str db_blob(sqlite3_stmt *s, int i)
+{
+	const char *p = sqlite3_column_blob(s, i);
+	return p == NULL ? KURIR_STR("")
+			 : (struct kurir_str){ p, (size_t)sqlite3_column_bytes(s, i) };
 }

@@ -1,7 +1,7 @@
 /* db.h - one connection to a shard's database, with the statements it has prepared.
  *
  * Statements are named by the address of their text, which is a string literal.  Types of what
- * is bound: "i" int64_t, "t" struct kurir_str (ptr NULL is NULL).  A connection is used by one
+ * is bound: "i" int64_t, "t" struct kurir_str (ptr NULL is NULL), "b" the same for bytes.  A connection is used by one
  * thread at a time; nothing here calls anything of Kurir but what only looks at texts.
  *
  * Errors: -ENOSPC, -EIO (also what is damaged), -ENOMEM, -EBUSY (another writes), -EEXIST (a
@@ -45,6 +45,7 @@ void db_done(sqlite3_stmt *); /* before its end was reached; NULL is fine */
 int db_number(struct db *, int64_t *ret, const char *text, const char *types, ...);
 int64_t db_column(sqlite3_stmt *, int);
 struct kurir_str db_text(sqlite3_stmt *, int); /* borrowed until the next step */
+struct kurir_str db_blob(sqlite3_stmt *, int); /* the same; never NULL */
 #define db_last_id(db) sqlite3_last_insert_rowid((db)->sql)
 #define db_changed(db) sqlite3_changes((db)->sql)
 

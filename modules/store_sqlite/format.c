@@ -3,7 +3,8 @@
  *
  *   format = "kurir store_sqlite" SP version SP "shards" SP number LF
  *
- * It is made once, whole and durable, before the first shard. */
+ * It is made once, whole and durable, before the first shard.  The version is of what is in the
+ * root; each database says its own (schema.h). */
 #include "schema.h"
 #include "sqlite.h"
 
@@ -48,7 +49,7 @@ int format_check(struct kurir_self *self)
 {
 	const struct sqlite_conf *conf = kurir_conf(self);
 	char want[LINE_MAX_BYTES], have[LINE_MAX_BYTES];
-	(void)snprintf(want, sizeof(want), "kurir store_sqlite %d shards %lld\n", SCHEMA_VERSION,
+	(void)snprintf(want, sizeof(want), "kurir store_sqlite %d shards %lld\n", SCHEMA_ROOT,
 	    (long long)conf->shards);
 	int root = open(conf->root.ptr, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r;
 	if (root < 0)

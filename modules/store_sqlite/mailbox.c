@@ -1,7 +1,8 @@
 /* mailbox.c - mailboxes are made, renamed, removed, subscribed. */
-#include "model.h"
+#include "sheet.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define COLUMNS \
@@ -65,6 +66,31 @@ int mailbox_save(struct db *db, const struct mailbox_row *m)
 	    m->deleted, m->bytes, m->gone, m->id);
 }
 
+int mailbox_keywords(struct db *db, const struct mailbox_row *m, struct kurir_str words)
+{
+	struct kurir_buf all = KURIR_BUF(MAILBOX_KEYWORDS_MAX);
+	int r = 0;
+	if (words.len == 0)
+		return 0;
+	sqlite3_stmt *s =
+	    db_query(db, &r, "SELECT keywords FROM mailbox WHERE id = ?", "i", m->id);
+	if (r == 0 && (r = db_step(db, s)) == 1) {
+		r = kurir_buf_add(&all, db_text(s, 0));
+		db_done(s);
+	}
+	size_t before = all.len;
+	while (r == 0 && words.len > 0) {
+		struct kurir_str word = keyword_next(&words);
+		if (!keyword_in(kurir_buf_str(&all), word))
+			(void)keyword_add(&all, word, KURIR_STR("")); /* if there is room */
+	}
+	if (r == 0 && all.len > before)
+		r = db_exec(db, "UPDATE mailbox SET keywords = ? WHERE id = ?", "ti",
+		    kurir_buf_str(&all), m->id);
+	kurir_buf_free(&all);
+	return r;
+}
+
 static int subscribe(struct db *db, const struct account_row *a, struct kurir_str name, bool on)
 {
 	return on ? db_exec(db, "INSERT OR IGNORE INTO subscription(account, name) VALUES(?, ?)",
@@ -83,6 +109,10 @@ int mailbox_make(struct db *db, struct account_row *a, struct kurir_str name, ui
 		return r < 0 ? r : -EDQUOT;
 	if (a->uid_validity >= UINT32_MAX)
 		return -EDQUOT;
+	r = db_number(db, &count,
+	    "SELECT ifnull(max(seq), 0) FROM sqlite_sequence WHERE name = 'mailbox'", "");
+	if (r < 0 || count >= SHEET_MAILBOXES)
+		return r < 0 ? r : -EDQUOT;
 	a->uid_validity++;
 	a->modseq++;
 	r = db_exec(db,
@@ -123,16 +153,38 @@ static int create(
 	return r;
 }
 
+/* All of a sheet is remembered as what went. */
+static int sheet_gone(struct db *db, const struct account_row *a, const struct mailbox_row *m,
+    int64_t id, struct kurir_str data, int64_t now)
+{
+	struct sheet_reader in;
+	struct message_row row;
+	int r;
+	sheet_begin(&in, id, data);
+	while ((r = sheet_next(&in, &row)) == 1 &&
+	    (r = message_email(db, m->id, row.uid, &row.email)) == 0 &&
+	    (r = message_gone(db, m->id, a->modseq, &row, now)) == 0)
+		;
+	return r;
+}
+
 /* Its messages go as if they were expunged one by one. */
 static int empty(struct db *db, struct account_row *a, struct mailbox_row *m, int64_t now)
 {
-	int r = db_exec(db,
-	    "INSERT INTO gone(mailbox, modseq, uid, at, flags, keywords, size, date, email)"
-	    " SELECT mailbox, ?, uid, ?, flags, keywords, size, date, email FROM message"
-	    " WHERE mailbox = ?",
-	    "iii", a->modseq, now, m->id);
+	int r = 0;
+	sqlite3_stmt *s =
+	    db_query(db, &r, "SELECT id, data FROM sheet WHERE id BETWEEN ? AND ? ORDER BY id",
+		"ii", sheet_id(m->id, 0), sheet_end(m->id));
+	while (r >= 0 && (r = db_step(db, s)) == 1) {
+		r = sheet_gone(db, a, m, db_column(s, 0), db_blob(s, 1), now);
+		if (r < 0)
+			db_done(s);
+	}
 	if (r == 0)
 		r = db_exec(db, "DELETE FROM message WHERE mailbox = ?", "i", m->id);
+	if (r == 0)
+		r = db_exec(db, "DELETE FROM sheet WHERE id BETWEEN ? AND ?", "ii",
+		    sheet_id(m->id, 0), sheet_end(m->id));
 	a->messages -= m->messages;
 	a->bytes -= m->bytes;
 	return r;
@@ -159,6 +211,28 @@ static int delete (struct db *db, struct account_row *a, struct kurir_str name, 
 	return r < 0 ? r : db_exec(db, "DELETE FROM mailbox WHERE id = ?", "i", m.id);
 }
 
+/* All of them, as changed by that. */
+static int move_sheets(struct db *db, int64_t from, int64_t to, int64_t modseq)
+{
+	struct sheet *s = calloc(1, sizeof(*s));
+	int64_t last = 0;
+	int r = s == NULL ? -ENOMEM : 1;
+	while (r == 1 && (r = sheet_load(db, from, 0, last, s)) == 1) {
+		last = s->rows[s->count - 1].uid;
+		for (size_t i = 0; i < s->count; i++)
+			s->rows[i].modseq = modseq;
+		s->id = sheet_id(to, s->id & UINT32_MAX);
+		r = sheet_save(db, s);
+		r = r < 0 ? r : 1;
+	}
+	if (s != NULL)
+		sheet_free(s);
+	free(s);
+	return r < 0 ? r
+		     : db_exec(db, "DELETE FROM sheet WHERE id BETWEEN ? AND ?", "ii",
+			   sheet_id(from, 0), sheet_end(from));
+}
+
 /* INBOX is emptied into the new one and stays (RFC 9051 section 6.3.6). */
 static int rename_inbox(struct db *db, struct account_row *a, struct kurir_str to, int64_t now)
 {
@@ -176,8 +250,15 @@ static int rename_inbox(struct db *db, struct account_row *a, struct kurir_str t
 		    " SELECT mailbox, ?, uid, ? FROM message WHERE mailbox = ?",
 		    "iii", a->modseq, now, inbox.id);
 	if (r == 0)
-		r = db_exec(db, "UPDATE message SET mailbox = ?, modseq = ? WHERE mailbox = ?",
-		    "iii", made.id, a->modseq, inbox.id);
+		r = db_exec(db, "UPDATE message SET mailbox = ? WHERE mailbox = ?", "ii", made.id,
+		    inbox.id);
+	if (r == 0)
+		r = move_sheets(db, inbox.id, made.id, a->modseq);
+	if (r == 0)
+		r = db_exec(db,
+		    "UPDATE mailbox SET keywords = (SELECT keywords FROM mailbox WHERE id = ?)"
+		    " WHERE id = ?",
+		    "ii", inbox.id, made.id);
 	if (r < 0)
 		return r;
 	made.messages = inbox.messages;

@@ -1,6 +1,6 @@
 /* message.c - messages come and go, e-mails and their bytes with the last of them. */
 #include "fact.h"
-#include "model.h"
+#include "sheet.h"
 
 #include <errno.h>
 
@@ -17,27 +17,41 @@ int message_insert(
 {
 	if (m->uid_next > UINT32_MAX)
 		return -EDQUOT;
+	if (msg->keywords.len > MODEL_KEYWORDS_MAX)
+		return -EMSGSIZE;
 	msg->uid = m->uid_next++;
 	msg->modseq = m->modseq = a->modseq;
 	message_count(m, msg->flags, msg->size, 1);
 	a->messages++;
 	a->bytes += msg->size;
+	int r = db_exec(db, "INSERT INTO message(mailbox, uid, email) VALUES(?, ?, ?)", "iii",
+	    m->id, msg->uid, msg->email);
+	if (r == 0)
+		r = mailbox_keywords(db, m, msg->keywords);
+	return r < 0 ? r : sheet_add(db, m->id, msg);
+}
+
+int message_email(struct db *db, int64_t mailbox, int64_t uid, int64_t *ret)
+{
+	return db_number(db, ret, "SELECT email FROM message WHERE mailbox = ? AND uid = ?", "ii",
+	    mailbox, uid);
+}
+
+int message_gone(
+    struct db *db, int64_t mailbox, int64_t modseq, const struct message_row *msg, int64_t now)
+{
 	return db_exec(db,
-	    "INSERT INTO message(mailbox, uid, flags, keywords, size, date, saved, modseq, email)"
+	    "INSERT INTO gone(mailbox, modseq, uid, at, flags, keywords, size, date, email)"
 	    " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	    "iiitiiiii", m->id, msg->uid, msg->flags, msg->keywords, msg->size, msg->date,
-	    msg->saved, msg->modseq, msg->email);
+	    "iiiiitiii", mailbox, modseq, msg->uid, now, msg->flags, msg->keywords, msg->size,
+	    msg->date, msg->email);
 }
 
 int message_expunge(struct db *db, struct account_row *a, struct mailbox_row *m,
     const struct message_row *msg, int64_t now, bool kept)
 {
 	int r = kept
-	    ? db_exec(db,
-		  "INSERT INTO gone(mailbox, modseq, uid, at, flags, keywords, size, date,"
-		  " email) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		  "iiiiitiii", m->id, a->modseq, msg->uid, now, msg->flags, msg->keywords,
-		  msg->size, msg->date, msg->email)
+	    ? message_gone(db, m->id, a->modseq, msg, now)
 	    : db_exec(db, "INSERT INTO gone(mailbox, modseq, uid, at) VALUES(?, ?, ?, ?)", "iiii",
 		  m->id, a->modseq, msg->uid, now);
 	if (r == 0)

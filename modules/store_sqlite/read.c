@@ -3,6 +3,7 @@
  * Each is one read transaction, so that what it says is of one moment.  It runs in a helper
  * thread: a mailbox may be large, and its pages on a disk. */
 #include "read.h"
+#include "sheet.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -148,28 +149,50 @@ static struct kurir_message *messages_room(struct read *r, size_t more)
 	return all + count;
 }
 
-/* The rows of a statement as messages behind those that the answer has. */
-static int messages_of(struct read *r, sqlite3_stmt *s, size_t expected)
+/* What is asked of sheets: messages of a set (NULL: all) that were changed after since. */
+struct wanted {
+	const struct kurir_uid_set *set;
+	size_t range; /* of the set: those in front are done */
+	uint64_t since;
+	int64_t last; /* the UID to which sheets were read */
+};
+
+static bool wants(struct wanted *w, const struct message_row *row)
 {
+	const struct kurir_uid_set *set = w->set;
+	while (set != NULL && w->range < set->count && set->ranges[w->range].last < row->uid)
+		w->range++;
+	return (uint64_t)row->modseq > w->since &&
+	    (set == NULL || (w->range < set->count && set->ranges[w->range].first <= row->uid));
+}
+
+static int messages_of(struct read *r, struct wanted *w, int64_t id, struct kurir_str data)
+{
+	struct sheet_reader in;
+	struct message_row row;
+	struct kurir_str last = KURIR_STR(""), words = KURIR_STR("");
+	struct kurir_message *m = messages_room(r, SHEET_ROWS), *first = m;
 	int e;
-	messages_room(r, expected);
-	while ((e = db_step(r->db, s)) == 1) {
-		struct kurir_str keywords = db_text(s, 2);
-		struct kurir_message *m = messages_room(r, 1);
-		*m = (struct kurir_message){ .uid = (uint32_t)db_column(s, 0),
-			.flags = (uint32_t)db_column(s, 1),
-			.keywords = KURIR_STR(""),
-			.size = (uint64_t)db_column(s, 3),
-			.date = db_column(s, 4),
-			.saved = db_column(s, 5),
-			.modseq = (uint64_t)db_column(s, 6),
+	sheet_begin(&in, id, data);
+	for (size_t n = 0; (e = sheet_next(&in, &row)) == 1 && n < SHEET_ROWS; n++) {
+		w->last = row.uid;
+		if (!wants(w, &row))
+			continue;
+		if (row.keywords.len > 0 && row.keywords.ptr != last.ptr)
+			words = kurir_copy(r->arena, last = row.keywords);
+		*m = (struct kurir_message){ .uid = (uint32_t)row.uid,
+			.flags = (uint32_t)row.flags,
+			.keywords = row.keywords.len > 0 ? words : KURIR_STR(""),
+			.size = (uint64_t)row.size,
+			.date = row.date,
+			.saved = row.saved,
+			.modseq = (uint64_t)row.modseq,
 			.name = KURIR_STR("") };
-		if (keywords.len > 0)
-			m->keywords = kurir_copy(r->arena, keywords);
 		if (m->uid >= r->mailbox_row.recent)
 			m->flags |= KURIR_MESSAGE_RECENT;
-		r->view.count++;
+		m++;
 	}
+	r->view.count += (size_t)(m - first);
 	return e;
 }
 
@@ -190,30 +213,49 @@ int read_mailbox(struct read *r)
 	return 0;
 }
 
-#define MESSAGE_COLUMNS "uid, flags, keywords, size, date, saved, modseq"
+/* The sheets with messages between two UIDs that have one that was changed after since. */
+#define SHEETS_SQL \
+	"SELECT id, data FROM sheet WHERE id BETWEEN max(?5, ifnull((SELECT max(id) FROM sheet" \
+	" WHERE id BETWEEN ?1 AND ?2), ?2)) AND ?3 AND modseq > ?4 ORDER BY id"
+
+static int read_sheets(struct read *r, struct wanted *w, int64_t first, int64_t last)
+{
+	int64_t box = r->mailbox_row.id;
+	int e;
+	sqlite3_stmt *s =
+	    db_query(r->db, &e, SHEETS_SQL, "iiiii", sheet_id(box, 0), sheet_id(box, first),
+		sheet_id(box, last), (int64_t)w->since, sheet_id(box, w->last) + 1);
+	while (e >= 0 && (e = db_step(r->db, s)) == 1) {
+		e = messages_of(r, w, db_column(s, 0), db_blob(s, 1));
+		if (e == 0 && r->few > 0 && r->view.count > (size_t)r->few)
+			e = -E2BIG;
+		if (e < 0)
+			db_done(s);
+	}
+	return e;
+}
 
 int read_view(struct read *r)
 {
+	struct wanted all = { .set = NULL };
 	int e = read_mailbox(r);
-	sqlite3_stmt *s = e < 0
-	    ? NULL
-	    : db_query(r->db, &e,
-		  "SELECT " MESSAGE_COLUMNS " FROM message WHERE mailbox = ? ORDER BY uid", "i",
-		  r->mailbox_row.id);
-	return e < 0 ? e : messages_of(r, s, (size_t)r->mailbox_row.messages);
+	if (e == 0)
+		messages_room(r, (size_t)r->mailbox_row.messages + SHEET_ROWS);
+	return e < 0 ? e : read_sheets(r, &all, 0, UINT32_MAX);
 }
 
+/* Those of the ranges of a set that the same sheet has are read with the first of them. */
 int read_part(struct read *r)
 {
+	struct wanted w = { .set = r->uids };
 	int e = read_mailbox(r);
-	for (size_t i = 0; e == 0 && i < r->uids->count; i++) {
-		sqlite3_stmt *s = db_query(r->db, &e,
-		    "SELECT " MESSAGE_COLUMNS
-		    " FROM message WHERE mailbox = ? AND uid BETWEEN ? AND ? ORDER BY uid",
-		    "iii", r->mailbox_row.id, (int64_t)r->uids->ranges[i].first,
-		    (int64_t)r->uids->ranges[i].last);
-		if (e == 0)
-			e = messages_of(r, s, 0);
+	while (e == 0 && w.range < r->uids->count) {
+		struct kurir_uid_range range = r->uids->ranges[w.range];
+		e = read_sheets(r, &w, range.first, range.last);
+		while (w.range < r->uids->count &&
+		    (r->uids->ranges[w.range].last <= w.last ||
+			r->uids->ranges[w.range].last <= range.last))
+			w.range++;
 	}
 	return e;
 }
@@ -236,80 +278,62 @@ int read_status(struct read *r)
 	return e;
 }
 
+void read_uid(struct read *r, struct read_uids *to, uint32_t uid)
+{
+	if (to->count > 0 && to->ranges[to->count - 1].last + 1 >= uid) {
+		to->ranges[to->count - 1].last = uid;
+		return;
+	}
+	if (to->count == to->room) {
+		size_t room = to->room == 0 ? 16 : 2 * to->room;
+		struct kurir_uid_range *p = kurir_alloc(r->arena, room * sizeof(*p));
+		if (to->count > 0)
+			memcpy(p, to->ranges, to->count * sizeof(*p));
+		to->ranges = p;
+		to->room = room;
+	}
+	to->ranges[to->count++] = (struct kurir_uid_range){ uid, uid };
+}
+
 int read_uids(struct read *r, sqlite3_stmt *s, struct kurir_uid_set *ret)
 {
-	size_t room = 16, n = 0;
-	struct kurir_uid_range *all = kurir_alloc(r->arena, room * sizeof(*all));
+	struct read_uids all = { .count = 0 };
 	int e;
-	while ((e = db_step(r->db, s)) == 1) {
-		uint32_t uid = (uint32_t)db_column(s, 0);
-		if (n > 0 && all[n - 1].last + 1 >= uid) {
-			all[n - 1].last = uid;
-			continue;
-		}
-		if (n == room) {
-			struct kurir_uid_range *p = kurir_alloc(r->arena, 2 * room * sizeof(*p));
-			memcpy(p, all, n * sizeof(*p));
-			all = p;
-			room *= 2;
-		}
-		all[n++] = (struct kurir_uid_range){ uid, uid };
-	}
-	*ret = (struct kurir_uid_set){ n, all };
+	while ((e = db_step(r->db, s)) == 1)
+		read_uid(r, &all, (uint32_t)db_column(s, 0));
+	*ret = (struct kurir_uid_set){ all.count, all.ranges };
 	return e;
 }
 
-/* Whether more changed than can be read in passing. */
+#define LOOKED_THROUGH 20000 /* messages in passing, by their sheets */
+
+/* Whether it is too much to be read in passing. */
 static int too_many(struct read *r)
 {
 	int64_t n = 0;
-	int e = r->few == 0
-	    ? 0
+	if (r->few == 0)
+		return 0;
+	int e = r->mailbox_row.messages > LOOKED_THROUGH
+	    ? -E2BIG
 	    : db_number(r->db, &n,
-		  "SELECT (SELECT count(*) FROM (SELECT 1 FROM message WHERE mailbox = ?1"
-		  " AND modseq > ?2 LIMIT ?3)) + (SELECT count(*) FROM (SELECT 1 FROM gone"
-		  " WHERE mailbox = ?1 AND modseq > ?2 LIMIT ?3))",
+		  "SELECT count(*) FROM (SELECT 1 FROM gone WHERE mailbox = ? AND modseq > ?"
+		  " LIMIT ?)",
 		  "iii", r->mailbox_row.id, (int64_t)r->since, r->few + 1);
 	return e < 0 ? e : n > r->few ? -E2BIG : 0;
 }
 
-/* The messages that changed.  "+uid": else it would go through all of the mailbox, which is in
- * that order, and not through the index of what changed; "+modseq": when that is much of the
- * mailbox, the other way. */
-static int changed_messages(struct read *r)
-{
-	int64_t much = r->mailbox_row.messages / 4 + 1, n = 0;
-	int e = 0;
-	if (r->few == 0)
-		e = db_number(r->db, &n,
-		    "SELECT count(*) FROM (SELECT 1 FROM message WHERE mailbox = ? AND modseq > ?"
-		    " LIMIT ?)",
-		    "iii", r->mailbox_row.id, (int64_t)r->since, much);
-	sqlite3_stmt *s = NULL;
-	if (e == 0 && n < much)
-		s = db_query(r->db, &e,
-		    "SELECT " MESSAGE_COLUMNS
-		    " FROM message WHERE mailbox = ? AND modseq > ? ORDER BY +uid",
-		    "ii", r->mailbox_row.id, (int64_t)r->since);
-	else if (e == 0)
-		s = db_query(r->db, &e,
-		    "SELECT " MESSAGE_COLUMNS
-		    " FROM message WHERE mailbox = ? AND +modseq > ? ORDER BY uid",
-		    "ii", r->mailbox_row.id, (int64_t)r->since);
-	return e < 0 ? e
-		     : messages_of(r, s, n < much ? (size_t)n : (size_t)r->mailbox_row.messages);
-}
-
 int read_changes(struct read *r)
 {
+	struct wanted changed = { .since = r->since };
 	int e = read_mailbox(r);
 	sqlite3_stmt *s = NULL;
 	if (e == 0 && r->since < (uint64_t)r->mailbox_row.forgotten)
 		e = -ESTALE;
+	if (e < 0 || r->since >= (uint64_t)r->mailbox_row.modseq)
+		return e;
+	e = too_many(r);
 	if (e == 0)
-		e = too_many(r);
-	if (e == 0)
-		e = changed_messages(r);
+		e = read_sheets(r, &changed, 0, UINT32_MAX);
 	if (e == 0)
 		s = db_query(r->db, &e,
 		    "SELECT uid FROM gone WHERE mailbox = ? AND modseq > ? ORDER BY uid", "ii",
@@ -319,7 +343,8 @@ int read_changes(struct read *r)
 
 bool read_is_place(const struct read *r, const struct read_place *p)
 {
-	return p->uid == r->uid && (r->saved == 0 || r->saved == p->saved);
+	return p->uid == r->uid &&
+	    (r->date == 0 || (r->date == p->date && r->size == p->place.length));
 }
 
 int read_places(struct read *r)
@@ -328,7 +353,7 @@ int read_places(struct read *r)
 	sqlite3_stmt *s = NULL;
 	if (e == 0)
 		s = db_query(r->db, &e,
-		    "SELECT b.segment, b.offset, b.length, b.record, m.uid, m.saved FROM message m"
+		    "SELECT b.segment, b.offset, b.length, b.record, m.uid, e.date FROM message m"
 		    " JOIN email e ON e.id = m.email JOIN blob b ON b.id = e.blob"
 		    " WHERE m.mailbox = ? AND m.uid >= ? ORDER BY m.uid LIMIT ?",
 		    "iii", r->mailbox_row.id, (int64_t)r->uid, (int64_t)r->room);

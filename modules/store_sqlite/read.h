@@ -7,7 +7,7 @@
 #define READ_PLACES 256 /* at once */
 struct read_place {
 	uint32_t uid;
-	int64_t saved; /* tells it from one that had its UID in a mailbox of that name before */
+	int64_t date; /* tells it from one that had its UID in a mailbox of that name before */
 	struct blob_place place;
 };
 
@@ -21,7 +21,8 @@ struct read {
 	uint64_t since;
 	int64_t few; /* rows at most, else -E2BIG; 0: all */
 	uint32_t uid, want;
-	int64_t saved; /* of uid; 0: not known */
+	int64_t date; /* of uid, and its size; 0: not known */
+	uint64_t size;
 	const struct kurir_uid_set *uids;
 	const struct kurir_find *find;
 	/* The answer. */
@@ -42,6 +43,12 @@ struct read {
 int read_mailbox(struct read *);
 struct kurir_str read_id(struct kurir_arena *, char kind, int64_t id);
 
+/* UIDs that come in ascending order, in the answer's arena. */
+struct read_uids {
+	struct kurir_uid_range *ranges;
+	size_t count, room;
+};
+void read_uid(struct read *, struct read_uids *, uint32_t uid);
 /* The first column of all rows. */
 int read_uids(struct read *, sqlite3_stmt *, struct kurir_uid_set *ret);
 

@@ -1,72 +1,133 @@
 /* read_outline.c - a mailbox without its messages: counts come from its row, UIDs mostly from
- * the first and the last of them. */
+ * the first of its sheets and the last. */
 #include "read.h"
+#include "sheet.h"
 
 #include <errno.h>
 
-/* Without a gap they are what lies between two; else all are read, from small rows. */
-static int outline_uids(struct read *r)
+/* One sheet: the UID of its first message, of its last, and of its first that is not seen. */
+struct ends {
+	int64_t first, last, unseen; /* 0: none */
+};
+
+static int ends_of(int64_t id, struct kurir_str data, struct ends *ret)
 {
-	const struct mailbox_row *m = &r->mailbox_row;
-	struct kurir_uid_range *all = kurir_alloc(r->arena, sizeof(*all));
-	int64_t first, last;
-	int e = db_number(r->db, &first,
-	    "SELECT ifnull(min(uid), 0) FROM message WHERE mailbox = ?", "i", m->id);
-	if (e == 0)
-		e = db_number(r->db, &last,
-		    "SELECT ifnull(max(uid), 0) FROM message WHERE mailbox = ?", "i", m->id);
-	if (e < 0 || first == 0)
-		return e;
-	if (last - first + 1 == m->messages) {
-		*all = (struct kurir_uid_range){ (uint32_t)first, (uint32_t)last };
-		r->outline.uids = (struct kurir_uid_set){ 1, all };
-		return 0;
+	struct sheet_reader in;
+	struct message_row row;
+	int e;
+	*ret = (struct ends){ .first = 0 };
+	sheet_begin(&in, id, data);
+	while ((e = sheet_next(&in, &row)) == 1) {
+		if (ret->first == 0)
+			ret->first = row.uid;
+		if (ret->unseen == 0 && (row.flags & KURIR_MESSAGE_SEEN) == 0)
+			ret->unseen = row.uid;
+		ret->last = row.uid;
 	}
-	if (r->few > 0 && m->messages > r->few)
-		return -E2BIG;
-	sqlite3_stmt *s = db_query(
-	    r->db, &e, "SELECT uid FROM message WHERE mailbox = ? ORDER BY uid", "i", m->id);
-	return e < 0 ? e : read_uids(r, s, &r->outline.uids);
+	return e;
 }
 
-static int outline_unseen(struct read *r)
+/* The sheet that a statement has found; all 0: there is none. */
+static int ends_found(struct read *r, sqlite3_stmt *s, int e, struct ends *ret)
+{
+	*ret = (struct ends){ .first = 0 };
+	if (e == 0)
+		e = db_step(r->db, s);
+	if (e == 1) {
+		e = ends_of(db_column(s, 0), db_blob(s, 1), ret);
+		db_done(s);
+	}
+	return e;
+}
+
+#define ONE_SQL "SELECT id, data FROM sheet WHERE id BETWEEN ? AND ? "
+
+static int all_uids(struct read *r)
+{
+	int64_t box = r->mailbox_row.id;
+	struct read_uids uids = { .count = 0 };
+	struct sheet_reader in;
+	struct message_row row;
+	int e;
+	sqlite3_stmt *s =
+	    db_query(r->db, &e, ONE_SQL "ORDER BY id", "ii", sheet_id(box, 0), sheet_end(box));
+	while (e >= 0 && (e = db_step(r->db, s)) == 1) {
+		sheet_begin(&in, db_column(s, 0), db_blob(s, 1));
+		while ((e = sheet_next(&in, &row)) == 1)
+			read_uid(r, &uids, (uint32_t)row.uid);
+		if (e < 0)
+			db_done(s);
+	}
+	r->outline.uids = (struct kurir_uid_set){ uids.count, uids.ranges };
+	return e;
+}
+
+/* Without a gap they are what lies between two; else all are read. */
+static int outline_uids(struct read *r, struct ends *first)
 {
 	const struct mailbox_row *m = &r->mailbox_row;
-	int64_t uid = 0, most = r->few > 0 ? r->few : m->messages;
+	struct read_uids uids = { .count = 0 };
+	struct ends last;
+	int e;
+	sqlite3_stmt *s = db_query(
+	    r->db, &e, ONE_SQL "ORDER BY id LIMIT 1", "ii", sheet_id(m->id, 0), sheet_end(m->id));
+	e = ends_found(r, s, e, first);
+	if (e < 0 || first->first == 0)
+		return e;
+	s = db_query(r->db, &e, ONE_SQL "ORDER BY id DESC LIMIT 1", "ii", sheet_id(m->id, 0),
+	    sheet_end(m->id));
+	e = ends_found(r, s, e, &last);
+	if (e < 0)
+		return e;
+	if (last.last - first->first + 1 != m->messages)
+		return r->few > 0 && m->messages > r->few ? -E2BIG : all_uids(r);
+	read_uid(r, &uids, (uint32_t)first->first);
+	uids.ranges[0].last = (uint32_t)last.last;
+	r->outline.uids = (struct kurir_uid_set){ uids.count, uids.ranges };
+	return 0;
+}
+
+static int outline_unseen(struct read *r, const struct ends *first)
+{
+	const struct mailbox_row *m = &r->mailbox_row;
+	struct ends found = *first;
+	int e = 0;
 	if (m->unseen == 0)
 		return 0;
-	int e = db_number(r->db, &uid,
-	    "SELECT uid FROM (SELECT uid, flags FROM message WHERE mailbox = ?1 ORDER BY uid"
-	    " LIMIT ?2) WHERE (flags & ?3) = 0 LIMIT 1",
-	    "iii", m->id, most, (int64_t)KURIR_MESSAGE_SEEN);
-	r->outline.unseen = (uint32_t)uid;
-	return e != -ENOENT ? e : r->few > 0 && most < m->messages ? -E2BIG : 0;
+	if (found.unseen == 0 && r->few > 0 && m->messages > r->few)
+		return -E2BIG;
+	if (found.unseen == 0) {
+		sqlite3_stmt *s =
+		    db_query(r->db, &e, ONE_SQL "AND unseen > 0 ORDER BY id LIMIT 1", "ii",
+			sheet_id(m->id, 0), sheet_end(m->id));
+		e = ends_found(r, s, e, &found);
+	}
+	r->outline.unseen = (uint32_t)found.unseen;
+	return e;
 }
 
 static int outline_keywords(struct read *r)
 {
 	int e;
-	struct kurir_buf words = KURIR_BUF(MODEL_KEYWORDS_MAX * 4); /* more are not told */
-	sqlite3_stmt *s = db_query(r->db, &e,
-	    "SELECT DISTINCT keywords FROM message WHERE mailbox = ? AND keywords <> ''", "i",
-	    r->mailbox_row.id);
-	while (e >= 0 && (e = db_step(r->db, s)) == 1) {
-		struct kurir_str some = db_text(s, 0);
-		(void)kurir_buf_printf(
-		    &words, "%s%.*s", words.len > 0 ? " " : "", KURIR_ARG(some));
+	sqlite3_stmt *s = db_query(
+	    r->db, &e, "SELECT keywords FROM mailbox WHERE id = ?", "i", r->mailbox_row.id);
+	r->outline.keywords = KURIR_STR("");
+	if (e == 0 && (e = db_step(r->db, s)) == 1) {
+		r->outline.keywords = kurir_copy(r->arena, db_text(s, 0));
+		db_done(s);
+		e = 0;
 	}
-	r->outline.keywords = kurir_copy(r->arena, kurir_buf_str(&words));
-	kurir_buf_free(&words);
 	return e;
 }
 
 int read_outline(struct read *r)
 {
+	struct ends first;
 	int e = read_mailbox(r);
 	if (e == 0)
-		e = outline_uids(r);
+		e = outline_uids(r, &first);
 	if (e == 0)
-		e = outline_unseen(r);
+		e = outline_unseen(r, &first);
 	if (e == 0)
 		e = outline_keywords(r);
 	r->view.count = (size_t)r->mailbox_row.messages;

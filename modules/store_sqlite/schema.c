@@ -1,4 +1,4 @@
-/* schema.c - format 1. */
+/* schema.c - format 2. */
 #include "schema.h"
 
 const char schema_text[] =
@@ -12,7 +12,8 @@ const char schema_text[] =
     " modseq INTEGER NOT NULL, messages INTEGER NOT NULL DEFAULT 0,"
     " unseen INTEGER NOT NULL DEFAULT 0, deleted INTEGER NOT NULL DEFAULT 0,"
     " bytes INTEGER NOT NULL DEFAULT 0, gone INTEGER NOT NULL DEFAULT 0,"
-    " forgotten INTEGER NOT NULL DEFAULT 0, UNIQUE(account, name));"
+    " forgotten INTEGER NOT NULL DEFAULT 0, keywords TEXT NOT NULL DEFAULT '',"
+    " UNIQUE(account, name));"
     "CREATE INDEX mailbox_gone ON mailbox(gone) WHERE gone > " SCHEMA_REMEMBERED ";"
     "CREATE TABLE gone_mailbox(id INTEGER PRIMARY KEY, account INTEGER NOT NULL,"
     " name TEXT NOT NULL, flags INTEGER NOT NULL, at INTEGER NOT NULL);"
@@ -35,11 +36,10 @@ const char schema_text[] =
     "CREATE INDEX reference_thread ON reference(thread);"
     "CREATE TABLE fact(blob INTEGER PRIMARY KEY, header INTEGER NOT NULL, envelope TEXT,"
     " body TEXT, structure TEXT, preview TEXT NOT NULL);"
-    "CREATE TABLE message(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, flags INTEGER NOT NULL,"
-    " keywords TEXT NOT NULL, size INTEGER NOT NULL, date INTEGER NOT NULL,"
-    " saved INTEGER NOT NULL, modseq INTEGER NOT NULL, email INTEGER NOT NULL,"
+    "CREATE TABLE message(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, email INTEGER NOT NULL,"
     " PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
-    "CREATE INDEX message_modseq ON message(mailbox, modseq);"
+    "CREATE TABLE sheet(id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL,"
+    " messages INTEGER NOT NULL, unseen INTEGER NOT NULL, data BLOB NOT NULL);"
     "CREATE TABLE gone(mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, uid INTEGER NOT NULL,"
     " at INTEGER NOT NULL, flags INTEGER, keywords TEXT, size INTEGER, date INTEGER,"
     " email INTEGER, PRIMARY KEY(mailbox, modseq, uid)) WITHOUT ROWID;"
@@ -47,10 +47,6 @@ const char schema_text[] =
     "CREATE INDEX gone_bare ON gone(at) WHERE email IS NULL;"
     "CREATE TABLE delivered(id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX delivered_at ON delivered(at);"
-    "PRAGMA user_version = 1;"
+    "CREATE TABLE searched(account INTEGER PRIMARY KEY);"
+    "PRAGMA user_version = 2;"
     "COMMIT;";
-
-const char schema_added[] =
-    "CREATE TABLE IF NOT EXISTS searched(account INTEGER PRIMARY KEY);"
-    "CREATE INDEX IF NOT EXISTS message_keywords ON message(mailbox, keywords)"
-    " WHERE keywords <> '';";

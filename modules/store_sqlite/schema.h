@@ -2,7 +2,9 @@
  *
  * account -< mailbox -< message >- email >- blob >- segment
  *
- * A message is an e-mail in a mailbox.  What was expunged stays in "gone": its row says since
+ * A message is an e-mail in a mailbox: "message" has which, and the mailbox's sheets (sheet.h)
+ * have all that is its own.  mailbox.keywords has each that a message of it ever had, but for
+ * those that are too many.  What was expunged stays in "gone": its row says since
  * which mod-sequence, and, until the time of grace is over, all that brings it back.  Rows of
  * which nothing comes back go after a time, or when a mailbox has too many (mailbox.gone
  * counts all of them): from then on nobody is told what happened before mailbox.forgotten, a
@@ -14,9 +16,15 @@
 #ifndef STORE_SQLITE_SCHEMA_H
 #define STORE_SQLITE_SCHEMA_H
 
-#define SCHEMA_VERSION	  1
+#include <stdint.h>
+
+#define SCHEMA_VERSION	  2	   /* of a database */
+#define SCHEMA_ROOT	  1	   /* of the folder with the shards (format.c) */
 #define SCHEMA_REMEMBERED "100000" /* rows of "gone" of one mailbox */
 extern const char schema_text[];
-extern const char schema_added[]; /* what an older file of this version may lack */
+
+/* upgrade.c: from that version to ours, in one transaction; -EPROTONOSUPPORT. */
+struct db;
+int schema_upgrade(struct db *, int64_t version);
 
 #endif

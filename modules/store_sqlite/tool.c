@@ -140,7 +140,7 @@ static int read_format(struct tool *t)
 		return r;
 	uint64_t shards;
 	size_t n =
-	    (size_t)snprintf(want, sizeof(want), "kurir store_sqlite %d shards ", SCHEMA_VERSION);
+	    (size_t)snprintf(want, sizeof(want), "kurir store_sqlite %d shards ", SCHEMA_ROOT);
 	struct kurir_str s = kurir_str_trim(kurir_str_of(line));
 	if (!kurir_str_starts(s, kurir_str_of(want)) ||
 	    kurir_str_number(kurir_str_part(s, n, s.len), 256, &shards) < 0 || shards == 0)

@@ -40,6 +40,9 @@ int tool_commit(struct tool_shard *); /* and rings the bell of those who wait */
 void tool_rollback(struct tool_shard *);
 unsigned tool_shard_of(const struct tool *, struct kurir_str account);
 
+/* tool_sheet.c: temp.unpacked has a row for each message then; what is wrong with a sheet is said. */
+int tool_unpack(struct tool *, struct tool_shard *);
+
 /* tool_check.c */
 int tool_check(struct tool *);
 /* tool_repair.c: makes the database of a shard again from its segments. */

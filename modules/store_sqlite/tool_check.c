@@ -15,19 +15,26 @@ static const struct {
 } laws[] = {
 	{ "this account counts other messages or bytes than it has",
 	    "SELECT name, messages FROM account a WHERE (messages, bytes) <>"
-	    " (SELECT count(*), coalesce(sum(message.size), 0) FROM mailbox"
-	    " JOIN message ON mailbox.id = message.mailbox WHERE mailbox.account = a.id)" },
+	    " (SELECT count(*), coalesce(sum(u.size), 0) FROM mailbox"
+	    " JOIN temp.unpacked u ON mailbox.id = u.mailbox WHERE mailbox.account = a.id)" },
 	{ "this mailbox counts other messages than it has",
 	    "SELECT name, id FROM mailbox b WHERE (messages, unseen, deleted, bytes) <>"
 	    " (SELECT count(*), coalesce(sum(flags & 1 = 0), 0),"
 	    " coalesce(sum(flags & 8 <> 0), 0), coalesce(sum(size), 0)"
-	    " FROM message WHERE mailbox = b.id)" },
+	    " FROM temp.unpacked WHERE mailbox = b.id)" },
 	{ "this mailbox counts other messages that went than it remembers",
 	    "SELECT name, id FROM mailbox b WHERE gone <>"
 	    " (SELECT count(*) FROM gone WHERE mailbox = b.id)" },
 	{ "this mailbox has a message with a UID or mod-sequence that is yet to come",
-	    "SELECT name, id FROM mailbox b WHERE EXISTS (SELECT 1 FROM message m"
+	    "SELECT name, id FROM mailbox b WHERE EXISTS (SELECT 1 FROM temp.unpacked m"
 	    " WHERE m.mailbox = b.id AND (m.uid >= b.uid_next OR m.modseq > b.modseq))" },
+	{ "this message, of this mailbox, is in no sheet",
+	    "SELECT uid, mailbox FROM message EXCEPT SELECT uid, mailbox FROM temp.unpacked" },
+	{ "this message, of this mailbox, is in a sheet and nowhere else",
+	    "SELECT uid, mailbox FROM temp.unpacked EXCEPT SELECT uid, mailbox FROM message" },
+	{ "this message, of this mailbox, has another size or date than its e-mail",
+	    "SELECT uid, mailbox FROM temp.unpacked u JOIN message USING(mailbox, uid)"
+	    " JOIN email e ON e.id = email WHERE (u.size, u.date) <> (e.size, e.date)" },
 	{ "this message, of this mailbox, has no e-mail",
 	    "SELECT uid, mailbox FROM message WHERE email NOT IN (SELECT id FROM email)" },
 	{ "this message is in a mailbox that is none",
@@ -141,9 +148,11 @@ static int check_shard(struct tool *t, unsigned number)
 		r = tool_shard_open(t, number, &s);
 	if (r < 0)
 		return r;
-	r = db_exec(&s.db, "BEGIN", "");
+	r = db_text_run(&s.db, "PRAGMA temp_store = FILE; BEGIN");
 	if (r == 0)
 		r = check_pages(t, &s);
+	if (r == 0)
+		r = tool_unpack(t, &s);
 	if (r == 0)
 		r = check_rows(t, &s);
 	if (r == 0)

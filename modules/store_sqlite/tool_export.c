@@ -4,6 +4,7 @@
  * A Maildir gets "dovecot-uidlist" and "dovecot-keywords", so that who reads it next can keep
  * the UIDs. In an mbox lines that begin with any number of ">" and "From " get one more ">"
  * (mboxrd). */
+#include "sheet.h"
 #include "tool.h"
 
 #include <errno.h>
@@ -159,32 +160,69 @@ static int to_mbox(struct export *x, const struct exported *m, struct kurir_str 
 	return ferror(x->mbox) ? -EIO : 0;
 }
 
+static int export_message(struct export *x, struct exported *m)
+{
+	struct kurir_buf text;
+	int r = read_message(x, m, &text);
+	struct kurir_str s = kurir_buf_str(&text);
+	if (r == 0)
+		r = x->mbox != NULL ? to_mbox(x, m, s) : to_maildir(x, m, s);
+	kurir_buf_free(&text);
+	return r;
+}
+
+static int place_of(struct db *db, int64_t mailbox, int64_t uid, struct blob_place *ret)
+{
+	int r;
+	sqlite3_stmt *q = db_query(db, &r,
+	    "SELECT b.segment, b.offset, b.length, b.record FROM message m"
+	    " JOIN email e ON e.id = m.email JOIN blob b ON b.id = e.blob"
+	    " WHERE m.mailbox = ? AND m.uid = ?",
+	    "ii", mailbox, uid);
+	if (r == 0)
+		r = db_step(db, q);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	*ret = (struct blob_place){ (uint64_t)db_column(q, 0), (uint64_t)db_column(q, 1),
+		(uint64_t)db_column(q, 2), (uint64_t)db_column(q, 3) };
+	db_done(q);
+	return 0;
+}
+
+static int export_sheet(struct export *x, int64_t id, struct kurir_str data)
+{
+	struct sheet_reader in;
+	struct message_row row;
+	int r;
+	sheet_begin(&in, id, data);
+	while ((r = sheet_next(&in, &row)) == 1) {
+		struct exported m = { .uid = row.uid,
+			.flags = row.flags,
+			.date = row.date,
+			.keywords = row.keywords };
+		r = place_of(&x->shard.db, id >> 32, row.uid, &m.place);
+		if (r == 0)
+			r = export_message(x, &m);
+		if (r < 0)
+			tool_problem(x->tool, "message %lld: %s", (long long)m.uid, strerror(-r));
+		x->tool->messages++;
+		x->tool->bytes += m.place.length;
+		tool_progress(x->tool, "messages", x->tool->messages, 0);
+	}
+	return r;
+}
+
 static int export_messages(struct export *x, int64_t mailbox)
 {
 	int r;
 	sqlite3_stmt *q = db_query(&x->shard.db, &r,
-	    "SELECT m.uid, m.flags, m.date, m.keywords, b.segment, b.offset, b.length, b.record"
-	    " FROM message m JOIN email e ON e.id = m.email JOIN blob b ON b.id = e.blob"
-	    " WHERE m.mailbox = ? ORDER BY m.uid",
-	    "i", mailbox);
+	    "SELECT id, data FROM sheet WHERE id BETWEEN ? AND ? ORDER BY id", "ii",
+	    sheet_id(mailbox, 0), sheet_end(mailbox));
 	while (r >= 0 && (r = db_step(&x->shard.db, q)) == 1) {
-		struct exported m = { .uid = db_column(q, 0),
-			.flags = db_column(q, 1),
-			.date = db_column(q, 2),
-			.keywords = db_text(q, 3),
-			.place = { (uint64_t)db_column(q, 4), (uint64_t)db_column(q, 5),
-			    (uint64_t)db_column(q, 6), (uint64_t)db_column(q, 7) } };
-		struct kurir_buf text;
-		r = read_message(x, &m, &text);
-		struct kurir_str s = kurir_buf_str(&text);
-		if (r == 0)
-			r = x->mbox != NULL ? to_mbox(x, &m, s) : to_maildir(x, &m, s);
+		r = export_sheet(x, db_column(q, 0), db_blob(q, 1));
 		if (r < 0)
-			tool_problem(x->tool, "message %lld: %s", (long long)m.uid, strerror(-r));
-		kurir_buf_free(&text);
-		x->tool->messages++;
-		x->tool->bytes += m.place.length;
-		tool_progress(x->tool, "messages", x->tool->messages, 0);
+			tool_problem(x->tool, "messages from %lld on: %s",
+			    (long long)(db_column(q, 0) & UINT32_MAX), strerror(-r));
 		r = 0;
 	}
 	return r;

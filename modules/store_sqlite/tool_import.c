@@ -175,7 +175,7 @@ static struct kurir_str keywords_of(struct tool_import *im, struct kurir_str wor
 		size_t len = space < 0 ? words.len : (size_t)space;
 		struct kurir_str word = kurir_str_part(words, 0, len);
 		words = kurir_str_part(words, len + 1, words.len);
-		if (!is_keyword(word))
+		if (!is_keyword(word) || n + 1 + len > MODEL_KEYWORDS_MAX)
 			continue;
 		if (n > 0)
 			out[n++] = ' ';

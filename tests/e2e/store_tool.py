@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 
+import sheets
 from mailboxlib import USERS, MailServer, tls
 from netlib import BUILD, KURIRCTL, check, done, equal, path
 
@@ -150,14 +151,15 @@ def exported(s):
     account = {USER: [], "siti@satu.example": []}
     for shard in glob.glob(s.root(s.name) + "/??"):
         with sqlite3.connect("file:%s/index.db?mode=ro" % shard, uri=True) as db:
-            for name, *row in db.execute("SELECT a.name, b.name, b.uid_validity, b.uid_next, m.uid, m.flags, m.keywords,"
-                                         " m.size, m.date FROM message m JOIN mailbox b ON b.id = m.mailbox"
-                                         " JOIN account a ON a.id = b.account ORDER BY b.name, m.uid"):
-                account[name].append(row)
+            boxes = {r[0]: r[1:] for r in db.execute(
+                "SELECT b.id, a.name, b.name, b.uid_validity, b.uid_next FROM mailbox b JOIN account a ON a.id = b.account")}
+            for box, uid, flags, keywords, size, date, *_ in sheets.messages(db):
+                name, *row = boxes[box]
+                account[name].append([*row, uid, flags, keywords, size, date // 1000])
+    for rows_of in account.values():
+        rows_of.sort()
     keep = [r for r in account[USER] if r[0] != "Dari/mbox"]
     again = [r for r in account["siti@satu.example"] if r[0] != "Dari/mbox"]
-    for r in keep + again:
-        r[7] //= 1000
     equal(again, keep, "and comes in elsewhere as it was")
     tool(s, "export", USER, "mbox", path("mboxes"))
     equal(sorted(os.listdir(path("mboxes"))), ["Arsip.2026.mbox", "Arsip.mbox", "Dari.mbox", "Dari.mbox.mbox", "INBOX.mbox",

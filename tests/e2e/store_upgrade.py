@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""store_sqlite: mailboxes of a shard in the format of version 1 are there when a server of this version has opened it; and what is
+wrong with a sheet is found by who checks it."""
+import imaplib
+import os
+import sqlite3
+import subprocess
+
+import sheets
+from mailboxlib import USERS, MailServer, tls
+from netlib import BUILD, check, done, equal
+
+USER = "hyd@satu.example"
+TOOL = os.path.join(BUILD, "kurir-store")
+FLAGS = (r"\Seen", r"\Flagged work", "", r"\Answered \Seen $Forwarded work", r"\Draft later")
+MANY = 700
+
+
+class Mailboxes(MailServer):
+    def start(self):
+        self.modules["store_sqlite"]["shards"] = 1
+        super().start()
+
+
+def login(s):
+    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
+    c.login(USER, USERS[USER])
+    return c
+
+
+def ok(answer):
+    if answer[0] != "OK":
+        raise AssertionError(answer)
+    return answer[1]
+
+
+def fill(c):
+    for n in range(MANY):
+        ok(c.append("INBOX", "(%s)" % FLAGS[n % len(FLAGS)], '"01-Feb-2026 10:%02d:00 +0000"' % (n % 60),
+                    b"From: a@dua.example\r\nSubject: %d\r\n\r\n%s\r\n" % (n, b"x" * n)))
+    ok(c.create("Arsip"))
+    ok(c.select("INBOX"))
+    ok(c.copy("5:25", "Arsip"))
+    ok(c.store("10:400", "+FLAGS", r"(\Flagged)"))
+    ok(c.store("100:120,300", "+FLAGS", r"(\Deleted)"))
+    ok(c.expunge())
+
+
+def seen(c):
+    """All that the two mailboxes say of their messages."""
+    all_of = []
+    for box in ("INBOX", "Arsip"):
+        ok(c.select(box))
+        all_of.append(sorted(r if isinstance(r, bytes) else b"".join(r) for r in ok(
+            c.uid("FETCH", "1:*", "(FLAGS INTERNALDATE SAVEDATE RFC822.SIZE MODSEQ BODY.PEEK[HEADER.FIELDS (SUBJECT)])"))))
+    return all_of
+
+
+def checked(s, status=0):
+    r = subprocess.run([TOOL, s.root(s.name), "check"], capture_output=True, text=True, timeout=300, check=False)
+    equal(r.returncode, status, "the check ends with %d" % status)
+    return r.stdout + r.stderr
+
+
+def older(s, shard):
+    c = login(s)
+    fill(c)
+    seen(c)
+    before = seen(c)  # nothing is recent any more
+    c.logout()
+    equal(s.stop(), 0, "the server ends well")
+    checked(s)
+    with sqlite3.connect(shard) as db:
+        sheets.back_to_1(db)
+    db.close()
+    s.start()
+    c = login(s)
+    after = seen(c)
+    check(after == before, "an older shard has what it had", [x for x in before[0] + before[1] if x not in after[0] + after[1]][:3])
+    said = c.select("INBOX"), c.untagged_responses.get("FLAGS")
+    check(b"work" in said[1][-1] and b"$Forwarded" in said[1][-1], "and its keywords", said)
+    ok(c.append("INBOX", "", None, b"Subject: later\r\n\r\n"))
+    ok(c.store("1:*", "-FLAGS", r"(\Seen)"))
+    c.logout()
+    equal(s.stop(), 0, "the server ends well")
+    checked(s)
+
+
+def wrong(s, shard):
+    for change, words in (("UPDATE sheet SET messages = messages + 1", "counts other messages than it has"),
+                          ("UPDATE sheet SET modseq = modseq - 1", "counts other messages than it has"),
+                          ("UPDATE sheet SET data = substr(data, 1, length(data) - 1)", "is damaged"),
+                          ("UPDATE sheet SET data = data || x'ff'", "is damaged"),
+                          ("DELETE FROM sheet WHERE id = (SELECT max(id) FROM sheet)", "is in no sheet"),
+                          ("DELETE FROM message WHERE uid = 7", "is in a sheet and nowhere else"),
+                          ("UPDATE email SET size = size + 1 WHERE id = 9", "has another size or date"),
+                          ("UPDATE mailbox SET keywords = ''", "has keywords that its mailbox does not know")):
+        with open(shard, "rb") as f:
+            good = f.read()
+        with sqlite3.connect(shard) as db:
+            db.execute(change)
+        db.close()
+        said = checked(s, 1)
+        check(words in said, "it is found that a message or a sheet " + words, said[:1000])
+        with open(shard, "wb") as f:
+            f.write(good)
+
+
+def newer(s, shard):
+    with sqlite3.connect(shard) as db:
+        db.execute("PRAGMA user_version = 3")
+    db.close()
+    check("cannot be read" in checked(s, 1), "a shard of a version to come is left alone")
+
+
+def main():
+    s = Mailboxes(store="store_sqlite", single=False)
+    try:
+        shard = s.root(s.name) + "/00/index.db"
+        for part in (older, wrong, newer):
+            part(s, shard)
+    except (AssertionError, OSError, imaplib.IMAP4.error, sqlite3.Error) as e:
+        check(False, "the shard's story", repr(e), s.text()[-3000:])
+        raise SystemExit(1) from e
+    done()
+
+
+main()
