@@ -14,7 +14,7 @@ struct conn_origin {
 	struct kurir_str peer, local, listener, protocol, pipeline;
 	uint16_t peer_port;
 	enum kurir_tls_mode tls;
-	bool encrypted; /* access: TLS ends in the edge */
+	bool encrypted, simulated; /* access: TLS ends in the edge; see kurir_conn_simulated() */
 };
 
 struct kurir_conn {

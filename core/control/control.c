@@ -24,12 +24,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 65536
+#define LINE_MAX_BYTES (KURIR_CALL_MAX - 4096) /* a message to simulate is in it */
 #define ARGS_MAX       64
 #define DEPTH_MAX      16
 #define CLIENTS_MAX    64
 #define CALL_TIME      30000
-#define RELOAD_TIME    90000
+#define SLOW_TIME      90000
 #define FOLLOW_WAIT    1000
 
 static struct kurir_group *clients;
@@ -173,12 +173,13 @@ KURIR_PARKS static int control_route(struct kurir_stream *s, const struct contro
 {
 	struct kurir_arena *arena = kurir_scratch();
 	struct kurir_str name = kurir_format(arena, "ctl.%.*s", KURIR_ARG(q->command)), reply;
-	bool slow = kurir_str_equal(q->command, KURIR_STR("reload"));
+	bool slow = kurir_str_equal(q->command, KURIR_STR("reload")) ||
+	    kurir_str_equal(q->command, KURIR_STR("explain"));
 	int r;
 
 	r = kurir_call(NULL,
 	    &(struct kurir_request){ .endpoint = name.ptr, .body = q->body, .fd = -1 },
-	    kurir_now() + (slow ? RELOAD_TIME : CALL_TIME), arena, &reply);
+	    kurir_now() + (slow ? SLOW_TIME : CALL_TIME), arena, &reply);
 	if (r >= 0 && reply.len > 0)
 		return control_say(s, reply);
 	if (r == -ENOENT)
@@ -191,19 +192,44 @@ KURIR_PARKS static int control_route(struct kurir_stream *s, const struct contro
 		arena, "the command failed: %s", r < 0 ? strerror(-r) : "it gave no answer"));
 }
 
+/* A line, which may be longer than what a stream keeps at once.  1, 0 at the end, -EMSGSIZE. */
+KURIR_PARKS static int control_read(struct kurir_stream *s, struct kurir_buf *b)
+{
+	struct kurir_str in;
+	ssize_t end = -1;
+	int r = 1;
+
+	while (end < 0 && r == 1) {
+		r = kurir_peek(s, 0, &in, KURIR_FOREVER);
+		if (r <= 0)
+			break;
+		end = kurir_str_find(in, '\n');
+		in = kurir_str_part(in, 0, end < 0 ? in.len : (size_t)end + 1);
+		if (kurir_buf_add(b, in) < 0)
+			r = -EMSGSIZE;
+		kurir_consume(s, in.len);
+	}
+	return r;
+}
+
 KURIR_PARKS static void control_client(void *arg)
 {
 	struct kurir_stream *s = arg;
 
 	for (;;) {
+		struct kurir_buf line = KURIR_BUF(LINE_MAX_BYTES);
 		struct kurir_mark mark = kurir_mark(kurir_scratch());
 		struct control_request q;
-		struct kurir_str line, error;
-		int r = kurir_readline(s, LINE_MAX_BYTES, &line, KURIR_FOREVER);
+		struct kurir_str error;
+		int r = control_read(s, &line);
 
-		if (r <= 0)
+		if (r == 1)
+			r = control_parse(kurir_scratch(), kurir_buf_str(&line), &q, &error);
+		else
+			r = -EPIPE;
+		kurir_buf_free(&line);
+		if (r == -EPIPE)
 			break;
-		r = control_parse(kurir_scratch(), line, &q, &error);
 		if (r < 0)
 			r = control_error(s, error);
 		else if (kurir_str_equal(q.command, KURIR_STR("log"))) {

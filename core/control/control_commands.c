@@ -4,6 +4,7 @@
 #include "facts.h"
 #include "history.h"
 #include "metrics.h"
+#include "rehearse.h"
 #include "role.h"
 #include "story.h"
 
@@ -224,15 +225,21 @@ KURIR_PARKS static int stop_called(const struct kurir_incoming *in, struct kurir
 
 KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	json_t *q = control_json(in->body);
-	const char *what = json_string_value(json_array_get(json_object_get(q, "args"), 0));
+	json_t *q = control_json(in->body), *args = json_object_get(q, "args");
+	const char *what = json_string_value(json_array_get(args, 0)), *wrong = NULL;
 	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX / 2);
-	json_t *events = NULL;
+	json_t *data = NULL;
 	int r = -EINVAL;
 
-	if (what != NULL && *what != 0)
-		r = history_explain(kurir_str_of(what), &text, &events);
-	if (r == -EINVAL)
+	if (what != NULL && strcmp(what, "simulate") == 0) {
+		wrong = rehearse(args, &text, &data);
+		r = 0;
+	} else if (what != NULL && *what != 0) {
+		r = history_explain(kurir_str_of(what), &text, &data);
+	}
+	if (wrong != NULL)
+		r = reply_error(reply, wrong);
+	else if (r == -EINVAL)
 		r = reply_error(
 		    reply, "explain needs the id of a message or a connection, or an address");
 	else if (r < 0 && r != -ENOENT)
@@ -241,7 +248,7 @@ KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct ku
 		r = reply_error(
 		    reply, "nothing is known about that: it never came here, or too long ago");
 	else
-		r = reply_both(reply, &text, events);
+		r = reply_both(reply, &text, data);
 	json_decref(q);
 	return r;
 }
@@ -249,6 +256,7 @@ KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct ku
 void control_serve(void)
 {
 	facts_serve();
+	rehearse_serve();
 	channel_serve("ctl.status", KURIR_ROLE_CONTROL, status_called, NULL);
 	channel_serve("ctl.counters", KURIR_ROLE_CONTROL, counters_called, NULL);
 	channel_serve("ctl.modules", KURIR_ROLE_CONTROL, modules_called, NULL);

@@ -6,6 +6,7 @@
 #include "loop.h"
 #include "quote.h"
 #include "role.h"
+#include "simulate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,7 +117,8 @@ void history_event(const struct kurir_incoming *in)
 	char **place = &ring[newest % RING];
 	struct event e;
 
-	if (event_unpack(in->body, &e) < 0)
+	if (event_unpack(in->body, &e) < 0 ||
+	    kurir_str_starts(e.session, KURIR_STR(SIMULATE_LABEL)))
 		return;
 	kurir_buf_clear(&line);
 	history_line(&e, &line);

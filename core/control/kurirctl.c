@@ -40,6 +40,9 @@ static const char usage[] =
     "                      queue, destinations and processes as they change; q ends it\n"
     "  log [-f]            the last events; with -f events as they happen\n"
     "  explain WHAT        the story of a message, a connection or an address\n"
+    "  explain --simulate --from ADDRESS --to ADDRESS... --ip ADDRESS [--helo NAME]\n"
+    "          [--auth ACCOUNT] [--listener NAME] [--file MESSAGE]\n"
+    "                      what would become of a message, and who would decide that\n"
     "  reload              reads the configuration again\n"
     "  stop                ends the server\n"
     "  module info FILE    what a module says of itself, without running it; see\n"
@@ -52,7 +55,7 @@ static struct {
 	bool json, follow, verify, once, quiet;
 } opt = { .file = KURIR_CONFDIR "/kurir.json" };
 
-enum { OPT_SOCKET = 256, OPT_JSON, OPT_HELP, OPT_ONCE, OPT_VERIFY, OPT_VERSION };
+enum { OPT_SOCKET = 256, OPT_JSON, OPT_HELP, OPT_ONCE, OPT_VERIFY, OPT_VERSION, OPT_EXPLAIN };
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
@@ -61,6 +64,14 @@ static const struct option options[] = {
 	{ "once", no_argument, NULL, OPT_ONCE },
 	{ "verify", no_argument, NULL, OPT_VERIFY },
 	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "simulate", no_argument, NULL, OPT_EXPLAIN },
+	{ "from", required_argument, NULL, OPT_EXPLAIN },
+	{ "to", required_argument, NULL, OPT_EXPLAIN },
+	{ "ip", required_argument, NULL, OPT_EXPLAIN },
+	{ "helo", required_argument, NULL, OPT_EXPLAIN },
+	{ "auth", required_argument, NULL, OPT_EXPLAIN },
+	{ "listener", required_argument, NULL, OPT_EXPLAIN },
+	{ "file", required_argument, NULL, OPT_EXPLAIN },
 	{ 0 },
 };
 
@@ -108,7 +119,7 @@ int ctl_connect(FILE **ret)
 	return *ret != NULL ? 0 : ctl_fail(3, path, strerror(errno));
 }
 
-/* Who was turned away finds the reason in the answer, so that what cannot be sent is no matter. */
+/* Who was turned away finds the reason in the answer: what cannot be sent is no matter. */
 static void send_line(int fd, const char *text, size_t len)
 {
 	while (len > 0) {
@@ -392,16 +403,16 @@ static int ctl_words(char **args, int *n)
 		opt.verify = true;
 	if (*n > 0 && opt.follow)
 		args[(*n)++] = follow;
-	return 0;
+	return ctl_explain_words(args, n);
 }
 
 /* Options may stand anywhere; "-f" and what we do not know belong to the command. */
 static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 {
-	int o, n = 0;
+	int o, n = 0, at = 0, r;
 
 	opterr = 0;
-	while ((o = getopt_long(argc, argv, "-c:f", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "-c:f", options, &at)) != -1) {
 		switch (o) {
 		case 'c':
 			opt.file = optarg;
@@ -426,6 +437,11 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 			break;
 		case 'f':
 			opt.follow = true;
+			break;
+		case OPT_EXPLAIN:
+			r = ctl_explain_option(options[at].name, optarg);
+			if (r != 0)
+				return r;
 			break;
 		case 1:
 			args[n++] = optarg;
@@ -473,5 +489,6 @@ int main(int argc, char **argv)
 		r = ctl_ask(args, n);
 	}
 	free(args);
+	ctl_explain_free();
 	return r < 0 ? 0 : r;
 }

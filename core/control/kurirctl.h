@@ -16,4 +16,9 @@ int ctl_top(const char *seconds, bool once, bool json);
 /* Sets user's password in a users file; the exit status. */
 int ctl_passwd(const char *file, const char *user);
 
+/* The options of "explain": kept, then put behind its words.  0, or the exit status. */
+int ctl_explain_option(const char *name, const char *value);
+int ctl_explain_words(char **args, int *n);
+void ctl_explain_free(void);
+
 #endif

@@ -9,6 +9,7 @@
 #include "fiber.h"
 #include "hook.h"
 #include "loop.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -234,21 +235,14 @@ static bool may_say(enum chain_point point, int verdict)
 	return verdict >= KURIR_NEXT && verdict <= KURIR_HANGUP;
 }
 
-/* The end of one hook is the beginning of the next one: the clock is read once for each. */
-KURIR_PARKS static int call_hook(
+/* The hook itself, with its deadline. */
+KURIR_PARKS static int call_timed(
     const struct chain_link *l, enum chain_point point, struct chain_call *c)
 {
 	struct watch w = { .fiber = fiber_self() };
 	struct kurir_mark mark = kurir_mark(kurir_scratch());
-	uint64_t start = c->clock > 0 ? c->clock : hook_clock();
 	int r;
 
-	if (l->self->failed)
-		return KURIR_NEXT;
-	if (point < CHAIN_DONE && !breaker_allows(l->breaker)) {
-		l->hook->skipped++;
-		return BREAKER_OPEN;
-	}
 	if (l->self->deadline > 0 && w.fiber != NULL)
 		loop_timer_set(&w.timer, kurir_now() + l->self->deadline, late);
 	if (c->current != NULL)
@@ -261,11 +255,54 @@ KURIR_PARKS static int call_hook(
 	if (w.timer.place != 0)
 		loop_timer_clear(&w.timer);
 	kurir_rewind(kurir_scratch(), mark);
+	return r;
+}
+
+static int judge(const struct chain_link *l, enum chain_point point, int r)
+{
+	if (r < 0 || may_say(point, r))
+		return r;
+	return kurir_log(
+	    l->self, KURIR_WARN, -EINVAL, "answered %d at %s", r, chain_point_names[point]);
+}
+
+/* In a simulation nothing is counted, but everything is told. */
+KURIR_PARKS static int call_traced(
+    const struct chain_link *l, enum chain_point point, struct chain_call *c)
+{
+	struct trace_before before;
+	uint64_t start;
+	int r = BREAKER_OPEN;
+
+	if (point >= CHAIN_DONE)
+		return call_timed(l, point, c);
+	trace_before(c->trace, c, &before);
+	start = hook_clock();
+	if (!breaker_is_open(l->breaker))
+		r = judge(l, point, call_timed(l, point, c));
+	trace_after(c->trace, l->self, c, &before, r, hook_nanos((double)(hook_clock() - start)));
+	return r;
+}
+
+/* The end of one hook is the beginning of the next one: the clock is read once for each. */
+KURIR_PARKS static int call_hook(
+    const struct chain_link *l, enum chain_point point, struct chain_call *c)
+{
+	uint64_t start = c->clock > 0 ? c->clock : hook_clock();
+	int r;
+
+	if (l->self->failed)
+		return KURIR_NEXT;
+	if (c->trace != NULL)
+		return call_traced(l, point, c);
+	if (point < CHAIN_DONE && !breaker_allows(l->breaker)) {
+		l->hook->skipped++;
+		return BREAKER_OPEN;
+	}
+	r = call_timed(l, point, c);
 	if (point < CHAIN_DONE && (r != -ECANCELED || !fiber_canceled()))
 		breaker_note(l->breaker, r < 0);
-	if (r >= 0 && !may_say(point, r))
-		r = kurir_log(l->self, KURIR_WARN, -EINVAL, "answered %d at %s", r,
-		    chain_point_names[point]);
+	r = judge(l, point, r);
 	(*l->calls)++;
 	if (r < 0)
 		(*l->errors)++;

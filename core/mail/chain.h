@@ -44,6 +44,8 @@ const struct chain *chain_find(struct kurir_str name);
 
 #define CHAIN_FILTERS_MAX 16
 
+struct trace;
+
 /* What a hook is called with, whatever the point. */
 struct chain_call {
 	struct kurir_conn *conn;
@@ -58,6 +60,7 @@ struct chain_call {
 	int (*open)(struct chain_call *, struct kurir_stream **ret) KURIR_PARKS;
 	struct kurir_self **current; /* who runs now, for the checks of capabilities */
 	int verdict;		     /* done */
+	struct trace *trace;	     /* of a session that is simulated, or NULL */
 	uint64_t clock;		     /* hook_clock() when the hook before returned; 0: none did */
 };
 /* An instance in a worker (core/worker/): what its proxy remembers as conn_state and as tx_state,

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "instance.h"
 #include "log.h"
+#include "trace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,7 +50,7 @@ static void tell(struct session *s, enum chain_point point, int verdict,
 	char code[24];
 	size_t n = 0;
 
-	if (!no && !log_wants(KURIR_DEBUG))
+	if (s->trace != NULL || (!no && !log_wants(KURIR_DEBUG)))
 		return;
 	f[n++] = (struct kurir_field){ "verdict", kurir_str_of(kurir_verdict_name(verdict)) };
 	if (c->tx != NULL) {
@@ -79,6 +80,7 @@ int session_decide(struct session *s, enum chain_point point, struct chain_call 
 	reply_clear(s);
 	c->conn = s->conn;
 	c->current = &s->current;
+	c->trace = s->trace;
 	if (s->chain->count[point] > 0)
 		v = chain_decide(s->chain, point, c, &who);
 	if (v == KURIR_NEXT && point == CHAIN_RCPT && !c->tx->trusted) {
@@ -89,6 +91,8 @@ int session_decide(struct session *s, enum chain_point point, struct chain_call 
 		v = KURIR_ACCEPT;
 	reply_answer(s, point, v, ok, ret);
 	tell(s, point, v, c, who, ret);
+	if (s->trace != NULL)
+		trace_point(s->trace, s->chain, point, v, who, ret->code);
 	return v;
 }
 
@@ -125,7 +129,7 @@ int kurir_session_auth(
 KURIR_PARKS void kurir_session_closed(struct kurir_conn *conn)
 {
 	struct session *s = session_of(conn);
-	struct chain_call c = { .conn = conn, .current = &s->current };
+	struct chain_call c = { .conn = conn, .current = &s->current, .trace = s->trace };
 
 	if (s->closed)
 		return;
@@ -196,9 +200,11 @@ int kurir_tx_data(struct kurir_tx *tx, struct kurir_answer *ret)
 KURIR_PARKS void kurir_tx_end(struct kurir_tx *tx)
 {
 	struct session *s = tx_check(tx)->s;
-	struct chain_call c = {
-		.tx = tx, .conn = s->conn, .current = &s->current, .verdict = tx->verdict
-	};
+	struct chain_call c = { .tx = tx,
+		.conn = s->conn,
+		.current = &s->current,
+		.verdict = tx->verdict,
+		.trace = s->trace };
 
 	tx_body_drop(tx);
 	chain_observe(s->chain, CHAIN_DONE, &c);

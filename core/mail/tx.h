@@ -30,6 +30,7 @@ struct session {
 	size_t helo_len;
 	uint32_t seen; /* 1u << enum chain_point of the events that were emitted */
 	bool closed;
+	struct trace *trace; /* it is simulated: see trace.h */
 };
 /* Where the connection keeps its session: one pointer in struct kurir_conn (conn.c). */
 struct session **conn_session_slot(struct kurir_conn *);

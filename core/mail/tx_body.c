@@ -3,7 +3,7 @@
  * Without filters each piece goes straight to the queue's write(); with filters it takes the way
  * that tx_filter.c tells.  Either way one error stays, and nothing is promised before commit()
  * returned 0. */
-#include "tx.h"
+#include "trace.h"
 
 #include "log.h"
 
@@ -103,6 +103,8 @@ static void tell_queued(struct kurir_tx *tx, const struct kurir_envelope *e, boo
 	struct kurir_field f[12];
 	size_t i, n = 0, len = 0;
 
+	if (tx->s->trace != NULL)
+		return;
 	for (i = 0; i < e->count && len + e->recipients[i].address.len + 2 < sizeof(list); i++) {
 		if (i > 0)
 			list[len++] = ',';
@@ -199,6 +201,11 @@ int kurir_tx_body_finish(
 		tx_body_drop(tx);
 		if (v == KURIR_DISCARD)
 			tell_queued(tx, &e, false);
+		return v;
+	}
+	if (tx->s->trace != NULL) {
+		trace_envelope(tx->s->trace, &e);
+		tx_body_drop(tx);
 		return v;
 	}
 	r = tx->queue->commit(tx->spool, &e, until);

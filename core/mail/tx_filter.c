@@ -6,7 +6,7 @@
  * filter hooks, which put the stages up, and carries what the last one writes to the queue.
  * Whatever ends first, the pump ends the stages, waits for them, and only then closes what they
  * read. */
-#include "tx.h"
+#include "trace.h"
 
 #include <errno.h>
 
@@ -106,13 +106,17 @@ KURIR_PARKS static void pump(void *arg)
 	struct pump *p = arg;
 	struct kurir_tx *tx = p->tx;
 	struct tx_filter all = { .group = kurir_group_begin(NULL) };
-	struct chain_call c = {
-		.tx = tx, .conn = tx->s->conn, .current = &tx->s->current, .stream = &tx->out
-	};
+	struct chain_call c = { .tx = tx,
+		.conn = tx->s->conn,
+		.current = &tx->s->current,
+		.stream = &tx->out,
+		.trace = tx->s->trace };
 	int r;
 
 	tx->filters = &all;
 	r = chain_filter(tx->s->chain, &c);
+	if (c.trace != NULL)
+		trace_point(c.trace, tx->s->chain, CHAIN_FILTER, r, NULL, 0);
 	tx->filters = NULL;
 	if (r == 0)
 		r = tx_store_top(tx, p->trace);

@@ -130,7 +130,8 @@ int kurir_tx_hold(struct kurir_tx *tx, struct kurir_str why)
 	if (!tx_may(tx_check(tx), KURIR_CAP_RCPT))
 		return -EPERM;
 	tx->flags |= KURIR_ENV_HOLD;
-	KURIR_EMIT(tx->s->current, KURIR_NOTICE, "held", { "id", tx->id }, { "from", tx->sender },
-	    { "why", why });
+	if (tx->s->trace == NULL)
+		KURIR_EMIT(tx->s->current, KURIR_NOTICE, "held", { "id", tx->id },
+		    { "from", tx->sender }, { "why", why });
 	return 0;
 }

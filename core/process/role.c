@@ -18,6 +18,7 @@
 #include "sandbox.h"
 #include "spawn.h"
 #include "tls.h"
+#include "simulate.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -203,6 +204,7 @@ static void role_endpoints(void)
 	handover_serve();
 	control_serve();
 	worker_serve();
+	simulate_serve();
 	/* Only where a module may connect without a network of its own. */
 	dial_far_serve(role.plan->dials && (roles_now & KURIR_ROLE_RESOLVER) != 0,
 	    (roles_now & (KURIR_ROLE_RESOLVER | KURIR_ROLE_RELAY)) == 0);

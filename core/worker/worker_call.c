@@ -81,7 +81,8 @@ static void describe_conn(struct kurir_conn *conn, struct worker_question *q)
 		.protocol = kurir_conn_protocol(conn),
 		.pipeline = kurir_conn_pipeline(conn),
 		.tls = kurir_conn_tls_mode(conn),
-		.encrypted = kurir_conn_encrypted(conn) };
+		.encrypted = kurir_conn_encrypted(conn),
+		.simulated = kurir_conn_simulated(conn) };
 	q->account = kurir_conn_account(conn);
 	q->helo = (struct kurir_str){ s->helo, s->helo_len };
 }

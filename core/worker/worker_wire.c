@@ -4,7 +4,7 @@
  *              text account, text helo, text text, u32 verdict, u8 has-tx [transaction],
  *              u8 has-rcpt [recipient]
  *   origin   = text peer, u32 port, text local, text listener, text protocol, text pipeline,
- *              u8 tls mode, u8 encrypted
+ *              u8 tls mode, u8 encrypted, u8 simulated
  *   transaction = text id, text sender, text envid, u32 flags, u8 trusted, u64 bytes, u32 base,
  *                 u32 count, count recipients
  *   recipient   = text address, u32 notify, text orcpt
@@ -40,6 +40,7 @@ static void put_origin(struct kurir_buf *b, const struct conn_origin *o)
 	kurir_put_text(b, o->pipeline);
 	kurir_put_u8(b, (uint8_t)o->tls);
 	kurir_put_u8(b, o->encrypted);
+	kurir_put_u8(b, o->simulated);
 }
 
 static struct conn_origin get_origin(struct kurir_reader *in)
@@ -53,6 +54,7 @@ static struct conn_origin get_origin(struct kurir_reader *in)
 	o.pipeline = kurir_get_text(in);
 	o.tls = (enum kurir_tls_mode)kurir_get_u8(in);
 	o.encrypted = kurir_get_u8(in) != 0;
+	o.simulated = kurir_get_u8(in) != 0;
 	return o;
 }
 

@@ -13,6 +13,21 @@
 extern "C" {
 #endif
 
+/* What a client wants, for rehearse() below. */
+struct kurir_rehearsal {
+	struct kurir_str helo;	  /* what it calls itself */
+	struct kurir_str account; /* who it has logged in as; empty: nobody */
+	struct kurir_str sender;
+	struct kurir_texts recipients;
+	struct kurir_str message; /* lines that end with LF or CRLF */
+	kurir_time until;
+	/* Called for each reply: the point it came at ("connect", "rcpt"), what it was about
+	 * (an address), its code, and the rest of its lines in one. */
+	void (*said)(void *arg, const char *point, struct kurir_str about, int code,
+	    struct kurir_str text);
+	void *arg;
+};
+
 /* Service kind "protocol"; its name is what a listener's "protocol" says. */
 struct kurir_protocol_ops {
 	size_t size;
@@ -25,6 +40,10 @@ struct kurir_protocol_ops {
 	    KURIR_PARKS;
 	/* The server is too busy: what to say (one line with CRLF) before closing. */
 	const char *busy;
+	/* Plays the client of a session that serve() serves at the other end of the stream, for
+	 * "kurirctl explain --simulate".  0 when it has heard all, or -errno.  NULL: it cannot. */
+	int (*rehearse)(struct kurir_self *, struct kurir_stream *,
+	    const struct kurir_rehearsal *) KURIR_PARKS;
 };
 
 /* "none"; "upgrade": plain first, TLS on the client's command (RFC 3207, 2595); "implicit" (RFC
@@ -49,6 +68,9 @@ KURIR_API bool kurir_conn_encrypted(struct kurir_conn *);
 /* Who logged in, or empty.  Set by the protocol in the edge, by the core in access. */
 KURIR_API struct kurir_str kurir_conn_account(struct kurir_conn *);
 KURIR_API void kurir_conn_set_account(struct kurir_conn *, struct kurir_str account);
+/* True for a session that is only played (kurirctl explain --simulate): decide as for any other,
+ * but leave nothing behind - count nothing, remember nothing, tell nobody. */
+KURIR_API bool kurir_conn_simulated(struct kurir_conn *);
 /* True once the server drains (reload, stop): finish the current command, then end. */
 KURIR_API bool kurir_conn_draining(struct kurir_conn *);
 

@@ -96,6 +96,7 @@ KURIR_PARKS static int ask(struct kurir_self *self, struct kurir_tx *tx, struct 
 	struct kurir_str reply;
 	int r;
 
+	q.trial = kurir_conn_simulated(kurir_tx_conn(tx));
 	q.network = kurir_network_of(
 	    arena, kurir_conn_peer(kurir_tx_conn(tx)), (unsigned)c->mask4, (unsigned)c->mask6);
 	q.sender = greylist_sender(arena, kurir_tx_sender(tx));

@@ -17,6 +17,7 @@ struct greylist_question {
 	struct kurir_str network, sender, recipient;
 	int64_t now, delay, window, keep; /* milliseconds */
 	uint32_t allow, entries;
+	bool trial; /* of a session that is simulated: nothing is kept */
 };
 enum greylist_verdict {
 	GREYLIST_NEW = 1, /* never seen: wait */

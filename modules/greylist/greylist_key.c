@@ -41,7 +41,9 @@ int greylist_put_question(struct kurir_buf *b, const struct greylist_question *q
 		r = kurir_put_u64(b, (uint64_t)q->keep);
 	if (r == 0)
 		r = kurir_put_u32(b, q->allow);
-	return r == 0 ? kurir_put_u32(b, q->entries) : r;
+	if (r == 0)
+		r = kurir_put_u32(b, q->entries);
+	return r == 0 ? kurir_put_u8(b, q->trial) : r;
 }
 
 int greylist_get_question(struct kurir_str body, struct greylist_question *ret)
@@ -58,6 +60,7 @@ int greylist_get_question(struct kurir_str body, struct greylist_question *ret)
 	q.keep = (int64_t)kurir_get_u64(&r);
 	q.allow = kurir_get_u32(&r);
 	q.entries = kurir_get_u32(&r);
+	q.trial = kurir_get_u8(&r) != 0;
 	if (r.error == 0)
 		*ret = q;
 	return r.error;

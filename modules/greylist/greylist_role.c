@@ -19,6 +19,20 @@ struct job {
 	char bytes[];
 };
 
+static int try_it(struct greylist_store *store, struct job *j)
+{
+	const struct greylist_store was = *store;
+	int r = sqlfile_try(&store->file), e;
+
+	if (r < 0)
+		return r;
+	r = greylist_ask(store, &j->q, &j->answer);
+	e = sqlfile_untry(&store->file);
+	store->purged = was.purged;
+	store->size = was.size;
+	return r < 0 ? r : e;
+}
+
 /* In a helper thread. */
 static int job_run(void *arg, struct batch_job *base)
 {
@@ -27,7 +41,7 @@ static int job_run(void *arg, struct batch_job *base)
 
 	switch (j->what) {
 	case ASK:
-		return greylist_ask(store, &j->q, &j->answer);
+		return j->q.trial ? try_it(store, j) : greylist_ask(store, &j->q, &j->answer);
 	case COUNT:
 		return greylist_count(store, j->q.now, &j->counts);
 	case FORGET:

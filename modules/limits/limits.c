@@ -238,6 +238,7 @@ KURIR_PARKS static int limit(struct act *a)
 		return KURIR_NEXT;
 	add_rates(a);
 	a->q.now = kurir_wallclock();
+	a->q.trial = kurir_conn_simulated(a->conn);
 	a->q.account = a->tx != NULL ? whose(a, LIMITS_ACCOUNT) : KURIR_STR("");
 	if (a->q.count == 0 && (a->q.account.len == 0 || a->amounts[LIMITS_MESSAGES] == 0))
 		return KURIR_NEXT;
@@ -247,7 +248,7 @@ KURIR_PARKS static int limit(struct act *a)
 	if (answer.verdict == LIMITS_FINE)
 		return KURIR_NEXT;
 	if (answer.verdict == LIMITS_NOW_HELD) {
-		kurir_count(a->self, COUNT_HELD, 1);
+		kurir_count(a->self, COUNT_HELD, !a->q.trial);
 		KURIR_EMIT(a->self, KURIR_WARN, "held", { "account", a->q.account },
 		    { "peer", kurir_conn_peer(a->conn) },
 		    { "why", a->rates[answer.which]->text });

@@ -54,6 +54,7 @@ struct limits_entry {
 struct limits_question {
 	struct kurir_str account; /* asked whether it is on hold; empty: nobody */
 	int64_t now;
+	bool trial; /* of a session that is simulated: nothing is counted */
 	size_t count;
 	struct limits_entry entries[LIMITS_ENTRIES];
 };

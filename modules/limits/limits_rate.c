@@ -133,6 +133,8 @@ int limits_put_question(struct kurir_buf *b, const struct limits_question *q)
 	if (r == 0)
 		r = kurir_put_u64(b, (uint64_t)q->now);
 	if (r == 0)
+		r = kurir_put_u8(b, q->trial);
+	if (r == 0)
 		r = kurir_put_u32(b, (uint32_t)q->count);
 	for (size_t i = 0; i < q->count && r == 0; i++) {
 		const struct limits_entry *e = &q->entries[i];
@@ -156,6 +158,7 @@ int limits_get_question(struct kurir_str body, struct limits_question *ret)
 
 	ret->account = kurir_get_text(&r);
 	ret->now = (int64_t)kurir_get_u64(&r);
+	ret->trial = kurir_get_u8(&r) != 0;
 	ret->count = kurir_get_u32(&r);
 	if (ret->count > LIMITS_ENTRIES)
 		return -EBADMSG;

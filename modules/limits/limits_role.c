@@ -25,6 +25,19 @@ static void list_one(void *arg, struct kurir_str account, struct kurir_str why, 
 		why.len, "since", (json_int_t)since));
 }
 
+static int try_it(struct limits_store *store, struct job *j)
+{
+	const int64_t purged = store->purged;
+	int r = sqlfile_try(&store->file), e;
+
+	if (r < 0)
+		return r;
+	r = limits_take(store, &j->q, &j->answer);
+	e = sqlfile_untry(&store->file);
+	store->purged = purged;
+	return r < 0 ? r : e;
+}
+
 /* In a helper thread. */
 static int job_run(void *arg, struct batch_job *base)
 {
@@ -33,7 +46,7 @@ static int job_run(void *arg, struct batch_job *base)
 
 	switch (j->what) {
 	case TAKE:
-		return limits_take(store, &j->q, &j->answer);
+		return j->q.trial ? try_it(store, j) : limits_take(store, &j->q, &j->answer);
 	case HOLD:
 		return limits_hold(store, j->q.account, KURIR_STR("by hand"), j->q.now);
 	case RELEASE:

@@ -105,16 +105,31 @@ KURIR_PARKS static void serve_lmtp(struct kurir_self *self, struct kurir_conn *c
 	smtp_serve(self, conn, SMTP_LMTP);
 }
 
+KURIR_PARKS static int rehearse(
+    struct kurir_self *self, struct kurir_stream *io, const struct kurir_rehearsal *r)
+{
+	(void)self;
+	return smtp_rehearse(io, r, SMTP_MX);
+}
+
+KURIR_PARKS static int rehearse_lmtp(
+    struct kurir_self *self, struct kurir_stream *io, const struct kurir_rehearsal *r)
+{
+	(void)self;
+	return smtp_rehearse(io, r, SMTP_LMTP);
+}
+
 #define BUSY "421 4.3.2 Too busy, try again later\r\n"
 
 static const struct kurir_protocol_ops smtp_ops = {
-	.size = sizeof(smtp_ops), .serve = serve_smtp, .busy = BUSY
+	.size = sizeof(smtp_ops), .serve = serve_smtp, .busy = BUSY, .rehearse = rehearse
 };
-static const struct kurir_protocol_ops submission_ops = {
-	.size = sizeof(submission_ops), .serve = serve_submission, .busy = BUSY
-};
+static const struct kurir_protocol_ops submission_ops = { .size = sizeof(submission_ops),
+	.serve = serve_submission,
+	.busy = BUSY,
+	.rehearse = rehearse };
 static const struct kurir_protocol_ops lmtp_ops = {
-	.size = sizeof(lmtp_ops), .serve = serve_lmtp, .busy = BUSY
+	.size = sizeof(lmtp_ops), .serve = serve_lmtp, .busy = BUSY, .rehearse = rehearse_lmtp
 };
 
 static const struct kurir_service services[] = {

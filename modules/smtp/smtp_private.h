@@ -125,6 +125,10 @@ int smtp_read_line(struct smtp *, size_t max, struct kurir_str *ret) KURIR_PARKS
 /* What a verdict means for the session, when it was not acceptance. */
 void smtp_refused(struct smtp *, int verdict, const struct kurir_answer *) KURIR_PARKS;
 
+/* smtp_rehearse.c: the client of a session that is simulated. */
+int smtp_rehearse(struct kurir_stream *, const struct kurir_rehearsal *, enum smtp_kind)
+    KURIR_PARKS;
+
 /* Commands: args is what follows the verb and its space, borrowed until input is read again. */
 typedef void smtp_command_fn(struct smtp *, struct kurir_str args) KURIR_PARKS;
 smtp_command_fn smtp_helo, smtp_ehlo, smtp_lhlo, smtp_mail, smtp_rcpt, smtp_data, smtp_bdat,

@@ -153,3 +153,13 @@ int sqlfile_end(struct sqlfile *f, bool good)
 {
 	return exec(f, good ? "COMMIT" : "ROLLBACK");
 }
+
+int sqlfile_try(struct sqlfile *f)
+{
+	return exec(f, "SAVEPOINT trial");
+}
+
+int sqlfile_untry(struct sqlfile *f)
+{
+	return exec(f, "ROLLBACK TO trial; RELEASE trial");
+}

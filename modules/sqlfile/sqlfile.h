@@ -34,6 +34,9 @@ int sqlfile_run(struct sqlfile *, unsigned which, unsigned text_count,
     const struct kurir_str *texts, unsigned number_count, const int64_t *numbers);
 int sqlfile_begin(struct sqlfile *);	 /* a transaction ... */
 int sqlfile_end(struct sqlfile *, bool); /* ... false: forgets it */
+/* Within one: what is done between these is as if it had not been. */
+int sqlfile_try(struct sqlfile *);
+int sqlfile_untry(struct sqlfile *);
 
 /*
  * Jobs that come while others are done wait, and are then one batch: fn runs for each in a
