@@ -169,6 +169,8 @@ int imap_put_flags(struct imap *, const struct kurir_message *) KURIR_PARKS;
 int imap_put_mailbox(struct imap *, struct kurir_str utf8) KURIR_PARKS;
 int imap_put_uids(struct imap *, const struct kurir_uid_set *) KURIR_PARKS;
 int imap_puts(struct imap *, const char *) KURIR_PARKS;
+/* A number between two texts of a few words. */
+int imap_put_number(struct imap *, const char *, uint64_t, const char *) KURIR_PARKS;
 /* "* 5 FETCH (" or, once the client wants nothing but UIDs, "* 17 UIDFETCH (". */
 int imap_put_fetch(struct imap *, size_t index, uint32_t uid) KURIR_PARKS;
 /* Says now and then that the command still runs (RFC 9585). */

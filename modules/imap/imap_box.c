@@ -286,7 +286,7 @@ struct kurir_message *imap_box_known(const struct imap_box *b, uint32_t uid)
 
 static void text_set(struct imap_box *b, struct kurir_str *at, struct kurir_str text)
 {
-	if (kurir_str_equal(*at, text))
+	if (at->len + text.len == 0 || kurir_str_equal(*at, text))
 		return;
 	drop(b, *at);
 	*at = keep(b, text);
@@ -318,7 +318,7 @@ void imap_box_learn(struct imap_box *b, const struct kurir_message *all, size_t 
 	size_t fresh = 0, i = b->known_count, to;
 
 	for (size_t j = 0; j < count; j++)
-		fresh += imap_box_known(b, all[j].uid) == NULL;
+		fresh += i == 0 || imap_box_known(b, all[j].uid) == NULL;
 	if (fresh == 0) { /* nothing moves */
 		for (size_t j = 0; j < count; j++)
 			put_known(b, imap_box_known(b, all[j].uid), &all[j]);

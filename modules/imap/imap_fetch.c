@@ -326,7 +326,7 @@ KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct im
 	case IMAP_ITEM_FLAGS:
 		return imap_put_flags(s, m);
 	case IMAP_ITEM_UID:
-		return kurir_printf(s->stream, "UID %u", m->uid);
+		return imap_put_number(s, "UID ", m->uid, "");
 	case IMAP_ITEM_DATE:
 		put_date(s, "INTERNALDATE", m->date);
 		return 0;
@@ -336,9 +336,9 @@ KURIR_PARKS static int put_item(struct imap *s, struct fetch *f, const struct im
 		put_date(s, "SAVEDATE", m->saved);
 		return 0;
 	case IMAP_ITEM_SIZE:
-		return kurir_printf(s->stream, "RFC822.SIZE %llu", (unsigned long long)m->size);
+		return imap_put_number(s, "RFC822.SIZE ", m->size, "");
 	case IMAP_ITEM_MODSEQ:
-		return kurir_printf(s->stream, "MODSEQ (%llu)", (unsigned long long)m->modseq);
+		return imap_put_number(s, "MODSEQ (", m->modseq, ")");
 	case IMAP_ITEM_ENVELOPE:
 		imap_puts(s, "ENVELOPE ");
 		return kurir_write(s->stream,
@@ -411,6 +411,19 @@ KURIR_PARKS static int put_items(
 	return r;
 }
 
+/* One of which nothing is asked for but what the snapshot knows. */
+KURIR_PARKS static int put_known(struct imap *s, struct fetch *f, size_t index)
+{
+	struct kurir_message *m = imap_at(s, index);
+	struct imap_bytes none = { .body = { .fd = -1 } };
+	int r = imap_put_fetch(s, index, m->uid);
+
+	f->looked = false;
+	if (r >= 0)
+		r = put_items(s, f, m, &none);
+	return r < 0 ? r : imap_puts(s, ")\r\n");
+}
+
 /* One message; -errno when the connection is gone. */
 KURIR_PARKS static int put_message(
     struct imap *s, struct fetch *f, struct imap_facts *facts, size_t index)
@@ -444,6 +457,7 @@ KURIR_PARKS static int put_message(
 KURIR_PARKS static int put_messages(struct imap *s, struct fetch *f)
 {
 	struct imap_facts facts;
+	bool plain = !f->wants && !f->needs_bytes;
 	int r = 0;
 
 	/* The bytes say all that a fact does, but for the ids. */
@@ -454,9 +468,9 @@ KURIR_PARKS static int put_messages(struct imap *s, struct fetch *f)
 	for (size_t i = next(s, f, 0); i < s->box.count && r >= 0; i = next(s, f, i + 1)) {
 		struct kurir_mark mark = kurir_mark(kurir_scratch());
 
-		r = put_message(s, f, &facts, i);
+		r = plain ? put_known(s, f, i) : put_message(s, f, &facts, i);
 		kurir_rewind(kurir_scratch(), mark);
-		if (r >= 0 && (f->looked || i % 16 == 15))
+		if (r >= 0 && (f->looked || i % (plain ? 256 : 16) == 15))
 			r = kurir_yield();
 	}
 	imap_facts_end(&facts);

@@ -7,6 +7,8 @@
 
 #include "imap.h"
 
+#define SHORT_MAX 30 /* bytes on either side of a number */
+
 KURIR_PARKS int imap_puts(struct imap *s, const char *text)
 {
 	return kurir_write(s->stream, kurir_str_of(text));
@@ -147,30 +149,52 @@ KURIR_PARKS int imap_nstring(struct imap *s, struct kurir_str t)
 
 static const struct {
 	uint32_t flag;
-	const char *name;
+	struct kurir_str name;
 } names[] = {
-	{ KURIR_MESSAGE_ANSWERED, "\\Answered" },
-	{ KURIR_MESSAGE_FLAGGED, "\\Flagged" },
-	{ KURIR_MESSAGE_DELETED, "\\Deleted" },
-	{ KURIR_MESSAGE_SEEN, "\\Seen" },
-	{ KURIR_MESSAGE_DRAFT, "\\Draft" },
-	{ KURIR_MESSAGE_RECENT, "\\Recent" },
+	{ KURIR_MESSAGE_ANSWERED, { "\\Answered", 9 } },
+	{ KURIR_MESSAGE_FLAGGED, { "\\Flagged", 8 } },
+	{ KURIR_MESSAGE_DELETED, { "\\Deleted", 8 } },
+	{ KURIR_MESSAGE_SEEN, { "\\Seen", 5 } },
+	{ KURIR_MESSAGE_DRAFT, { "\\Draft", 6 } },
+	{ KURIR_MESSAGE_RECENT, { "\\Recent", 7 } },
 };
 
+KURIR_PARKS int imap_put_number(
+    struct imap *s, const char *before, uint64_t n, const char *behind)
+{
+	char text[2 * SHORT_MAX + 20];
+	size_t left = strnlen(before, SHORT_MAX), right = strnlen(behind, SHORT_MAX), digits = 1;
+
+	for (uint64_t rest = n; rest >= 10; rest /= 10)
+		digits++;
+	memcpy(text, before, left);
+	for (size_t i = digits; i > 0; n /= 10)
+		text[left + --i] = (char)('0' + n % 10);
+	memcpy(text + left + digits, behind, right);
+	return kurir_write(s->stream, (struct kurir_str){ text, left + digits + right });
+}
+
+/* All flags in one piece: lists of them are long. */
 KURIR_PARKS int imap_put_flags(struct imap *s, const struct kurir_message *m)
 {
 	/* IMAP4rev2 has no \\Recent. */
 	uint32_t shown = s->enabled & IMAP_REV2 ? ~(uint32_t)KURIR_MESSAGE_RECENT : ~0u;
-	const char *before = "FLAGS (";
+	char text[80] = "FLAGS (", *p = text + 7;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (m->flags & names[i].flag & shown) {
-			kurir_printf(s->stream, "%s%s", before, names[i].name);
-			before = " ";
+			memcpy(p, names[i].name.ptr, names[i].name.len);
+			p += names[i].name.len;
+			*p++ = ' ';
 		}
-	imap_puts(s, before[0] == 'F' || m->keywords.len > 0 ? before : "");
-	kurir_write(s->stream, m->keywords);
-	return imap_puts(s, ")");
+	if (m->keywords.len > 0) {
+		kurir_write(s->stream, (struct kurir_str){ text, (size_t)(p - text) });
+		kurir_write(s->stream, m->keywords);
+		return imap_puts(s, ")");
+	}
+	p -= p[-1] == ' ';
+	*p++ = ')';
+	return kurir_write(s->stream, (struct kurir_str){ text, (size_t)(p - text) });
 }
 
 KURIR_PARKS int imap_put_mailbox(struct imap *s, struct kurir_str utf8)
@@ -202,8 +226,8 @@ KURIR_PARKS int imap_put_uids(struct imap *s, const struct kurir_uid_set *set)
 KURIR_PARKS int imap_put_fetch(struct imap *s, size_t index, uint32_t uid)
 {
 	if (s->enabled & IMAP_UIDONLY)
-		return kurir_printf(s->stream, "* %u UIDFETCH (", uid);
-	return kurir_printf(s->stream, "* %zu FETCH (", index + 1);
+		return imap_put_number(s, "* ", uid, " UIDFETCH (");
+	return imap_put_number(s, "* ", index + 1, " FETCH (");
 }
 
 /* RFC 9585: inprogress = "INPROGRESS" SP "(" quoted-tag SP (number / nil) SP (number / nil) ")" */

@@ -183,12 +183,11 @@ KURIR_PARKS void imap_tell_message(
 		imap_put_keywords(s);
 	imap_put_fetch(s, index, m->uid);
 	if (!(s->enabled & IMAP_UIDONLY))
-		kurir_printf(s->stream, "UID %u ", m->uid);
+		imap_put_number(s, "UID ", m->uid, " ");
 	if (flags)
 		imap_put_flags(s, m);
 	if (modseq)
-		kurir_printf(s->stream, "%sMODSEQ (%llu)", flags ? " " : "",
-		    (unsigned long long)m->modseq);
+		imap_put_number(s, flags ? " MODSEQ (" : "MODSEQ (", m->modseq, ")");
 	imap_puts(s, ")\r\n");
 }
 
@@ -313,6 +312,15 @@ KURIR_PARKS int imap_update(struct imap *s, bool expunge)
 	return imap_update_telling(s, expunge, NULL);
 }
 
+/* One that is looked at for the first time. */
+KURIR_PARKS static void see(struct imap *s, struct kurir_message *m)
+{
+	if (m->modseq > s->view.modseq)
+		m->flags |= IMAP_MESSAGE_UNTOLD;
+	if (learn(s, m->keywords))
+		imap_put_keywords(s);
+}
+
 /* What the store has of the messages of a set; of those that went, nothing but their UIDs. */
 KURIR_PARKS static int load(
     struct imap *s, const struct kurir_uid_set *want, struct kurir_arena *arena)
@@ -331,6 +339,13 @@ KURIR_PARKS static int load(
 		return r;
 	for (size_t i = 0; i < want->count; i++)
 		count += want->ranges[i].last - want->ranges[i].first + 1;
+	if (v.count == count) { /* those, and no others */
+		all = (struct kurir_message *)(uintptr_t)v.messages;
+		for (size_t i = 0; i < count; i++)
+			see(s, &all[i]);
+		imap_box_learn(&s->box, all, count);
+		return 0;
+	}
 	all = kurir_alloc(arena, count * sizeof(*all));
 	for (size_t i = imap_box_next(&s->box, want, 0); i < s->box.count;
 	     i = imap_box_next(&s->box, want, i + 1), n++) {
@@ -344,10 +359,7 @@ KURIR_PARKS static int load(
 		if (j == v.count || v.messages[j].uid != uid)
 			continue;
 		all[n] = v.messages[j];
-		if (all[n].modseq > s->view.modseq)
-			all[n].flags |= IMAP_MESSAGE_UNTOLD;
-		if (learn(s, all[n].keywords))
-			imap_put_keywords(s);
+		see(s, &all[n]);
 	}
 	imap_box_learn(&s->box, all, n);
 	return 0;
