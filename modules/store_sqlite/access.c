@@ -157,6 +157,8 @@ KURIR_PARKS static int outline(struct kurir_self *self, struct kurir_str account
 		r = in_passing;
 	else
 		e = sqlite_read(self, &r, until);
+	if (e == 0)
+		ahead_want(self, account, mailbox, r.mailbox_row.id);
 	if (e == 0 && claim_recent && r.outline.recent > 0)
 		e = claim_from(self, account, mailbox, until, &r.outline.recent);
 	if (e == 0)

@@ -97,15 +97,17 @@ struct shard_view {
 };
 
 #define PLACES_RUNS 8
-struct run; /* places.c */
+struct run;   /* places.c */
+struct ahead; /* ahead.c */
 
 struct sqlite_self {
 	struct run *runs;
+	struct ahead *ahead;
 	struct shard *shards[SHARDS_MAX];
 	struct shard_view *views[SHARDS_MAX];
 	int inotify;
 	struct kurir_watch *watch;
-	struct kurir_group *group;   /* purges, and the index */
+	struct kurir_group *group;   /* purges, and the index; what is read ahead */
 	struct kurir_signal *search; /* there may be something to be added to it */
 };
 
@@ -154,6 +156,12 @@ int purge_run(struct shard *, int64_t now, struct kurir_buf *reply);
 /* compact.c */
 uint64_t segment_finished(int folder, const char *name);
 int compact_step(struct shard *);
+
+/* ahead.c: that mailbox was selected, and its sheets will be asked for. */
+void ahead_want(
+    struct kurir_self *, struct kurir_str account, struct kurir_str mailbox, int64_t id);
+int ahead_start(struct kurir_self *);
+void ahead_stop(struct kurir_self *);
 
 /* deliver.c: the endpoint "transport.local" */
 int sqlite_transport(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)

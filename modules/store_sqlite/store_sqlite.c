@@ -71,12 +71,14 @@ KURIR_PARKS static int start(struct kurir_self *self)
 	int r = 0;
 
 	m->inotify = -1;
+	m->group = kurir_group_begin(self);
 	if (kurir_roles() & KURIR_ROLE_ACCESS)
 		r = sqlite_wait_start(self);
+	if (r >= 0 && kurir_roles() & KURIR_ROLE_ACCESS)
+		r = ahead_start(self);
 	if (r >= 0 && kurir_roles() & KURIR_ROLE_STORE)
 		r = format_check(self);
 	if (r >= 0 && kurir_roles() & KURIR_ROLE_STORE) {
-		m->group = kurir_group_begin(self);
 		r = kurir_group_go(m->group, "store-purge", purge, self);
 		if (r >= 0 && conf->full_text) {
 			m->search = kurir_signal_new(kurir_self_arena(self));
@@ -91,6 +93,7 @@ KURIR_PARKS static void stop(struct kurir_self *self)
 	if (kurir_roles() & KURIR_ROLE_ACCESS)
 		sqlite_wait_stop(self);
 	sqlite_writer_stop(self);
+	ahead_stop(self);
 	readers_stop(self);
 	places_stop(kurir_state(self));
 }
