@@ -40,22 +40,9 @@ static const char too_many[] = "{\"error\": \"too many others are asking\"}\n";
 
 json_t *control_json(struct kurir_str s)
 {
-	unsigned depth = 0;
-	bool text = false;
-
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.ptr[i];
-
-		if (text && c == '\\')
-			i++;
-		else if (c == '"')
-			text = !text;
-		else if (!text && (c == '[' || c == '{') && ++depth > DEPTH_MAX)
-			return NULL;
-		else if (!text && (c == ']' || c == '}') && depth > 0)
-			depth--;
-	}
-	return json_loadb(s.ptr, s.len, JSON_REJECT_DUPLICATES, NULL);
+	return kurir_json_is_flat(s, DEPTH_MAX)
+	    ? json_loadb(s.ptr, s.len, JSON_REJECT_DUPLICATES, NULL)
+	    : NULL;
 }
 
 int control_parse(struct kurir_arena *arena, struct kurir_str line, struct control_request *ret,

@@ -56,6 +56,9 @@ KURIR_API struct kurir_str kurir_str_part(struct kurir_str, size_t start, size_t
 KURIR_API struct kurir_str kurir_str_trim(struct kurir_str); /* SP, HT, CR, LF at both ends */
 /* All of s as a decimal number up to max: 0, or -EINVAL, -ERANGE. */
 KURIR_API int kurir_str_number(struct kurir_str, uint64_t max, uint64_t *ret);
+/* Whether arrays and objects in a JSON text are nested no deeper than so.  A parser that goes down
+ * with them needs more stack than a fiber has: ask before what a stranger wrote is parsed. */
+KURIR_API bool kurir_json_is_flat(struct kurir_str, unsigned most);
 KURIR_API uint64_t kurir_str_hash(struct kurir_str); /* stable across releases: it names shards */
 
 /* Milliseconds.  Deadlines are absolute on a clock that only goes forward. */

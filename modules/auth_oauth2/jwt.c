@@ -12,6 +12,7 @@
 
 #include <kurir/auth.h>
 
+#define DEPTH_MAX   16
 #define ES256_BYTES 64 /* r and s, 32 bytes each (RFC 7518 3.4) */
 
 /* RFC 4648 5, without padding. */
@@ -36,7 +37,7 @@ static json_t *object(struct kurir_arena *arena, struct kurir_str coded)
 	struct kurir_str text;
 	json_t *v;
 
-	if (base64url(arena, coded, &text) < 0)
+	if (base64url(arena, coded, &text) < 0 || !kurir_json_is_flat(text, DEPTH_MAX))
 		return NULL;
 	v = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
 	if (json_is_object(v))

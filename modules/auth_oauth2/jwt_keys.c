@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define KEYS_MAX  100
+#define DEPTH_MAX 16
 #define FIELD_MAX 1024 /* bytes: RSA of 8192 bits */
 #define RSA_BITS  2048
 #define P256	  32
@@ -140,7 +141,10 @@ static struct jwt_key *one(const json_t *v)
 
 int jwt_keys_read(const char *text, size_t len, struct jwt_key **ret, const char **ret_why)
 {
-	json_t *top = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL), *v;
+	json_t *top = kurir_json_is_flat((struct kurir_str){ text, len }, DEPTH_MAX)
+	    ? json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL)
+	    : NULL;
+	json_t *v;
 	const json_t *list = json_object_get(top, "keys");
 	size_t i;
 

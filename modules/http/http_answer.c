@@ -12,7 +12,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define LIST_MAX 1000
+#define LIST_MAX  1000
+#define DEPTH_MAX 4
 
 static struct kurir_str text_of(struct kurir_arena *arena, const json_t *v)
 {
@@ -130,8 +131,11 @@ static const char *out_of_place(const struct http_decision *d, enum http_at at)
 const char *http_answer_read(
     struct kurir_arena *arena, struct kurir_str json, enum http_at at, struct http_decision *ret)
 {
-	json_t *top = json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, NULL), *v;
+	json_t *top = kurir_json_is_flat(json, DEPTH_MAX)
+	    ? json_loadb(json.ptr, json.len, JSON_REJECT_DUPLICATES, NULL)
+	    : NULL;
 	const char *name, *wrong = NULL;
+	json_t *v;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->verdict = KURIR_NEXT;

@@ -104,7 +104,7 @@ def answers(s):
     equal(say("less", data={"add": ["siti@satu.example"], "drop": [TO, "nobody@satu.example"]})[-1][0], 250, "fewer recipients")
     s.with_subject("less", "siti")
     equal(say("held", message={"hold": "odd"})[-1][0], 250, "hold")
-    check('why=odd' in s.text(), "is told of", s.text()[-500:])
+    wait_until(lambda: "why=odd" in s.text(), 60, "the event")
     for what, bad in (("a word too many", {"veredict": "reject"}), ("another type", {"code": "550"}),
                       ("a code without a verdict", {"code": 550}), ("a code of the other sort", dict(no, code=450)),
                       ("no address", {"add": ["\n"]}), ("nothing to discard", None)):

@@ -146,9 +146,16 @@ static void rubbish(void **state)
 		"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"AA\"}]}" };
 	struct jwt_key *keys;
 	const char *why;
+	char deep[9000];
 	struct jwt t;
 
 	(void)state;
+	memset(deep, '[', sizeof(deep));
+	struct kurir_str coded = base64url(deep, sizeof(deep));
+	assert_int_equal(
+	    jwt_read(arena, kurir_format(arena, "e30.%.*s.AAAA", KURIR_ARG(coded)), &t),
+	    -EBADMSG);
+	assert_int_equal(jwt_keys_read(deep, sizeof(deep), &keys, &why), -EINVAL);
 	for (size_t i = 0; i < sizeof(tokens) / sizeof(*tokens); i++)
 		if (jwt_read(arena, kurir_str_of(tokens[i]), &t) != -EBADMSG)
 			fail_msg("taken: %s", tokens[i]);
