@@ -110,6 +110,14 @@ static const struct kurir_option limit_options[] = {
 	{ 0 }
 };
 
+static const struct kurir_option history_options[] = {
+	KURIR_OPT_RANGE("size", KURIR_SIZE, uint64_t, struct conf, history_size, "1G", 0,
+	    (int64_t)1 << 44,
+	    "What the history of events may take on the disk; 0: none is kept."),
+	RANGE_SPAN("age", history_age, "30d", 3600000, 315360000000, "How long it is kept."),
+	{ 0 }
+};
+
 static const struct kurir_option listener_options[] = {
 	KURIR_OPT_TEXT("protocol", struct conf_listener, protocol, NULL,
 	    "What is spoken: a protocol that a module provides."),
@@ -149,6 +157,7 @@ const struct conf_group conf_groups[] = { { "", CONF_ONE, NULL, top_options, "Th
 	{ "certificates", CONF_LIST, "tls", certificate_options,
 	    "Certificates; the client's wish (SNI) chooses one, the first is for the others." },
 	{ "limits", CONF_ONE, "", limit_options, "What clients may use together." },
+	{ "history", CONF_ONE, "", history_options, "What \"kurirctl explain\" knows." },
 	{ "listeners", CONF_NAMED, "", listener_options, "Where clients connect, by any name." },
 	{ 0 } };
 

@@ -60,6 +60,8 @@ struct conf {
 	kurir_time limit_handshake; /* for implicit TLS */
 	kurir_time limit_drain;	    /* how long an old generation may finish its sessions */
 	uint64_t limit_memory;	    /* of one process; 0: none */
+	uint64_t history_size;	    /* 0: none is kept */
+	kurir_time history_age;
 
 	size_t listener_count;
 	const struct conf_listener *listeners;

@@ -223,32 +223,63 @@ KURIR_PARKS static int stop_called(const struct kurir_incoming *in, struct kurir
 	return pass_on(KURIR_STR("stop"), FACTS_TIME, reply);
 }
 
+/* NULL, or what is wrong. */
+static const char *read_question(json_t *args, struct history_question *q)
+{
+	int64_t now = kurir_wallclock();
+	const char *arg;
+	json_t *v;
+	size_t i;
+	int r = 0;
+
+	*q = (struct history_question){ .what = KURIR_STR(""), .until = INT64_MAX };
+	json_array_foreach(args, i, v)
+	{
+		arg = json_string_value(v);
+		if (strncmp(arg, "since=", 6) == 0)
+			r |= history_when(kurir_str_of(arg + 6), now, &q->since);
+		else if (strncmp(arg, "until=", 6) == 0)
+			r |= history_when(kurir_str_of(arg + 6), now, &q->until);
+		else if (q->what.len == 0)
+			q->what = kurir_str_of(arg);
+		else
+			r = -EINVAL;
+	}
+	if (r < 0)
+		return "a time is like 2h (ago), 2026-12-01 or 2026-12-01T09:30 (UTC)";
+	if (q->what.len == 0 && q->since == 0 && q->until == INT64_MAX)
+		return "explain needs the id of a message or a connection, an address, or a time";
+	return NULL;
+}
+
 KURIR_PARKS static int explain_called(const struct kurir_incoming *in, struct kurir_buf *reply)
 {
-	json_t *q = control_json(in->body), *args = json_object_get(q, "args");
-	const char *what = json_string_value(json_array_get(args, 0)), *wrong = NULL;
+	json_t *q = control_json(in->body), *args = json_object_get(q, "args"), *data = NULL;
+	const char *first = json_string_value(json_array_get(args, 0)), *wrong;
 	struct kurir_buf text = KURIR_BUF(KURIR_CALL_MAX / 2);
-	json_t *data = NULL;
-	int r = -EINVAL;
+	struct history_question question;
+	int r = 0;
 
-	if (what != NULL && strcmp(what, "simulate") == 0) {
+	if (first != NULL && strcmp(first, "simulate") == 0) {
 		wrong = rehearse(args, &text, &data);
-		r = 0;
-	} else if (what != NULL && *what != 0) {
-		r = history_explain(kurir_str_of(what), &text, &data);
+	} else {
+		wrong = read_question(args, &question);
+		if (wrong == NULL)
+			r = history_explain(&question, &text, &data);
+		if (r == -ENOENT)
+			wrong =
+			    "nothing is known about that: it never came here, or too long ago";
+		else if (r == -ENOSYS)
+			wrong = "no history is kept (see \"history\" in the configuration)";
+		else if (r < 0)
+			wrong = strerror(-r);
 	}
-	if (wrong != NULL)
+	if (wrong != NULL) {
+		kurir_buf_free(&text);
 		r = reply_error(reply, wrong);
-	else if (r == -EINVAL)
-		r = reply_error(
-		    reply, "explain needs the id of a message or a connection, or an address");
-	else if (r < 0 && r != -ENOENT)
-		r = reply_error(reply, strerror(-r));
-	else if (r == -ENOENT)
-		r = reply_error(
-		    reply, "nothing is known about that: it never came here, or too long ago");
-	else
+	} else {
 		r = reply_both(reply, &text, data);
+	}
 	json_decref(q);
 	return r;
 }

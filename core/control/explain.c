@@ -1,211 +1,146 @@
-/* explain.c - the story of a message, a connection or an address, told from the history.
- * First the lines that have what was asked as a value; they lead to the ids of messages and
- * connections; then all lines of those.  The files may have 128 MiB: others get their turn
- * after each piece. */
+/* explain.c - the story of a message, a connection or an address, told from the history. */
+#include "control.h"
 #include "history_private.h"
 #include "quote.h"
 #include "story.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <time.h>
 
-#define IDS_MAX	   64 /* messages and connections of one story */
-#define EVENTS_MAX 2000
-#define PIECE	   ((size_t)256 << 10)
+#define PIECE	    200u /* events between two turns of the others */
+#define QUEUE_TIME  5000
+#define WAITING_MAX 50 /* recipients whose waiting is told of */
 
-struct ids {
-	struct kurir_str of[IDS_MAX];
-	size_t count;
-};
-
-struct story {
-	struct kurir_arena *arena;
-	struct ids ids, conns;
-	struct kurir_str needle; /* what was asked, as it stands in a line: with quotes */
-	json_t *events;
-	size_t left_out;
-};
-
-static bool known(const struct ids *list, struct kurir_str s)
+/* NUMBER unit: so long ago (s m h d w); or a date, YYYY-MM-DD [ ("T" / SP) HH:MM [ :SS ] ], UTC. */
+int history_when(struct kurir_str text, int64_t now, int64_t *ret)
 {
-	for (size_t i = 0; i < list->count; i++)
-		if (kurir_str_equal(list->of[i], s))
-			return true;
-	return false;
+	static const int64_t units[] = { 1000, 60000, 3600000, 86400000, 604800000 };
+	struct kurir_str s = kurir_copy(kurir_scratch(), text);
+	ssize_t unit = s.len > 1 ? kurir_str_find(KURIR_STR("smhdw"), s.ptr[s.len - 1]) : -1;
+	struct tm tm = { 0 };
+	const char *end;
+	uint64_t n;
+
+	if (unit >= 0 && kurir_str_number(kurir_str_part(s, 0, s.len - 1), 1000000, &n) == 0) {
+		*ret = now - (int64_t)n * units[unit];
+		return 0;
+	}
+	end = strptime(s.ptr, "%Y-%m-%d", &tm);
+	if (end != NULL && (*end == 'T' || *end == ' ')) {
+		const char *at = end + 1;
+
+		end = strptime(at, "%H:%M:%S", &tm);
+		if (end == NULL)
+			end = strptime(at, "%H:%M", &tm);
+	}
+	if (end == NULL || *end != '\0')
+		return -EINVAL;
+	*ret = (int64_t)timegm(&tm) * 1000;
+	return 0;
 }
 
-static void learn(struct story *t, struct ids *list, struct kurir_str s)
+static void add_waiting(json_t *message, json_t *rcpt, struct kurir_buf *text, json_t *events)
 {
-	if (s.len == 0 || known(list, s))
-		return;
-	if (list->count == IDS_MAX) /* the newest count */
-		memmove(list->of, list->of + 1, sizeof(list->of[0]) * --list->count);
-	list->of[list->count++] = kurir_copy(t->arena, s);
-}
+	json_t *v = json_pack("{s:I,s:s,s:s,s:s,s:O?,s:O?,s:O?}", "time",
+	    (json_int_t)kurir_wallclock(), "event", "waiting", "role", "queue", "module", "",
+	    "id", json_object_get(message, "id"), "to", json_object_get(rcpt, "address"), "text",
+	    json_object_get(rcpt, "because"));
 
-static bool has(struct kurir_str line, struct kurir_str s)
-{
-	return memmem(line.ptr, line.len, s.ptr, s.len) != NULL;
-}
-
-/* The member whose name is given as it stands in a line, "\"id\":\"".  A quote within a value
- * is escaped, so it can stand nowhere else; ids have nothing to escape. */
-static struct kurir_str member(struct kurir_str line, struct kurir_str name)
-{
-	const char *at = memmem(line.ptr, line.len, name.ptr, name.len), *end;
-
-	if (at == NULL)
-		return KURIR_STR("");
-	at += name.len;
-	end = memchr(at, '"', (size_t)(line.ptr + line.len - at));
-	return (struct kurir_str){ at, end != NULL ? (size_t)(end - at) : 0 };
-}
-
-static struct kurir_str id_of(struct kurir_str line)
-{
-	return member(line, KURIR_STR("\"id\":\""));
-}
-
-static struct kurir_str conn_of(struct kurir_str line)
-{
-	return member(line, KURIR_STR("\"conn\":\""));
-}
-
-static void story_seek(struct story *t, struct kurir_str line)
-{
-	struct kurir_str id;
-
-	if (!has(line, t->needle))
-		return;
-	id = id_of(line);
-	learn(t, &t->ids, id);
-	if (id.len > 0 || !has(t->needle, KURIR_STR(".")))
-		learn(t, &t->conns, conn_of(line));
-}
-
-static void story_take(struct story *t, struct kurir_str line)
-{
-	struct kurir_str id = id_of(line);
-	json_t *v;
-
-	if (!(id.len > 0 ? known(&t->ids, id) : known(&t->conns, conn_of(line))) &&
-	    !has(line, t->needle))
-		return;
-	v = json_loadb(line.ptr, line.len, 0, NULL);
 	if (v == NULL)
 		return;
-	if (json_array_size(t->events) == EVENTS_MAX) {
-		(void)json_array_remove(t->events, 0);
-		t->left_out++;
-	}
-	json_array_append_new(t->events, v);
+	story_line(text, v);
+	json_array_append_new(events, v);
 }
 
-typedef void story_fn(struct story *, struct kurir_str line);
-
-KURIR_PARKS static int each_line(struct story *t, struct kurir_str text, story_fn *fn)
+/* Who of that message or address is in the queue now, and what for: the end of its story. */
+KURIR_PARKS static void tell_waiting(
+    struct kurir_str what, struct kurir_buf *text, json_t *events)
 {
-	size_t since = 0;
-	int r = 0;
+	json_t *args = json_pack("{s:[s,s%]}", "args", "list", what.ptr, what.len);
+	char *body = args != NULL ? json_dumps(args, JSON_COMPACT) : NULL;
+	struct kurir_request q = {
+		.endpoint = "ctl.queue", .fd = -1, .body = kurir_str_of(body != NULL ? body : "")
+	};
+	json_t *answer = NULL, *message, *rcpt;
+	struct kurir_str said;
+	unsigned told = 0;
+	size_t i, k;
 
-	while (text.len > 0 && r >= 0) {
-		ssize_t end = kurir_str_find(text, '\n');
-		size_t len = end < 0 ? text.len : (size_t)end;
-
-		fn(t, kurir_str_part(text, 0, len));
-		text = kurir_str_part(text, len + 1, text.len);
-		since += len + 1;
-		if (since > PIECE) {
-			since = 0;
-			r = kurir_yield();
-		}
-	}
-	return r;
+	if (body != NULL &&
+	    kurir_call(NULL, &q, kurir_now() + QUEUE_TIME, kurir_scratch(), &said) >= 0)
+		answer = control_json(said);
+	json_array_foreach(json_object_get(json_object_get(answer, "data"), "list"), i, message)
+	    json_array_foreach(json_object_get(message, "recipients"), k,
+		rcpt) if (told++ < WAITING_MAX) add_waiting(message, rcpt, text, events);
+	if (told > WAITING_MAX)
+		(void)kurir_buf_printf(text, "%u more wait in the queue\n", told - WAITING_MAX);
+	json_decref(answer);
+	json_decref(args);
+	free(body);
 }
 
-/* Oldest first.  All are opened at once: a file that is turned over meanwhile is still read. */
-KURIR_PARKS static int story_tell(struct story *t)
+/* The lines as events, and those as text. */
+KURIR_PARKS static int tell(
+    const struct history_search *s, struct kurir_buf *text, json_t **ret_events)
 {
-	static story_fn *const passes[] = { story_seek, story_take };
-	struct kurir_str files[HISTORY_FILES] = { 0 };
-	int r = 0;
-
-	for (unsigned i = 0; i < HISTORY_FILES; i++) {
-		char name[24];
-		struct stat st;
-		int fd;
-
-		(void)snprintf(name, sizeof(name), i > 0 ? "events.%u" : "events", i);
-		fd = openat(history.folder, name, O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (fstat(fd, &st) == 0 && st.st_size > 0) {
-			void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-
-			if (map != MAP_FAILED)
-				files[i] = (struct kurir_str){ map, (size_t)st.st_size };
-		}
-		(void)close(fd);
-	}
-	for (unsigned pass = 0; pass < 2; pass++)
-		for (unsigned i = HISTORY_FILES; i-- > 0 && r >= 0;)
-			r = each_line(t, files[i], passes[pass]);
-	for (unsigned i = 0; i < HISTORY_FILES; i++)
-		if (files[i].len > 0)
-			(void)munmap((void *)(uintptr_t)files[i].ptr, files[i].len);
-	return r;
-}
-
-static void story_write(const struct story *t, struct kurir_buf *text)
-{
+	json_t *list = json_array();
 	int64_t day = -1;
-	json_t *v;
-	size_t i;
+	int r = 0;
 
-	if (t->left_out > 0)
-		(void)kurir_buf_printf(text, "%zu earlier events are left out\n", t->left_out);
-	json_array_foreach(t->events, i, v)
-	{
+	if (s->more)
+		(void)kurir_buf_add(text, KURIR_STR("earlier events are left out\n"));
+	for (size_t i = 0; i < s->count && r >= 0; i++) {
+		json_t *v = json_loadb(s->places[i].line.ptr, s->places[i].line.len, 0, NULL);
 		int64_t today = json_integer_value(json_object_get(v, "time")) / 86400000;
 
+		if (v == NULL)
+			continue;
 		if (today != day)
 			story_day(text, v);
 		day = today;
 		story_line(text, v);
+		json_array_append_new(list, v);
+		if (i % PIECE == PIECE - 1)
+			r = kurir_yield();
 	}
+	*ret_events = list;
+	return r;
 }
 
 KURIR_PARKS int history_explain(
-    struct kurir_str what, struct kurir_buf *text, json_t **ret_events)
+    const struct history_question *q, struct kurir_buf *text, json_t **ret_events)
 {
-	struct kurir_arena *arena = kurir_arena_new("explain");
-	struct story *t = kurir_alloc(arena, sizeof(*t));
-	struct kurir_buf needle = KURIR_BUF(4096);
+	struct kurir_buf what = KURIR_BUF(4096);
+	struct history_search s = {
+		.folder = history_folder(), .since = q->since, .until = q->until
+	};
+	struct kurir_str asked = q->what;
+	json_t *events = NULL;
 	int r;
 
-	while (what.len > 1 && what.ptr[0] == '<' && what.ptr[what.len - 1] == '>')
-		what = kurir_str_part(what, 1, what.len - 2);
-	quote_json(&needle, what);
-	t->arena = arena;
-	t->events = json_array();
-	t->needle = kurir_buf_str(&needle);
+	if (s.folder < 0)
+		return -ENOSYS;
+	while (asked.len > 1 && asked.ptr[0] == '<' && asked.ptr[asked.len - 1] == '>')
+		asked = kurir_str_part(asked, 1, asked.len - 2);
+	quote_json(&what, asked);
 	history_flush();
-	r = story_tell(t);
-	if (r >= 0 && json_array_size(t->events) == 0)
+	s.arena = kurir_arena_new("explain");
+	s.what = kurir_buf_str(&what);
+	s.what = kurir_str_part(s.what, 1, s.what.len > 1 ? s.what.len - 2 : 0);
+	r = kurir_offload(history_search, &s, KURIR_FOREVER);
+	if (r >= 0)
+		r = tell(&s, text, &events);
+	kurir_arena_free(s.arena);
+	kurir_buf_free(&what);
+	if (r >= 0 && asked.len > 0 && q->until == INT64_MAX)
+		tell_waiting(asked, text, events);
+	if (r >= 0 && json_array_size(events) == 0)
 		r = -ENOENT;
-	if (r >= 0) {
-		story_write(t, text);
-		*ret_events = t->events;
-	} else {
-		json_decref(t->events);
-	}
-	kurir_buf_free(&needle);
-	kurir_arena_free(arena);
-	return r;
+	if (r < 0)
+		json_decref(events);
+	else
+		*ret_events = events;
+	return r < 0 ? r : 0;
 }

@@ -1,5 +1,5 @@
-/* history.c - the event history: a ring of the last lines for those who follow, and files that
- * are turned over when they are full.  Losing it costs the story, never the mail. */
+/* history.c - the event history: a ring of the last lines for those who follow, and segments on
+ * the disk.  Losing it costs the story, never the mail. */
 #include "history.h"
 #include "event.h"
 #include "history_private.h"
@@ -8,6 +8,7 @@
 #include "role.h"
 #include "simulate.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,21 +20,28 @@
 #define RING	   4096u
 #define WRITE_SIZE 65536u
 #define WRITE_WAIT 200 /* ms */
+#define CARE_EVERY 600000
 
-struct history history = { .fd = -1 };
+static struct history {
+	int folder, fd;
+	uint64_t number, size;	  /* of the segment that is written */
+	uint64_t bytes, segments; /* of all */
+	uint64_t events, lost;	  /* lost: pieces that could not be written */
+} history = { .folder = -1, .fd = -1 };
 
 static char *ring[RING];
 static uint64_t newest; /* lines that ever came */
 static struct kurir_arena *ring_arena;
-static struct kurir_signal *ring_more;
+static struct kurir_signal *ring_more, *ring_turned;
+static struct kurir_group *care_group;
 static struct kurir_buf waiting = { .limit = 4 * WRITE_SIZE };
 static struct loop_timer write_timer;
 static bool complained;
 
-static void trouble(const char *what)
+static void trouble(const char *what, int err)
 {
 	if (!complained)
-		(void)kurir_log(NULL, KURIR_WARN, -errno,
+		(void)kurir_log(NULL, KURIR_WARN, err,
 		    "cannot %s the event history, going on without it", what);
 	complained = true;
 }
@@ -44,20 +52,100 @@ static void put_member(struct kurir_buf *b, const char *name, struct kurir_str v
 	quote_json(b, value);
 }
 
-static void history_turn(void)
+void history_name(char name[HISTORY_NAME], const char *what, uint64_t number)
 {
-	char from[24], to[24];
+	(void)snprintf(name, HISTORY_NAME, "%s.%08llu", what, (unsigned long long)number);
+}
 
-	(void)close(history.fd);
-	history.fd = -1;
-	for (unsigned i = HISTORY_FILES; i-- > 0;) {
-		(void)snprintf(from, sizeof(from), i > 0 ? "events.%u" : "events", i);
-		(void)snprintf(to, sizeof(to), "events.%u", i + 1);
-		if (i + 1 == HISTORY_FILES)
-			(void)unlinkat(history.folder, from, 0);
-		else
-			(void)renameat(history.folder, from, history.folder, to);
+static int compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+size_t history_segments(int folder, uint64_t **ret)
+{
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *e;
+	size_t n = 0, room = 0;
+	uint64_t *list = NULL, number;
+
+	if (d == NULL && fd >= 0)
+		(void)close(fd);
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		struct kurir_str name = kurir_str_of(e->d_name);
+
+		if (!kurir_str_starts(name, KURIR_STR("events.")) ||
+		    kurir_str_number(kurir_str_part(name, 7, name.len), UINT32_MAX, &number) < 0)
+			continue;
+		if (n == room) {
+			uint64_t *more = reallocarray(list, room = room * 2 + 64, sizeof(*more));
+
+			if (more == NULL)
+				break;
+			list = more;
+		}
+		list[n++] = number;
 	}
+	if (d != NULL)
+		(void)closedir(d);
+	if (n > 0)
+		qsort(list, n, sizeof(*list), compare);
+	*ret = list;
+	return n;
+}
+
+/* Indexes and bounds, whenever a segment is full, and from time to time. */
+KURIR_PARKS static void history_look_after(void *arg)
+{
+	const struct conf *c = &role_plan()->conf;
+	int r = 0;
+
+	(void)arg;
+	while (r != -ECANCELED) {
+		struct history_care care = { .folder = history.folder,
+			.below = history.number,
+			.size = c->history_size,
+			.age = c->history_age };
+
+		r = kurir_offload(history_care, &care, KURIR_FOREVER);
+		if (r < 0 && r != -ECANCELED)
+			trouble("index", r);
+		history.bytes = care.bytes;
+		history.segments = care.segments;
+		if (r != -ECANCELED && history.number == care.below)
+			r = kurir_signal_wait(ring_turned, kurir_now() + CARE_EVERY);
+	}
+}
+
+/* The newest one is gone on with, unless it is full. */
+static void history_begin_segment(void)
+{
+	char name[HISTORY_NAME];
+	struct stat st;
+
+	history_name(name, "events", history.number);
+	history.fd =
+	    openat(history.folder, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	history.size = history.fd >= 0 && fstat(history.fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* Half a line is taken back. */
+static void history_put(struct kurir_str s)
+{
+	ssize_t n = write(history.fd, s.ptr, s.len);
+
+	if (n == (ssize_t)s.len) {
+		complained = false;
+		history.size += s.len;
+		return;
+	}
+	trouble("write", n < 0 ? -errno : -ENOSPC);
+	history.lost++;
+	if (n > 0)
+		(void)!ftruncate(history.fd, (off_t)history.size);
 }
 
 static void history_write(void)
@@ -65,24 +153,20 @@ static void history_write(void)
 	struct kurir_str s = kurir_buf_str(&waiting);
 
 	if (history.folder >= 0 && s.len > 0) {
-		if (history.fd >= 0 && history.size > HISTORY_FILE_MAX)
-			history_turn();
-		if (history.fd < 0) {
-			struct stat st;
-
-			history.fd = openat(history.folder, "events",
-			    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-			history.size = history.fd >= 0 && fstat(history.fd, &st) == 0
-			    ? (uint64_t)st.st_size
-			    : 0;
+		if (history.fd >= 0 && history.size > HISTORY_SEGMENT) {
+			(void)close(history.fd);
+			history.fd = -1;
+			history.number++;
+			kurir_signal_raise(ring_turned);
 		}
 		if (history.fd < 0)
-			trouble("open");
-		else if (write(history.fd, s.ptr, s.len) != (ssize_t)s.len)
-			trouble("write");
-		else
-			complained = false;
-		history.size += s.len;
+			history_begin_segment();
+		if (history.fd >= 0) {
+			history_put(s);
+		} else {
+			trouble("open", -errno);
+			history.lost++;
+		}
 	}
 	kurir_buf_clear(&waiting);
 }
@@ -125,14 +209,17 @@ void history_event(const struct kurir_incoming *in)
 	free(*place);
 	*place = strndup(line.ptr, line.len);
 	newest++;
+	history.events++;
+	if (ring_more != NULL)
+		kurir_signal_raise(ring_more);
+	if (history.folder < 0)
+		return;
 	if (waiting.len == 0)
 		loop_timer_set(&write_timer, kurir_now() + WRITE_WAIT, history_timed);
 	(void)kurir_buf_add(&waiting, kurir_buf_str(&line));
 	(void)kurir_buf_add(&waiting, KURIR_STR("\n"));
 	if (waiting.len > WRITE_SIZE)
 		history_write();
-	if (ring_more != NULL)
-		kurir_signal_raise(ring_more);
 }
 
 uint64_t history_newest(void)
@@ -165,13 +252,26 @@ KURIR_PARKS int history_wait(uint64_t at, kurir_time until)
 void history_open(void)
 {
 	struct kurir_str path;
+	uint64_t *list;
+	size_t n;
 
 	ring_arena = kurir_arena_new("history");
 	ring_more = kurir_signal_new(ring_arena);
+	ring_turned = kurir_signal_new(ring_arena);
+	if (role_plan()->conf.history_size == 0)
+		return;
 	path = kurir_format(ring_arena, "%.*s/history", KURIR_ARG(role_plan()->conf.state));
 	history.folder = open(path.ptr, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (history.folder < 0)
-		trouble("open");
+	if (history.folder < 0) {
+		trouble("open", -errno);
+		return;
+	}
+	n = history_segments(history.folder, &list);
+	history.number = n > 0 ? list[n - 1] : 1;
+	free(list);
+	care_group = kurir_group_begin(NULL);
+	if (kurir_group_go(care_group, "history", history_look_after, NULL) < 0)
+		trouble("look after", -EAGAIN);
 }
 
 void history_flush(void)
@@ -179,10 +279,24 @@ void history_flush(void)
 	history_write();
 }
 
-void history_close(void)
+int history_folder(void)
+{
+	return history.folder;
+}
+
+void history_figures(struct history_figures *ret)
+{
+	*ret = (struct history_figures){ history.events, history.lost, history.bytes,
+		history.segments };
+}
+
+KURIR_PARKS void history_close(void)
 {
 	history_write();
 	loop_timer_clear(&write_timer);
+	if (care_group != NULL)
+		kurir_group_end(care_group);
+	care_group = NULL;
 	if (history.fd >= 0)
 		(void)close(history.fd);
 	if (history.folder >= 0)
@@ -195,5 +309,5 @@ void history_close(void)
 	kurir_buf_free(&waiting);
 	kurir_arena_free(ring_arena);
 	ring_arena = NULL;
-	ring_more = NULL;
+	ring_more = ring_turned = NULL;
 }

@@ -39,7 +39,9 @@ static const char usage[] =
     "  top [--once] [SECONDS]\n"
     "                      queue, destinations and processes as they change; q ends it\n"
     "  log [-f]            the last events; with -f events as they happen\n"
-    "  explain WHAT        the story of a message, a connection or an address\n"
+    "  explain [WHAT] [--since TIME] [--until TIME]\n"
+    "                      the story of a message, a connection or an address; a time is\n"
+    "                      2h (ago) or 2026-12-01T09:30 (UTC)\n"
     "  explain --simulate --from ADDRESS --to ADDRESS... --ip ADDRESS [--helo NAME]\n"
     "          [--auth ACCOUNT] [--listener NAME] [--file MESSAGE]\n"
     "                      what would become of a message, and who would decide that\n"
@@ -72,6 +74,8 @@ static const struct option options[] = {
 	{ "auth", required_argument, NULL, OPT_EXPLAIN },
 	{ "listener", required_argument, NULL, OPT_EXPLAIN },
 	{ "file", required_argument, NULL, OPT_EXPLAIN },
+	{ "since", required_argument, NULL, OPT_EXPLAIN },
+	{ "until", required_argument, NULL, OPT_EXPLAIN },
 	{ 0 },
 };
 

@@ -14,7 +14,7 @@
 
 static char *words[WORDS_MAX];
 static int count;
-static bool simulates;
+static bool simulates, times, plays; /* options of the one and the other */
 
 static int add(const char *name, const char *value)
 {
@@ -64,6 +64,10 @@ int ctl_explain_option(const char *name, const char *value)
 {
 	if (strcmp(name, "simulate") == 0)
 		return simulates = true, 0;
+	if (strcmp(name, "since") == 0 || strcmp(name, "until") == 0)
+		times = true;
+	else
+		plays = true;
 	return strcmp(name, "file") == 0 ? add_message(value) : add(name, value);
 }
 
@@ -76,8 +80,10 @@ int ctl_explain_words(char **args, int *n)
 		    2, simulates ? "--simulate" : words[0], "only \"explain\" has this option");
 	if (simulates && *n > 1)
 		return ctl_fail(2, args[1], "one word too many");
-	if (count > 0 && !simulates)
-		return ctl_fail(2, words[0], "this option belongs to --simulate");
+	if (simulates ? times : plays)
+		return ctl_fail(2, words[0],
+		    simulates ? "--since and --until belong to a story"
+			      : "this belongs to --simulate");
 	if (simulates)
 		args[(*n)++] = simulate;
 	for (int i = 0; i < count; i++)

@@ -303,6 +303,29 @@ static void put_counters(struct kurir_buf *b, json_t *top)
 	json_decref(sum);
 }
 
+static void put_history(struct kurir_buf *b)
+{
+	struct history_figures f;
+
+	history_figures(&f);
+	const struct {
+		const char *name, *type, *help;
+		uint64_t value;
+	} of[] = {
+		{ "kurir_history_events_total", "counter", "Events that came.", f.events },
+		{ "kurir_history_lost_total", "counter",
+		    "Pieces of the history that could not be written.", f.lost },
+		{ "kurir_history_bytes", "gauge", "What the history takes on the disk.",
+		    f.bytes },
+		{ "kurir_history_segments", "gauge", "Segments of the history.", f.segments },
+	};
+
+	for (unsigned i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		family(b, of[i].name, of[i].type, of[i].help);
+		(void)kurir_buf_printf(b, "%s %" PRIu64 "\n", of[i].name, of[i].value);
+	}
+}
+
 KURIR_PARKS static int gather(struct kurir_buf *b)
 {
 	json_t *top = facts_gather();
@@ -311,6 +334,7 @@ KURIR_PARKS static int gather(struct kurir_buf *b)
 		return -EAGAIN;
 	put_processes(b, top);
 	put_queue(b);
+	put_history(b);
 	put_hooks(b, top);
 	put_counters(b, top);
 	json_decref(top);

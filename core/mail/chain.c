@@ -327,6 +327,7 @@ int chain_decide(const struct chain *chain, enum chain_point point, struct chain
 		if (r < 0 && r != BREAKER_OPEN)
 			(void)kurir_log(l->self, KURIR_WARN, r, "could not decide at %s",
 			    chain_point_names[point]);
+		c->failed = r < 0 ? r : 0;
 		if (r < 0)
 			r = l->self->on_error == ON_ERROR_NEXT	   ? KURIR_NEXT
 			    : l->self->on_error == ON_ERROR_REJECT ? KURIR_REJECT

@@ -61,7 +61,8 @@ struct chain_call {
 	struct kurir_self **current; /* who runs now, for the checks of capabilities */
 	int verdict;		     /* done */
 	struct trace *trace;	     /* of a session that is simulated, or NULL */
-	uint64_t clock;		     /* hook_clock() when the hook before returned; 0: none did */
+	int failed;	/* decide: -errno of who settled it, when its "on-error" did */
+	uint64_t clock; /* hook_clock() when the hook before returned; 0: none did */
 };
 /* An instance in a worker (core/worker/): what its proxy remembers as conn_state and as tx_state,
  * and who asks it.  A verdict or -errno. */

@@ -2,6 +2,7 @@
  * The protocol module asks, the chain decides, and what happened is told here, once. */
 #include "tx.h"
 
+#include "breaker.h"
 #include "check.h"
 #include "instance.h"
 #include "log.h"
@@ -46,7 +47,7 @@ static void tell(struct session *s, enum chain_point point, int verdict,
 {
 	bool no = verdict == KURIR_REJECT || verdict == KURIR_DEFER || verdict == KURIR_HANGUP;
 	enum kurir_level level = no ? KURIR_INFO : KURIR_DEBUG;
-	struct kurir_field f[10];
+	struct kurir_field f[11];
 	char code[24];
 	size_t n = 0;
 
@@ -68,6 +69,12 @@ static void tell(struct session *s, enum chain_point point, int verdict,
 		f[n++] = (struct kurir_field){ "module", kurir_str_of(who->name) };
 	f[n++] = (struct kurir_field){ "code", code_text(code, sizeof(code), a) };
 	f[n++] = (struct kurir_field){ "text", a->text };
+	if (who != NULL && c->failed < 0)
+		f[n++] = (struct kurir_field){ "why",
+			kurir_format(kurir_scratch(), "it could not decide: %s",
+			    c->failed == BREAKER_OPEN
+				? "it is not asked, as it failed again and again"
+				: strerror(-c->failed)) };
 	kurir_emit(NULL, level, chain_point_names[point], f, n);
 }
 
