@@ -10,8 +10,6 @@
 #include "imap_body.h"
 #include "imap_search.h"
 
-#define ADDRESSES 100 /* of one field */
-
 /* What the store found for a key, and what it could not tell. */
 struct answer {
 	const struct imap_key *key;
@@ -51,117 +49,9 @@ KURIR_PARKS static bool need(struct search *q, bool header)
 	return r >= 0;
 }
 
-static unsigned char lower(char c)
-{
-	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
-}
-
-/* A text that is looked for, in small letters.  back: how much of it may have begun anew when it
- * does not go on behind so many characters (Knuth, Morris and Pratt), so that no byte is looked
- * at again and again, whatever somebody looks for. */
-struct needle {
-	struct kurir_str text;
-	const uint32_t *back;
-	size_t at; /* characters of it that stood at the end of the last piece */
-};
-
-static struct needle needle_of(struct kurir_arena *arena, struct kurir_str text)
-{
-	unsigned char *low = kurir_alloc(arena, text.len + 1);
-	uint32_t *back = kurir_alloc(arena, (text.len + 1) * sizeof(*back)), n = 0;
-
-	for (size_t i = 0; i < text.len; i++)
-		low[i] = lower(text.ptr[i]);
-	for (size_t i = 1; i < text.len; i++) {
-		while (n > 0 && low[i] != low[n])
-			n = back[n - 1];
-		n += low[i] == low[n];
-		back[i] = n;
-	}
-	return (struct needle){ .text = { (char *)low, text.len }, .back = back };
-}
-
-/* Whether it ends in this piece, or did before. */
-static bool goes_on(struct needle *k, struct kurir_str piece)
-{
-	size_t n = k->at;
-
-	for (size_t i = 0; i < piece.len && n < k->text.len; i++) {
-		char c = (char)lower(piece.ptr[i]);
-
-		while (n > 0 && c != k->text.ptr[n])
-			n = k->back[n - 1];
-		n += c == k->text.ptr[n];
-	}
-	k->at = n;
-	return n == k->text.len;
-}
-
-static bool contains(struct kurir_str hay, struct needle *k)
-{
-	bool found;
-
-	k->at = 0;
-	found = goes_on(k, hay);
-	k->at = 0; /* nothing follows it */
-	return found;
-}
-
-/* Whether it is one of those that have addresses: they are also looked at without comments and
- * what else a header may have between the parts of one. */
-static bool has_addresses(struct kurir_str field)
-{
-	static const char *const names[] = { "From", "To", "Cc", "Bcc", "Sender", "Reply-To" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (kurir_str_equal_nocase(field, kurir_str_of(names[i])))
-			return true;
-	return false;
-}
-
-static bool address_has(struct kurir_arena *arena, struct kurir_str value, struct needle *text)
-{
-	struct mime_address *list = kurir_alloc(arena, ADDRESSES * sizeof(*list));
-	size_t n = mime_addresses(arena, value, list, ADDRESSES);
-
-	for (size_t i = 0; i < n; i++)
-		if (list[i].mailbox.ptr && list[i].host.ptr &&
-		    contains(kurir_format(arena, "%.*s@%.*s", KURIR_ARG(list[i].mailbox),
-				 KURIR_ARG(list[i].host)),
-			text))
-			return true;
-	return false;
-}
-
-/* Any field of that name (all of them when it is empty) that contains text. */
-static bool header_has(struct kurir_arena *arena, struct kurir_str header, struct kurir_str field,
-    struct kurir_str text)
-{
-	struct kurir_str name, all, rest = kurir_str_part(header, 0, MIME_HEADER_MAX);
-	struct needle k = needle_of(arena, text);
-
-	while (mime_header_next(&rest, &name, &all)) {
-		struct kurir_mark mark = kurir_mark(arena);
-		struct kurir_str value = all;
-		bool found;
-
-		if (field.len > 0 && !kurir_str_equal_nocase(name, field))
-			continue;
-		if (field.len > 0)
-			value = kurir_str_part(all, name.len + 1, all.len);
-		value = mime_unfold(arena, value);
-		found = contains(mime_decode_words(arena, value), &k) ||
-		    (has_addresses(field) && address_has(arena, value, &k));
-		kurir_rewind(arena, mark);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
 /* A text that comes in pieces. */
 struct seek {
-	struct needle text;
+	struct mime_needle text;
 	bool headers; /* also those of the message itself and of its parts */
 	bool found;
 	struct kurir_arena *arena;
@@ -176,20 +66,20 @@ static void seek(void *arg, enum mime_text what, const struct mime_part *part, b
 	(void)part;
 	switch (k->found ? MIME_TEXT_BODY_END : what) {
 	case MIME_TEXT_BODY:
-		k->found = goes_on(&k->text, text);
+		k->found = mime_needle_feed(&k->text, text);
 		break;
 	case MIME_TEXT_BODY_END:
 		k->text.at = 0;
 		break;
 	case MIME_TEXT_NAME:
-		k->found = contains(text, &k->text);
+		k->found = mime_needle_in(&k->text, text);
 		break;
 	case MIME_TEXT_FIELD:
 		mark = kurir_mark(k->arena);
 		if (k->headers || within)
-			k->found = contains(kurir_format(k->arena, "%.*s: %.*s", KURIR_ARG(name),
-						KURIR_ARG(text)),
-			    &k->text);
+			k->found = mime_needle_in(&k->text,
+			    kurir_format(
+				k->arena, "%.*s: %.*s", KURIR_ARG(name), KURIR_ARG(text)));
 		kurir_rewind(k->arena, mark);
 		break;
 	}
@@ -200,7 +90,9 @@ static bool message_has(
     struct kurir_arena *arena, struct kurir_str message, struct kurir_str text, bool headers)
 {
 	struct kurir_mark mark = kurir_mark(arena);
-	struct seek k = { .text = needle_of(arena, text), .headers = headers, .arena = arena };
+	struct seek k = {
+		.text = mime_needle_of(arena, text), .headers = headers, .arena = arena
+	};
 	const struct mime_options options = { .text = seek, .arg = &k };
 
 	if (text.len == 0)
@@ -242,6 +134,7 @@ static bool compare_day(enum imap_key_kind kind, int64_t ms, int64_t day)
 KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 {
 	const struct answer *a = q->answers;
+	struct mime_needle text;
 	uint32_t uid = imap_at(q->s, q->index)->uid;
 
 	while (a && a->key != k)
@@ -257,7 +150,9 @@ KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 		return false;
 	switch (k->kind) {
 	case IMAP_KEY_HEADER:
-		return header_has(q->bytes.arena, imap_bytes_header(&q->bytes), k->name, k->text);
+		text = mime_needle_of(q->bytes.arena, k->text);
+		return mime_header_has(
+		    q->bytes.arena, imap_bytes_header(&q->bytes), k->name, &text);
 	case IMAP_KEY_BODY:
 		return message_has(q->bytes.arena, q->bytes.text, k->text, false);
 	case IMAP_KEY_TEXT:
@@ -400,6 +295,7 @@ KURIR_PARKS int imap_find(
 				      kurir_alloc(arena, (s->box.count + 1) * sizeof(*hits.at)) };
 	struct answer *answers = NULL;
 	struct imap_facts facts;
+	int64_t now = kurir_wallclock();
 	int r = imap_need(s, NULL);
 
 	if (r < 0) {
@@ -409,11 +305,9 @@ KURIR_PARKS int imap_find(
 	ask_store(s, key, arena, &answers);
 	imap_facts_begin(&facts, s, facts_of(key), NULL);
 	for (size_t i = begin_of(s, &hits); i < s->box.count && r >= 0; i++) {
-		struct search q = { .s = s,
-			.answers = answers,
-			.index = i,
-			.now = kurir_wallclock(),
-			.facts = &facts };
+		struct search q = {
+			.s = s, .answers = answers, .index = i, .now = now, .facts = &facts
+		};
 		bool opened;
 
 		if (match(&q, key))

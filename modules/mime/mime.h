@@ -131,6 +131,23 @@ size_t mime_addresses(
 /* mime_words.c: encoded words to UTF-8 (RFC 2047). */
 struct kurir_str mime_decode_words(struct kurir_arena *, struct kurir_str);
 
+/* mime_find.c: a text that is looked for, without regard to case (ASCII).  back: how much of it may
+ * have begun anew when it does not go on behind so many characters (Knuth, Morris and Pratt), so
+ * that no byte is looked at again and again, whatever somebody looks for. */
+struct mime_needle {
+	struct kurir_str text; /* in small letters */
+	const uint32_t *back;
+	size_t at; /* characters of it that stood at the end of the last piece */
+};
+struct mime_needle mime_needle_of(struct kurir_arena *, struct kurir_str text);
+/* Whether it ends in this piece, or did before. */
+bool mime_needle_feed(struct mime_needle *, struct kurir_str piece);
+bool mime_needle_in(struct mime_needle *, struct kurir_str whole);
+/* Any field of that name (all of them when it is empty) that has it, decoded; or has an address
+ * that does, without what may stand between its parts. */
+bool mime_header_has(
+    struct kurir_arena *, struct kurir_str header, struct kurir_str field, struct mime_needle *);
+
 /* mime_text.c: a part's body, in memory, without its Content-Transfer-Encoding; false: an
  * unknown one, and the body as it is. */
 bool mime_decode_transfer(

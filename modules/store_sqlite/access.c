@@ -296,7 +296,7 @@ KURIR_PARKS static int find(struct kurir_self *self, struct kurir_str account,
 		(void)want_index(self, account, until);
 	if (e < 0)
 		return e;
-	*ret_found = (struct kurir_uid_set){ 0, NULL };
+	*ret_found = r.found;
 	*ret_unsure = r.unsure;
 	return 0;
 }

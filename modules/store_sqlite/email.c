@@ -9,7 +9,7 @@ int email_keep(struct db *db, const struct account_row *a, const struct blob_pla
 	thread_keys_of(f->arena, f->message, &ret->threads);
 	int r = thread_find(db, a->id, &ret->threads, &thread);
 	if (r == 0)
-		r = email_make(db, a, place, date, thread, &ret->blob, &ret->id);
+		r = email_make(db, a, place, fact_fields(f), date, thread, &ret->blob, &ret->id);
 	if (r == 0)
 		r = thread_keep(db, a->id, &ret->threads, thread > 0 ? thread : ret->id);
 	return r < 0 ? r : fact_save(f, db, ret->blob);

@@ -96,12 +96,15 @@ void fact_begin(struct fact_reader *f)
 	f->arena = kurir_arena_new("store facts");
 	f->parser = mime_begin(f->arena, &options);
 	f->message = NULL;
+	f->begin = KURIR_BUF(FACT_BEGIN_MAX);
 }
 
 void fact_see(void *reader, const char *s, size_t n)
 {
 	struct fact_reader *f = reader;
+	size_t room = FACT_BEGIN_MAX - f->begin.len;
 	mime_feed(f->parser, (struct kurir_str){ s, n });
+	(void)kurir_buf_add(&f->begin, (struct kurir_str){ s, n < room ? n : room });
 }
 
 void fact_end(struct fact_reader *f)
@@ -111,6 +114,7 @@ void fact_end(struct fact_reader *f)
 
 void fact_free(struct fact_reader *f)
 {
+	kurir_buf_free(&f->begin);
 	kurir_arena_free(f->arena);
 	*f = (struct fact_reader){ .arena = NULL };
 }
@@ -139,4 +143,29 @@ int fact_save(struct fact_reader *f, struct db *db, int64_t blob)
 	kurir_buf_free(&text[0]);
 	kurir_buf_free(&text[1]);
 	return r;
+}
+
+bool fact_is_field(struct kurir_str name)
+{
+	static const char *const names[] = { "From", "To", "Cc", "Bcc", "Subject", "Sender",
+		"Reply-To" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (kurir_str_equal_nocase(name, kurir_str_of(names[i])))
+			return true;
+	return false;
+}
+
+struct kurir_str fact_fields(const struct fact_reader *f)
+{
+	struct kurir_str header = mime_bytes(kurir_buf_str(&f->begin), f->message->root->header);
+	struct kurir_buf fields = KURIR_BUF(FACT_FIELDS_MAX);
+	struct kurir_str name, all, ret = { NULL, 0 };
+	int r = header.len < f->message->root->header.len ? -EMSGSIZE : 0;
+	while (r == 0 && mime_header_next(&header, &name, &all))
+		if (fact_is_field(name))
+			r = kurir_buf_add(&fields, all);
+	if (r == 0)
+		ret = kurir_copy(f->arena, kurir_buf_str(&fields));
+	kurir_buf_free(&fields);
+	return ret;
 }

@@ -15,8 +15,10 @@
 
 #include <mime/mime.h>
 
-#define FACT_TEXT_MAX 65536 /* bytes; longer ones are not kept, and read from the bytes again */
-#define THREAD_KEYS   24    /* ids that count: the first of them, and the last */
+#define FACT_TEXT_MAX	65536 /* bytes; longer ones are not kept, and read from the bytes again */
+#define FACT_BEGIN_MAX	16384 /* bytes in which the header must be */
+#define FACT_FIELDS_MAX 2048
+#define THREAD_KEYS	24 /* ids that count: the first of them, and the last */
 
 struct thread_keys {
 	unsigned count;
@@ -37,11 +39,16 @@ struct fact_reader {
 	struct kurir_arena *arena;
 	struct mime_parser *parser;
 	const struct mime_message *message; /* after fact_end() */
+	struct kurir_buf begin; /* of its bytes, with the header if that is not long */
 };
 void fact_begin(struct fact_reader *);
 void fact_see(void *reader, const char *, size_t);
 void fact_end(struct fact_reader *);
 int fact_save(struct fact_reader *, struct db *, int64_t blob);
+/* The fields that are looked into most, as they stand, in the reader's arena; ptr NULL: they, or
+ * the header, are too long. */
+struct kurir_str fact_fields(const struct fact_reader *);
+bool fact_is_field(struct kurir_str name); /* it is one of those */
 void fact_free(struct fact_reader *);
 
 #endif

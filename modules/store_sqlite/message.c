@@ -78,7 +78,7 @@ static int email_insert(struct db *db, const struct account_row *a, int64_t blob
 }
 
 int email_make(struct db *db, const struct account_row *a, const struct blob_place *p,
-    int64_t date, int64_t thread, int64_t *ret_blob, int64_t *ret_id)
+    struct kurir_str fields, int64_t date, int64_t thread, int64_t *ret_blob, int64_t *ret_id)
 {
 	int r = db_exec(db,
 	    "INSERT INTO segment(id, bytes, live) VALUES(?1, ?2, ?2) ON CONFLICT(id)"
@@ -86,9 +86,10 @@ int email_make(struct db *db, const struct account_row *a, const struct blob_pla
 	    "ii", (int64_t)p->segment, (int64_t)p->record);
 	if (r == 0)
 		r = db_exec(db,
-		    "INSERT INTO blob(segment, offset, length, record, refs) VALUES(?, ?, ?, ?, 1)",
-		    "iiii", (int64_t)p->segment, (int64_t)p->offset, (int64_t)p->length,
-		    (int64_t)p->record);
+		    "INSERT INTO blob(segment, offset, length, record, refs, fields)"
+		    " VALUES(?, ?, ?, ?, 1, ?)",
+		    "iiiib", (int64_t)p->segment, (int64_t)p->offset, (int64_t)p->length,
+		    (int64_t)p->record, fields);
 	if (r < 0)
 		return r;
 	*ret_blob = db_last_id(db);

@@ -65,8 +65,8 @@ int message_gone(
 int message_expunge(struct db *, struct account_row *, struct mailbox_row *,
     const struct message_row *, int64_t now, bool kept);
 /* A new e-mail of these bytes. */
-int email_make(struct db *, const struct account_row *, const struct blob_place *, int64_t date,
-    int64_t thread, int64_t *ret_blob, int64_t *ret_id);
+int email_make(struct db *, const struct account_row *, const struct blob_place *,
+    struct kurir_str fields, int64_t date, int64_t thread, int64_t *ret_blob, int64_t *ret_id);
 /* Another e-mail of bytes that are there already; -ENOENT when they went meanwhile. */
 int email_share(struct db *, const struct account_row *, int64_t blob, int64_t size, int64_t date,
     int64_t thread, int64_t *ret_id);

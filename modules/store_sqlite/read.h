@@ -35,7 +35,7 @@ struct read {
 	size_t count, room; /* of those */
 	struct kurir_mailbox_view view;
 	struct kurir_mailbox_outline outline;
-	struct kurir_uid_set vanished, unsure;
+	struct kurir_uid_set vanished, found, unsure;
 	bool unsearched;	   /* the index is not to have this account */
 	struct read_place *places; /* count, room: of those */
 };
@@ -64,7 +64,8 @@ bool read_is_place(const struct read *, const struct read_place *);
 int read_facts(struct read *);
 int read_account(struct read *);
 int read_entries(struct read *);
-int read_find(struct read *); /* search_find.c */
+int read_find(struct read *);	     /* search_find.c */
+int read_find_fields(struct read *); /* search_fields.c */
 
 /* access.c: in a helper thread, again if need be. */
 int sqlite_read(struct kurir_self *, struct read *, kurir_time) KURIR_PARKS;

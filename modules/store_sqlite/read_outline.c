@@ -5,36 +5,37 @@
 
 #include <errno.h>
 
-/* One sheet: the UID of its first message, of its last, and of its first that is not seen. */
+/* One sheet: the UID of its first message, of its last, and of its first that is not seen; not the
+ * last when that was not looked for. */
 struct ends {
 	int64_t first, last, unseen; /* 0: none */
 };
 
-static int ends_of(int64_t id, struct kurir_str data, struct ends *ret)
+static int ends_of(int64_t id, struct kurir_str data, bool last, struct ends *ret)
 {
 	struct sheet_reader in;
 	struct message_row row;
-	int e;
+	int e = 0;
 	*ret = (struct ends){ .first = 0 };
 	sheet_begin(&in, id, data);
-	while ((e = sheet_next(&in, &row)) == 1) {
+	while ((last || ret->unseen == 0) && (e = sheet_next(&in, &row)) == 1) {
 		if (ret->first == 0)
 			ret->first = row.uid;
 		if (ret->unseen == 0 && (row.flags & KURIR_MESSAGE_SEEN) == 0)
 			ret->unseen = row.uid;
 		ret->last = row.uid;
 	}
-	return e;
+	return e < 0 ? e : 0;
 }
 
 /* The sheet that a statement has found; all 0: there is none. */
-static int ends_found(struct read *r, sqlite3_stmt *s, int e, struct ends *ret)
+static int ends_found(struct read *r, sqlite3_stmt *s, int e, bool last, struct ends *ret)
 {
 	*ret = (struct ends){ .first = 0 };
 	if (e == 0)
 		e = db_step(r->db, s);
 	if (e == 1) {
-		e = ends_of(db_column(s, 0), db_blob(s, 1), ret);
+		e = ends_of(db_column(s, 0), db_blob(s, 1), last, ret);
 		db_done(s);
 	}
 	return e;
@@ -71,12 +72,15 @@ static int outline_uids(struct read *r, struct ends *first)
 	int e;
 	sqlite3_stmt *s = db_query(
 	    r->db, &e, ONE_SQL "ORDER BY id LIMIT 1", "ii", sheet_id(m->id, 0), sheet_end(m->id));
-	e = ends_found(r, s, e, first);
+	e = ends_found(r, s, e, false, first);
 	if (e < 0 || first->first == 0)
 		return e;
-	s = db_query(r->db, &e, ONE_SQL "ORDER BY id DESC LIMIT 1", "ii", sheet_id(m->id, 0),
-	    sheet_end(m->id));
-	e = ends_found(r, s, e, &last);
+	last.last = m->uid_next - 1;
+	if (last.last - first->first + 1 != m->messages) { /* the last ones went, or others */
+		s = db_query(r->db, &e, ONE_SQL "ORDER BY id DESC LIMIT 1", "ii",
+		    sheet_id(m->id, 0), sheet_end(m->id));
+		e = ends_found(r, s, e, true, &last);
+	}
 	if (e < 0)
 		return e;
 	if (last.last - first->first + 1 != m->messages)
@@ -100,7 +104,7 @@ static int outline_unseen(struct read *r, const struct ends *first)
 		sqlite3_stmt *s =
 		    db_query(r->db, &e, ONE_SQL "AND unseen > 0 ORDER BY id LIMIT 1", "ii",
 			sheet_id(m->id, 0), sheet_end(m->id));
-		e = ends_found(r, s, e, &found);
+		e = ends_found(r, s, e, false, &found);
 	}
 	r->outline.unseen = (uint32_t)found.unseen;
 	return e;

@@ -1,4 +1,4 @@
-/* schema.c - format 2. */
+/* schema.c - format 3. */
 #include "schema.h"
 
 const char schema_text[] =
@@ -25,7 +25,7 @@ const char schema_text[] =
     " damaged INTEGER NOT NULL DEFAULT 0);"
     "CREATE TABLE blob(id INTEGER PRIMARY KEY AUTOINCREMENT, segment INTEGER NOT NULL,"
     " offset INTEGER NOT NULL, length INTEGER NOT NULL, record INTEGER NOT NULL,"
-    " refs INTEGER NOT NULL);"
+    " refs INTEGER NOT NULL, fields BLOB);"
     "CREATE UNIQUE INDEX blob_place ON blob(segment, offset);"
     "CREATE TABLE email(id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL,"
     " blob INTEGER NOT NULL, thread INTEGER NOT NULL, refs INTEGER NOT NULL,"
@@ -48,5 +48,5 @@ const char schema_text[] =
     "CREATE TABLE delivered(id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX delivered_at ON delivered(at);"
     "CREATE TABLE searched(account INTEGER PRIMARY KEY);"
-    "PRAGMA user_version = 2;"
+    "PRAGMA user_version = 3;"
     "COMMIT;";

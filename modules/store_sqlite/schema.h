@@ -10,7 +10,8 @@
  * counts all of them): from then on nobody is told what happened before mailbox.forgotten, a
  * mod-sequence. blob.record is the size of the record that has the body, blob.refs counts
  * e-mails (a blob may serve several accounts of the shard), segment.live bytes of records that
- * are still needed.  Counts of a mailbox and of an account change with each message, so that
+ * are still needed.  blob.fields has those fields of the header that are looked into most
+ * (fact.h); NULL: they are not known.  Counts of a mailbox and of an account change with each message, so that
  * nobody has to count.  "searched" has the accounts whose texts are wanted in the full-text
  * index. */
 #ifndef STORE_SQLITE_SCHEMA_H
@@ -18,7 +19,7 @@
 
 #include <stdint.h>
 
-#define SCHEMA_VERSION	  2	   /* of a database */
+#define SCHEMA_VERSION	  3	   /* of a database */
 #define SCHEMA_ROOT	  1	   /* of the folder with the shards (format.c) */
 #define SCHEMA_REMEMBERED "100000" /* rows of "gone" of one mailbox */
 extern const char schema_text[];

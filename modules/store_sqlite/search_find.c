@@ -3,6 +3,7 @@
  *   expression = account *("AND" trigram)
  *
  * A text is cut into trigrams as those of the index were: where it is, all of them are. */
+#include "fact.h"
 #include "read.h"
 #include "search.h"
 
@@ -108,6 +109,8 @@ int read_find(struct read *r)
 	struct kurir_str expression;
 	int64_t upto;
 	sqlite3_stmt *s = NULL;
+	if (r->find->place == KURIR_FIND_HEADER && fact_is_field(r->find->field))
+		return read_find_fields(r);
 	int e = is_wanted(r);
 	if (e == 0 && !is_attached(r))
 		e = attach(r);

@@ -1,6 +1,7 @@
 /* tool_check.c - whether the database of each shard says what is so: its own pages, the
  * counts, the references, and each record's checksum.  Each shard is looked at in one
  * transaction: a server may run meanwhile. */
+#include "fact.h"
 #include "tool.h"
 
 #include <errno.h>
@@ -100,13 +101,25 @@ static int segment_open(const struct tool_shard *s, struct open_segment *o, int6
 	return o->fd;
 }
 
-static int check_record(int fd, const struct blob_place *p)
+/* What the database says of its header, too. */
+static int check_record(int fd, const struct blob_place *p, const struct kurir_str *fields)
 {
 	struct blob_record record;
+	struct fact_reader facts;
 	int r = fd < 0 ? -ENOENT : blob_record_read(fd, blob_record_start(p), &record);
 	if (r == 0 && (record.body != p->offset || record.source.length != p->length))
 		r = -EBADMSG;
-	return r < 0 ? r : blob_record_check(&record);
+	if (r < 0)
+		return r;
+	fact_begin(&facts);
+	record.source.see = fact_see;
+	record.source.arg = &facts;
+	r = blob_record_check(&record);
+	fact_end(&facts);
+	if (r == 0 && fields != NULL && !kurir_str_equal(fact_fields(&facts), *fields))
+		r = -EUCLEAN;
+	fact_free(&facts);
+	return r;
 }
 
 static int check_records(struct tool *t, struct tool_shard *s)
@@ -117,17 +130,23 @@ static int check_records(struct tool *t, struct tool_shard *s)
 	sqlite3_stmt *q = NULL;
 	if (r == 0)
 		q = db_query(&s->db, &r,
-		    "SELECT segment, offset, length, record FROM blob ORDER BY segment, offset",
+		    "SELECT segment, offset, length, record, fields FROM blob"
+		    " ORDER BY segment, offset",
 		    "");
 	for (uint64_t n = 0; r >= 0 && (r = db_step(&s->db, q)) == 1; n++) {
 		struct blob_place p = { (uint64_t)db_column(q, 0), (uint64_t)db_column(q, 1),
 			(uint64_t)db_column(q, 2), (uint64_t)db_column(q, 3) };
-		int bad = check_record(segment_open(s, &open, (int64_t)p.segment), &p);
+		struct kurir_str fields = db_blob(q, 4);
+		bool known = sqlite3_column_type(q, 4) != SQLITE_NULL;
+		int bad = check_record(
+		    segment_open(s, &open, (int64_t)p.segment), &p, known ? &fields : NULL);
 		if (bad < 0)
 			tool_problem(t, "shard %02x: segment %016llx, record at %llu: %s",
 			    s->number, (unsigned long long)p.segment,
 			    (unsigned long long)p.offset,
-			    bad == -EBADMSG ? "damaged" : strerror(-bad));
+			    bad == -EBADMSG	  ? "damaged"
+				: bad == -EUCLEAN ? "has other fields than are kept of it"
+						  : strerror(-bad));
 		t->bytes += p.length;
 		tool_progress(t, "messages", n, (uint64_t)count);
 	}

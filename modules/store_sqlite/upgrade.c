@@ -1,7 +1,7 @@
 /* upgrade.c - a database of an older format becomes one of ours.
  *
  * Version 1 had all of a message in a row of "message", and indices of its mod-sequence and its
- * keywords. */
+ * keywords.  Version 2 kept no fields of headers: those of its messages stay unknown. */
 #include "schema.h"
 #include "sheet.h"
 
@@ -19,8 +19,8 @@
 	" email INTEGER NOT NULL, PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
 #define AFTER_1 \
 	"INSERT INTO message SELECT mailbox, uid, email FROM message_1;" \
-	"DROP TABLE message_1;" \
-	"PRAGMA user_version = 2;"
+	"DROP TABLE message_1;"
+#define FROM_2 "ALTER TABLE blob ADD COLUMN fields BLOB; PRAGMA user_version = 3;"
 
 /* In the order of their UIDs, into sheets that are begun when one is full. */
 static int fill_sheets(struct db *db)
@@ -61,10 +61,14 @@ static int from_1(struct db *db)
 
 int schema_upgrade(struct db *db, int64_t version)
 {
-	int r = version == 1 ? db_exec(db, "BEGIN IMMEDIATE", "") : -EPROTONOSUPPORT;
+	int r =
+	    version == 1 || version == 2 ? db_exec(db, "BEGIN IMMEDIATE", "") : -EPROTONOSUPPORT;
 	if (r < 0)
 		return r;
-	r = from_1(db);
+	if (version == 1)
+		r = from_1(db);
+	if (r == 0)
+		r = db_text_run(db, FROM_2);
 	if (r == 0)
 		return db_exec(db, "COMMIT", "");
 	(void)db_exec(db, "ROLLBACK", "");

@@ -54,4 +54,5 @@ def back_to_1(db):
         DROP TABLE message_2;
         DROP TABLE sheet;
         ALTER TABLE mailbox DROP COLUMN keywords;
+        ALTER TABLE blob DROP COLUMN fields;
         PRAGMA user_version = 1;""")

@@ -80,6 +80,10 @@ def older(s, shard):
     said = c.select("INBOX"), c.untagged_responses.get("FLAGS")
     check(b"work" in said[1][-1] and b"$Forwarded" in said[1][-1], "and its keywords", said)
     ok(c.append("INBOX", "", None, b"Subject: later\r\n\r\n"))
+    ok(c.select("INBOX"))
+    for word, count in (("later", 1), ("69", 17), ("nothing", 0)):
+        found = ok(c.search(None, "SUBJECT", word))[0].split()
+        equal(len(found), count, "a search looks at fields that are kept and at those that are not: %s" % word)
     ok(c.store("1:*", "-FLAGS", r"(\Seen)"))
     c.logout()
     equal(s.stop(), 0, "the server ends well")
@@ -94,6 +98,7 @@ def wrong(s, shard):
                           ("DELETE FROM sheet WHERE id = (SELECT max(id) FROM sheet)", "is in no sheet"),
                           ("DELETE FROM message WHERE uid = 7", "is in a sheet and nowhere else"),
                           ("UPDATE email SET size = size + 1 WHERE id = 9", "has another size or date"),
+                          ("UPDATE blob SET fields = x'41'", "has other fields than are kept of it"),
                           ("UPDATE mailbox SET keywords = ''", "has keywords that its mailbox does not know")):
         with open(shard, "rb") as f:
             good = f.read()
@@ -108,7 +113,7 @@ def wrong(s, shard):
 
 def newer(s, shard):
     with sqlite3.connect(shard) as db:
-        db.execute("PRAGMA user_version = 3")
+        db.execute("PRAGMA user_version = 4")
     db.close()
     check("cannot be read" in checked(s, 1), "a shard of a version to come is left alone")
 

@@ -2,6 +2,7 @@
 #include "conf_unit.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include <modules/mime/mime_private.h>
 
@@ -469,6 +470,68 @@ static void unended_words(void **state)
 	assert_int_equal(mime_decode_words(arena, (struct kurir_str){ s, 900 }).len, 892);
 }
 
+static bool has(const char *head, const char *field, const char *text)
+{
+	struct mime_needle k = mime_needle_of(arena, kurir_str_of(text));
+
+	return mime_header_has(arena, kurir_str_of(head), kurir_str_of(field), &k);
+}
+
+/* What a value says, and what its addresses do without what stands between their parts. */
+static void finding(void **state)
+{
+	static const char plain[] = "Subject: Aye\r\nFROM : \"Doe, J.\" <j.doe@dua.example>\r\n";
+
+	(void)state;
+	assert_true(has(plain, "From", "DOE, j"));
+	assert_true(has(plain, "From", "\" <j.doe@"));
+	assert_true(has(plain, "from", "j.doe@dua.example"));
+	assert_false(has(plain, "From", "aye"));
+	assert_false(has(plain, "To", ""));
+	assert_true(has(plain, "From", ""));
+	assert_true(has(plain, "", "subject: a"));
+	assert_false(has(plain, "Subject", "subject"));
+	assert_true(has("From: a@dua.example\r\nFrom: b@dua.example\r\n", "From", "b@dua"));
+	assert_true(
+	    has("Subject: =?utf-8?q?p=C3=A5?= =?utf-8?q?_l?=\r\n", "Subject", "p\303\245 L"));
+	assert_true(has("Subject: one\r\n two\r\n", "Subject", "one two"));
+	assert_true(has("Subject: aaab\r\n", "Subject", "aab"));
+}
+
+/* Whatever stands there: what its addresses are is found. */
+static void finding_addresses(void **state)
+{
+	static const char letters[] = "aaaab@@@..<<>>\"\"  () \t\\,,:;[";
+	struct mime_address list[32];
+	uint32_t seed = 1;
+
+	(void)state;
+	for (size_t n = 0; n < 50000; n++) {
+		struct kurir_mark mark = kurir_mark(arena);
+		char text[24] = "", head[40];
+
+		for (size_t i = 0; i < 4 + n % (sizeof(text) - 4); i++) {
+			seed = seed * 1664525 + 1013904223;
+			text[i] = letters[(seed >> 16) % (sizeof(letters) - 1)];
+		}
+		(void)snprintf(head, sizeof(head), "To: %s\r\n", text);
+		size_t count =
+		    mime_addresses(arena, mime_unfold(arena, kurir_str_of(text)), list, 32);
+		for (size_t i = 0; i < count; i++) {
+			struct kurir_str m = list[i].mailbox, h = list[i].host;
+			struct mime_needle k;
+
+			if (!m.ptr || !h.ptr)
+				continue;
+			k = mime_needle_of(
+			    arena, kurir_format(arena, "%.*s@%.*s", KURIR_ARG(m), KURIR_ARG(h)));
+			if (!mime_header_has(arena, kurir_str_of(head), KURIR_STR("To"), &k))
+				fail_msg("%s has no %.*s", text, KURIR_ARG(k.text));
+		}
+		kurir_rewind(arena, mark);
+	}
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -492,7 +555,8 @@ int main(void)
 		cmocka_unit_test(parameters), cmocka_unit_test(previews),
 		cmocka_unit_test(pieces), cmocka_unit_test(words), cmocka_unit_test(structures),
 		cmocka_unit_test(boundaries), cmocka_unit_test(long_header),
-		cmocka_unit_test(unended_words), cmocka_unit_test(repeated) };
+		cmocka_unit_test(unended_words), cmocka_unit_test(repeated),
+		cmocka_unit_test(finding), cmocka_unit_test(finding_addresses) };
 
 	return cmocka_run_group_tests(tests, begin, end);
 }
