@@ -573,7 +573,7 @@ KURIR_PARKS static int call_remote(const struct endpoint *e, const struct kurir_
 	if (s == NULL)
 		return -EAGAIN;
 	id = f.id = s->id;
-	r = channel_send(c, &f, q->fd);
+	r = channel_send(c, &f, q->fd > 0 ? q->fd : -1);
 	if (r < 0) {
 		slot_free(c, s);
 		return r;
@@ -601,7 +601,7 @@ KURIR_PARKS static int call_local(const struct endpoint *e, const struct kurir_r
 
 	if (r < 0)
 		return r;
-	if (q->fd >= 0 && (fd = fcntl(q->fd, F_DUPFD_CLOEXEC, 3)) < 0)
+	if (q->fd > 0 && (fd = fcntl(q->fd, F_DUPFD_CLOEXEC, 3)) < 0)
 		return -errno;
 	in = call_in_new(e, q->body);
 	r = in == NULL ? -ENOMEM : 0;
@@ -664,7 +664,7 @@ static void posts_run(struct loop_task *t)
 static int post_local(const struct endpoint *e, const struct kurir_request *q)
 {
 	static struct loop_task task = { .run = posts_run };
-	int fd = q->fd >= 0 ? fcntl(q->fd, F_DUPFD_CLOEXEC, 3) : -1;
+	int fd = q->fd > 0 ? fcntl(q->fd, F_DUPFD_CLOEXEC, 3) : -1;
 	int r = post_keep(&posts, e, q->key, q->body, fd);
 
 	if (r < 0 && fd >= 0)
@@ -680,7 +680,7 @@ static int post(const struct kurir_request *q, bool late)
 	struct frame f = { .kind = FRAME_POST, .key = q->key, .body = q->body };
 	struct channel *c;
 	unsigned slot = 0;
-	int index;
+	int index, fd = q->fd > 0 ? q->fd : -1;
 
 	if (e == NULL || e->role == 0)
 		return -ENOENT;
@@ -695,7 +695,7 @@ static int post(const struct kurir_request *q, bool late)
 	if (c == NULL || c->down || channel_full(c))
 		return -EAGAIN;
 	f.name = e->name;
-	return (late ? channel_send_late(c, &f) : channel_send(c, &f, q->fd)) < 0 ? -EAGAIN : 0;
+	return (late ? channel_send_late(c, &f) : channel_send(c, &f, fd)) < 0 ? -EAGAIN : 0;
 }
 
 int kurir_post(struct kurir_self *self, const struct kurir_request *q)

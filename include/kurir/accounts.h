@@ -19,6 +19,7 @@ struct kurir_account_match {
 	struct kurir_str account;     /* MAILBOX: "paijo@dua.example", lower case */
 	struct kurir_str detail;      /* what stood after the '+' , or empty */
 	struct kurir_texts addresses; /* ALIAS */
+	uint64_t reserved[4];
 };
 struct kurir_accounts_ops {
 	size_t size;

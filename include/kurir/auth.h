@@ -14,10 +14,12 @@ struct kurir_credentials {
 	struct kurir_str protocol; /* "submission", "imap", ... */
 	struct kurir_str peer;	   /* the client's address */
 	bool encrypted;
+	uint64_t reserved[8];
 };
 struct kurir_identity {
 	struct kurir_str account; /* the mailbox and the name in the logs, in arena */
 	struct kurir_str ticket;  /* lets one session into the access role, once, within 30 s */
+	uint64_t reserved[4];
 };
 
 /* From any role: asks the auth role. 0; -EACCES wrong user or password (the answer does not

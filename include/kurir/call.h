@@ -35,7 +35,8 @@ struct kurir_request {
 	const char *endpoint;
 	uint64_t key;
 	struct kurir_str body;
-	int fd; /* sent along, borrowed; -1: none.  A zeroed struct means descriptor 0: set it */
+	int fd; /* sent along, borrowed; 0 or -1: none */
+	uint64_t reserved[2];
 };
 /* Parks until the answer: >= 0 is the handler's result, *ret_reply is in arena. Waits for a
  * process that is being restarted. -errno of the handler, -ECONNRESET when its process died,
@@ -52,6 +53,7 @@ struct kurir_incoming {
 	struct kurir_str body; /* borrowed until the handler returns */
 	int fd;		       /* likewise, or -1: what shall stay open is duplicated */
 	uint64_t key;
+	uint64_t reserved[2];
 };
 struct kurir_endpoint_ops {
 	size_t size;

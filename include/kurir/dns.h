@@ -29,6 +29,7 @@ struct kurir_dns_record {
 	/* A, AAAA: "192.0.2.1"; MX, PTR, CNAME: the name in lower case, no final dot (""
 	 * is the root: null MX, RFC 7505); TXT: the strings joined; TLSA: raw rdata */
 	struct kurir_str text;
+	uint64_t reserved[2];
 };
 struct kurir_dns_answer {
 	enum kurir_dns_status status;
@@ -39,6 +40,7 @@ struct kurir_dns_answer {
 	/* "MX dua.example = 10 mx.dua.example (insecure, ttl 300)" for explain */
 	struct kurir_str summary;
 	uint32_t ttl; /* seconds */
+	uint64_t reserved[4];
 };
 struct kurir_dns_ops {
 	size_t size;

@@ -12,10 +12,12 @@ extern "C" {
 #endif
 
 /*
- * ABI.  MAJOR: something was removed or reshaped; equal or refused.  MINOR: something
- * was appended; a module built with a newer one than the core's is refused.  A struct
- * that a module hands over starts with its own size; a member it is too short to have
- * reads as zero, and zero always means "as before".
+ * ABI; doc/ABI.md has the whole promise.  MAJOR: something was removed or reshaped; equal or
+ * refused.  MINOR: something was appended; a module built with a newer one than the core's is
+ * refused.  A struct that begins with its own size grows at its end; a member it is too short
+ * to have reads as zero, and zero always means "as before".  No other struct changes its size
+ * or its members: some have "reserved" room, which is zero (as is what a designated initializer
+ * or an arena leaves out), and becomes a member whose zero means "as before".
  */
 #define KURIR_ABI_MAJOR 1
 #define KURIR_ABI_MINOR 0
@@ -45,6 +47,7 @@ struct kurir_str {
 KURIR_API struct kurir_str kurir_str_of(const char *nul_terminated);
 KURIR_API bool kurir_str_equal(struct kurir_str, struct kurir_str);
 KURIR_API bool kurir_str_equal_nocase(struct kurir_str, struct kurir_str); /* ASCII only */
+/* By bytes, a shorter one before those that begin with it: < 0, 0, > 0. */
 KURIR_API int kurir_str_compare(struct kurir_str, struct kurir_str);
 KURIR_API bool kurir_str_starts(struct kurir_str, struct kurir_str prefix);
 KURIR_API bool kurir_str_starts_nocase(struct kurir_str, struct kurir_str prefix);
@@ -73,13 +76,14 @@ KURIR_API kurir_time kurir_wallclock(
  * exhaustion aborts; the queue makes that survivable).  What a peer can make large lives
  * in kurir_buf and streams, which have limits and can refuse.
  */
-KURIR_API struct kurir_arena *kurir_arena_new(const char *name);
-KURIR_API void kurir_arena_free(struct kurir_arena *); /* NULL is fine */
-KURIR_API void kurir_arena_clear(struct kurir_arena *);
-KURIR_API void *kurir_alloc(struct kurir_arena *, size_t);
+KURIR_API struct kurir_arena *kurir_arena_new(const char *name); /* name: for people; a literal */
+KURIR_API void kurir_arena_free(struct kurir_arena *);		 /* NULL is fine */
+KURIR_API void kurir_arena_clear(struct kurir_arena *); /* as freed and made anew, but cheaper */
+KURIR_API void *kurir_alloc(struct kurir_arena *, size_t bytes);
 KURIR_API struct kurir_str kurir_copy(struct kurir_arena *, struct kurir_str); /* NUL follows */
 KURIR_API struct kurir_str kurir_lower(
     struct kurir_arena *, struct kurir_str); /* ASCII, copied */
+/* printf(3) into the arena; NUL follows. */
 KURIR_API struct kurir_str kurir_format(struct kurir_arena *, const char *, ...) KURIR_FMT(2);
 /* Runs fn(arg) when the arena is freed or cleared, last registered first. */
 KURIR_API void kurir_at_end(struct kurir_arena *, void (*fn)(void *), void *arg);
@@ -106,9 +110,10 @@ struct kurir_buf {
 #define KURIR_BUF(max) ((struct kurir_buf){ .limit = (max) })
 KURIR_API int kurir_buf_add(
     struct kurir_buf *, struct kurir_str); /* 0 or -EMSGSIZE, then unchanged */
+/* likewise */
 KURIR_API int kurir_buf_printf(struct kurir_buf *, const char *, ...) KURIR_FMT(2);
 KURIR_API int kurir_buf_reserve(
-    struct kurir_buf *, size_t more); /* room for more bytes after len */
+    struct kurir_buf *, size_t more); /* room for more bytes after len: 0 or -EMSGSIZE */
 KURIR_API void kurir_buf_cut(struct kurir_buf *, size_t from_start); /* drops the first bytes */
 KURIR_API struct kurir_str kurir_buf_str(
     const struct kurir_buf *);			    /* borrowed until the next change */
@@ -128,6 +133,7 @@ enum kurir_verdict {
 	KURIR_DISCARD,	/* say yes, keep nothing; mail, rcpt and message only */
 	KURIR_HANGUP,	/* 421 and close */
 };
+/* "next", "accept", ...; "error" for a -errno. */
 KURIR_API const char *kurir_verdict_name(int verdict_or_errno);
 
 /* Roles: the kinds of process.  --single runs all of them in one. */
@@ -205,6 +211,7 @@ struct kurir_option {
 	const char *help;	    /* one sentence; --describe and the manual are made from it */
 	const char *const *choices; /* KURIR_CHOICE: names, ends with NULL */
 	int64_t min, max;	    /* INT, SIZE, SPAN, max: bytes of a TEXT; both 0: no bounds */
+	uint64_t reserved[2];
 };
 /* The dead comparison makes the compiler check the member's type. */
 #define KURIR_OPT_(n, t, ct, s, m, p, h) \
@@ -323,14 +330,18 @@ KURIR_API int kurir_yield(void) KURIR_PARKS;		 /* lets the others run once */
 
 /* A group that is not ended explicitly ends with the instance (self) or the process (NULL). */
 KURIR_API struct kurir_group *kurir_group_begin(struct kurir_self *);
+/* A new fiber runs fn(arg), which parks as it likes, some time after this returned: 0; -EPERM
+ * without KURIR_CAP_SPAWN; -EAGAIN: no stack can be had; -ECANCELED: the group is being ended.
+ * name: for people; a literal. */
 KURIR_API int kurir_group_go(
     struct kurir_group *, const char *name, void (*fn)(void *), void *arg);
-KURIR_API int kurir_group_wait(struct kurir_group *, kurir_time)
-    KURIR_PARKS;						  /* until all returned */
+/* Until all returned: 0; -ETIMEDOUT, -ECANCELED: some still run. */
+KURIR_API int kurir_group_wait(struct kurir_group *, kurir_time) KURIR_PARKS;
 KURIR_API void kurir_group_end(struct kurir_group *) KURIR_PARKS; /* cancels, waits, frees */
 
 /* A signal wakes all who wait; it is not remembered: check your condition, then wait. */
-KURIR_API struct kurir_signal *kurir_signal_new(struct kurir_arena *);
+KURIR_API struct kurir_signal *kurir_signal_new(struct kurir_arena *); /* ends with the arena */
+/* 0 when it was raised, -ETIMEDOUT, -ECANCELED. */
 KURIR_API int kurir_signal_wait(struct kurir_signal *, kurir_time) KURIR_PARKS;
 KURIR_API void kurir_signal_raise(struct kurir_signal *);
 
@@ -344,9 +355,10 @@ KURIR_API int kurir_wait_fd(int fd, short poll_events, kurir_time) KURIR_PARKS;
  * read or write.  events 0: the time has passed, and is forgotten.
  */
 struct kurir_watch;
+/* Borrows fd. 0 or -ENOMEM; it is asleep. */
 KURIR_API int kurir_watch_new(struct kurir_self *, int fd, void (*ready)(void *arg, short events),
     void *arg, struct kurir_watch **ret);
-/* poll_events 0 and KURIR_FOREVER: asleep. */
+/* poll_events 0 and KURIR_FOREVER: asleep. 0 or -errno of epoll_ctl(2). */
 KURIR_API int kurir_watch_set(struct kurir_watch *, short poll_events, kurir_time until);
 KURIR_API void kurir_watch_free(
     struct kurir_watch *); /* before close(2); also from ready(); NULL is fine */

@@ -19,6 +19,7 @@ struct kurir_body {
 	int fd;		 /* open for reading; owned by the caller: close it */
 	uint64_t offset; /* of the first byte of the header */
 	uint64_t length; /* wire form: CRLF line ends, not dot-stuffed */
+	uint64_t reserved[2];
 };
 
 struct kurir_queue_ops {
@@ -61,6 +62,7 @@ struct kurir_route {
 	struct kurir_str xyz, text;   /* FAIL, LATER */
 	struct kurir_str why;	      /* for "explain": the answers that led here, one line */
 	struct kurir_texts addresses; /* EXPAND */
+	uint64_t reserved[8];
 };
 struct kurir_route_ops {
 	size_t size;
@@ -82,6 +84,7 @@ struct kurir_next_hop {
 	struct kurir_texts tlsa;
 	/* beside tlsa: the host of each; a host without one is as MAY */
 	struct kurir_texts tlsa_names;
+	uint64_t reserved[8];
 };
 enum kurir_hop_tls {
 	KURIR_HOP_MAY,
@@ -104,6 +107,7 @@ struct kurir_job {
 	struct kurir_envelope envelope; /* recipients: only those of this job */
 	struct kurir_str destination, parameters;
 	uint32_t attempt; /* 1: the first; at least 2 when an earlier queue may have tried */
+	uint64_t reserved[4];
 };
 enum kurir_fate { KURIR_FATE_DELIVERED = 1, KURIR_FATE_FAILED, KURIR_FATE_DEFERRED };
 struct kurir_result {
@@ -114,6 +118,7 @@ struct kurir_result {
 	struct kurir_str remote; /* "mx.example[192.0.2.1]:25", or the mailbox */
 	bool relayed_dsn;	 /* the next hop took over the duty of success notifications */
 	bool site;		 /* the whole destination is in trouble, not this recipient */
+	uint64_t reserved[4];
 };
 KURIR_API int kurir_put_job(struct kurir_buf *, const struct kurir_job *);
 KURIR_API int kurir_get_job(struct kurir_reader *, struct kurir_arena *, struct kurir_job *ret);
@@ -138,6 +143,7 @@ struct kurir_bounce_rcpt {
 	enum kurir_notice notice;
 	struct kurir_result result;	   /* the last one */
 	int64_t last_attempt, retry_until; /* kurir_wallclock(); 0: none */
+	uint64_t reserved[4];
 };
 struct kurir_bounce_ops {
 	size_t size;

@@ -60,6 +60,7 @@ struct kurir_recipient {
 	struct kurir_str address; /* "local@domain", domain in lower case; UTF-8 with SMTPUTF8 */
 	uint32_t notify;	  /* enum kurir_notify, or-ed */
 	struct kurir_str orcpt;	  /* "rfc822;xtext" as given, or empty */
+	uint64_t reserved[4];
 };
 
 enum kurir_envelope_flag {
@@ -82,6 +83,7 @@ struct kurir_envelope {
 	struct kurir_str peer, helo, account, listener; /* where it came from */
 	size_t count;
 	const struct kurir_recipient *recipients;
+	uint64_t reserved[8];
 };
 KURIR_API int kurir_put_envelope(struct kurir_buf *, const struct kurir_envelope *);
 /* Texts are borrowed from the input, the list is in arena.  0 or -EBADMSG. */
@@ -130,7 +132,8 @@ KURIR_API int kurir_message_rewrite(struct kurir_tx *, kurir_body_fn *fn, void *
 /* How many bytes at the top of a spooled message are this server's: Received and what
  * kurir_header_add() put there. */
 KURIR_API size_t kurir_tx_top(struct kurir_tx *);
-/* The bytes that lie in the spool now: all of the message from the message hooks on. */
+/* The bytes that lie in the spool now: all of the message from the message hooks on, and in a
+ * kurir_message_rewrite() those that were written so far. */
 KURIR_API uint64_t kurir_tx_size(struct kurir_tx *);
 /* Changes of the envelope in any hook of the transaction (CAP_RCPT): 0, -EPERM, -EINVAL for what
  * cannot be an address.  Nobody is asked again; a message whose last recipient was dropped is
@@ -164,6 +167,7 @@ struct kurir_tx_params {
 	struct kurir_str sender, envid;
 	uint32_t flags; /* KURIR_ENV_ 8BIT UTF8 RET_* */
 	bool trusted;
+	uint64_t reserved[6];
 };
 /* Begins the transaction when accepted; *ret_tx lives until kurir_tx_end(). */
 KURIR_API int kurir_tx_mail(struct kurir_conn *, const struct kurir_tx_params *,

@@ -52,6 +52,7 @@ struct kurir_mailbox {
 	uint32_t messages, recent, unseen, deleted;
 	uint64_t bytes;	 /* of all messages, in wire form */
 	uint64_t modseq; /* the highest of its messages, also of those that went */
+	uint64_t reserved[4];
 };
 #define KURIR_LIST_COUNTS (1u << 0)
 
@@ -80,6 +81,7 @@ struct kurir_mailbox_view {
 	size_t count;
 	const struct kurir_message *messages; /* by UID, ascending */
 	struct kurir_str id;		      /* as in kurir_mailbox */
+	uint64_t reserved[2];
 };
 
 struct kurir_uid_range { /* both ends included */
@@ -98,6 +100,7 @@ struct kurir_mailbox_outline {
 	uint32_t recent;		/* RECENT are those from this UID on; 0: none */
 	uint32_t unseen;		/* the first UID without SEEN; 0: all have it */
 	struct kurir_str keywords;	/* that messages have or had; some may come twice */
+	uint64_t reserved[2];
 };
 
 /* What became of a mailbox after a mod-sequence. */
@@ -106,6 +109,7 @@ struct kurir_mailbox_changes {
 	/* What went, by UID; it may name more than were there (all that are gone), never one that
 	 * is still there. */
 	struct kurir_uid_set vanished;
+	uint64_t reserved[2];
 };
 
 /* What a store knows of a message without its bytes.  Texts of the first three are in IMAP's own
@@ -118,11 +122,12 @@ enum kurir_fact {
 	KURIR_FACT_EMAIL_ID,
 	KURIR_FACT_THREAD_ID, /* RFC 8474 */
 	KURIR_FACT_HEADER,    /* the message's header with the empty line behind it */
-	KURIR_FACTS,
 };
+#define KURIR_FACTS	 (KURIR_FACT_HEADER + 1) /* how many this header knows */
+#define KURIR_FACTS_ROOM 16			 /* and later ones */
 struct kurir_message_facts {
 	uint32_t uid;
-	struct kurir_str texts[KURIR_FACTS]; /* ptr NULL: not asked for, or not known */
+	struct kurir_str texts[KURIR_FACTS_ROOM]; /* ptr NULL: not asked for, or not known */
 };
 #define KURIR_FACTS_MAX 256 /* messages in one call */
 
@@ -136,11 +141,13 @@ struct kurir_find {
 	enum kurir_find_place place;
 	struct kurir_str field; /* "Subject"; HEADER only */
 	struct kurir_str text;	/* UTF-8; empty with HEADER: has the field at all */
+	uint64_t reserved[2];
 };
 
 /* RFC 9208: usage and limits of an account; a limit of 0 is none. */
 struct kurir_quota {
 	uint64_t bytes, bytes_limit, messages, messages_limit;
+	uint64_t reserved[4];
 };
 
 /* RFC 5464: entries of a mailbox, or (mailbox empty) of the account. "/private/comment" */
@@ -165,6 +172,7 @@ struct kurir_change {
 	bool force;
 	struct kurir_str target;  /* COPY, MOVE: the mailbox */
 	uint64_t unchanged_since; /* skip messages changed after this mod-sequence; 0: all */
+	uint64_t reserved[4];
 };
 /* What was done.  For COPY and MOVE target has the new UIDs, in the order of uids. */
 struct kurir_changed {
@@ -175,6 +183,7 @@ struct kurir_changed {
 	 * before knows all of it after: messages that were changed have the one after.  0: the
 	 * store does not say. */
 	uint64_t before, modseq;
+	uint64_t reserved[2];
 };
 
 struct kurir_append {
@@ -183,6 +192,7 @@ struct kurir_append {
 	int64_t date; /* 0: now */
 	int fd; /* holds the message in wire form; borrowed; one and the same for all of a call */
 	uint64_t offset, length;
+	uint64_t reserved[4];
 };
 
 enum kurir_manage_kind {
@@ -198,6 +208,7 @@ struct kurir_manage {
 	struct kurir_str new_name; /* RENAME */
 	/* CREATE: of KURIR_MAILBOX_USES (RFC 6154), in stores that have set_entries */
 	uint32_t uses;
+	uint64_t reserved[2];
 };
 
 struct kurir_store_ops {

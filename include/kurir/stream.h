@@ -48,10 +48,11 @@ KURIR_API void kurir_close(
     struct kurir_stream *); /* at once; unflushed output is dropped; NULL is fine */
 
 /* Connects to "ip:port" or "[ip6]:port" (RFC 5952 text, no names) or "unix:/path";
- * source is a local address or empty.  Roles without a network ask the resolver role. */
+ * source is a local address or empty.  Roles without a network ask the resolver role. 0; -EPERM
+ * without KURIR_CAP_NET; -EINVAL what is no address; -errno of connect(2). */
 KURIR_API int kurir_dial(struct kurir_self *, struct kurir_str address, struct kurir_str source,
     kurir_time, struct kurir_stream **ret) KURIR_PARKS;
-/* Takes the descriptor (made non-blocking) in any case. */
+/* Takes the descriptor (made non-blocking) in any case: 0 or -errno. */
 KURIR_API int kurir_stream_of(int fd, struct kurir_stream **ret);
 /* Two ends in memory: what is written to one is read from the other. */
 KURIR_API int kurir_stream_pair(struct kurir_stream **ret_a, struct kurir_stream **ret_b);

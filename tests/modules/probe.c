@@ -196,7 +196,7 @@ KURIR_PARKS static json_t *login(struct kurir_self *self, json_t *in)
 		.protocol = text_of(in, "protocol"),
 		.peer = text_of(in, "peer"),
 		.encrypted = true };
-	struct kurir_identity id = { KURIR_STR(""), KURIR_STR("") };
+	struct kurir_identity id = { .account = KURIR_STR("") };
 	kurir_time start = kurir_now();
 	int r = kurir_authenticate(self, &c, kurir_now() + SPAN, kurir_scratch(), &id);
 

@@ -12,8 +12,8 @@
 static struct kurir_arena *arena;
 
 static const struct kurir_recipient to[] = {
-	{ { "a@b", 3 }, KURIR_NOTIFY_NEVER, { "rfc822;a@b", 10 } },
-	{ { "c@d", 3 }, 0, { "", 0 } },
+	{ .address = { "a@b", 3 }, .notify = KURIR_NOTIFY_NEVER, .orcpt = { "rfc822;a@b", 10 } },
+	{ .address = { "c@d", 3 }, .orcpt = { "", 0 } },
 };
 static const struct kurir_envelope envelope = { .id = { "0123456789", 10 },
 	.sender = { "", 0 },
