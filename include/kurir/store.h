@@ -187,6 +187,8 @@ struct kurir_changed {
 };
 
 struct kurir_append {
+	/* With RECENT: who appends has a view of the mailbox, and tells of the message itself; where
+	 * kurir_changed has mod-sequences the store takes that for the first look at it. */
 	uint32_t flags;
 	struct kurir_str keywords;
 	int64_t date; /* 0: now */

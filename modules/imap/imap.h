@@ -205,6 +205,10 @@ int imap_update_telling(struct imap *, bool expunge, const struct kurir_uid_set 
  * wants to know it. */
 void imap_tell_message(struct imap *, size_t index, const struct kurir_message *, bool flags)
     KURIR_PARKS;
+/* Messages that this session appended to the mailbox it has selected; false, and nothing is told,
+ * when others changed it meanwhile, or the store does not say whether they did. */
+bool imap_tell_appended(struct imap *, const struct kurir_append *, size_t count,
+    const struct kurir_changed *) KURIR_PARKS;
 /* Makes known what the store has of those messages (NULL: of all), as it is now; then imap_at()
  * may be asked for them, by their indices. */
 int imap_need(struct imap *, const struct kurir_uid_set *) KURIR_PARKS;

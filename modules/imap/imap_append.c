@@ -10,13 +10,18 @@
 KURIR_PARKS static void store(struct imap *s, struct imap_incoming *in)
 {
 	struct kurir_changed changed = { .target_validity = 0 };
-	int r = imap_incoming_store(in, &changed);
+	bool here = s->state == IMAP_SELECTED && kurir_str_equal(in->mailbox, s->box.name);
+	int r;
+
+	for (size_t i = 0; i < in->count && here && !s->read_only; i++)
+		in->messages[i].flags |= KURIR_MESSAGE_RECENT;
+	r = imap_incoming_store(in, &changed);
 
 	if (r == -ENOENT) {
 		imap_no(s, "[TRYCREATE] No such mailbox");
 		return;
 	}
-	if (r >= 0 && s->state == IMAP_SELECTED && kurir_str_equal(in->mailbox, s->box.name))
+	if (r >= 0 && here && !imap_tell_appended(s, in->messages, in->count, &changed))
 		r = imap_update(s, true);
 	if (r < 0) {
 		imap_failed(s, r);

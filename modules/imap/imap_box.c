@@ -210,6 +210,15 @@ static void add_uid(struct imap_box *b, uint32_t uid)
 	b->count++;
 }
 
+void imap_box_came(struct imap_box *b, struct kurir_uid_range range)
+{
+	struct kurir_uid_set set = { 1, &range };
+
+	for (uint64_t uid = range.first; uid <= range.last; uid++)
+		add_uid(b, (uint32_t)uid);
+	b->recent = combine(b, &b->recent, &set, IMAP_IN_EITHER);
+}
+
 void imap_box_add(struct imap_box *b, const struct kurir_message *m)
 {
 	add_uid(b, m->uid);

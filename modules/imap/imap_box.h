@@ -49,6 +49,8 @@ size_t imap_box_next(const struct imap_box *, const struct kurir_uid_set *, size
 
 /* A new one; its UID is above all others. */
 void imap_box_add(struct imap_box *, const struct kurir_message *);
+/* New ones of which nothing is known yet, and which nobody else has seen. */
+void imap_box_came(struct imap_box *, struct kurir_uid_range);
 /* They went: to be told later, and at last taken out. */
 void imap_box_gone(struct imap_box *, const struct kurir_uid_set *);
 void imap_box_remove_gone(struct imap_box *);

@@ -312,6 +312,28 @@ KURIR_PARKS int imap_update(struct imap *s, bool expunge)
 	return imap_update_telling(s, expunge, NULL);
 }
 
+KURIR_PARKS bool imap_tell_appended(
+    struct imap *s, const struct kurir_append *all, size_t count, const struct kurir_changed *c)
+{
+	bool words = false;
+
+	if (s->read_only || c->modseq == 0 || c->before != s->view.modseq ||
+	    c->target_validity != s->view.uid_validity || c->target.count != 1)
+		return false;
+	tell_removals(s);
+	for (size_t i = 0; i < count; i++)
+		words |= learn(s, all[i].keywords);
+	if (words)
+		imap_put_keywords(s);
+	imap_box_came(&s->box, c->target.ranges[0]);
+	kurir_printf(s->stream, "* %zu EXISTS\r\n", s->box.count);
+	imap_put_recent(s);
+	s->view.uid_next = c->target.ranges[0].last + 1;
+	s->view.modseq = c->modseq;
+	imap_box_tidy(&s->box);
+	return true;
+}
+
 /* One that is looked at for the first time. */
 KURIR_PARKS static void see(struct imap *s, struct kurir_message *m)
 {

@@ -202,7 +202,7 @@ KURIR_PARKS static int append_one(struct kurir_self *self, struct kurir_str acco
 	int r;
 
 	begin(&b, MAILDIR_OP_APPEND, account, mailbox);
-	kurir_put_u32(&b, m->flags);
+	kurir_put_u32(&b, m->flags & ~(uint32_t)KURIR_MESSAGE_RECENT);
 	kurir_put_text(&b, m->keywords);
 	kurir_put_u64(&b, (uint64_t)m->date);
 	kurir_put_u64(&b, m->offset);

@@ -89,9 +89,10 @@ int put_append(struct shard *s, struct kurir_str account_name, struct account_ro
 	struct mailbox_row m;
 	uint32_t count = kurir_get_u32(in);
 	int r = mailbox_load(&s->db, a, mailbox, &m);
-	int64_t first = m.uid_next;
 	if (r < 0)
 		return r;
+	int64_t first = m.uid_next, before = m.modseq;
+	bool seen = count > 0 && m.recent == first;
 	a->modseq++;
 	for (uint32_t i = 0; i < count && r == 0; i++) {
 		struct message_row row = { .flags = kurir_get_u32(in), .saved = now };
@@ -104,6 +105,7 @@ int put_append(struct shard *s, struct kurir_str account_name, struct account_ro
 		from.offset = kurir_get_u64(in);
 		from.length = kurir_get_u64(in);
 		row.size = (int64_t)from.length;
+		seen = seen && (row.flags & KURIR_MESSAGE_RECENT) != 0;
 		row.flags &= KURIR_MESSAGE_RECENT - 1;
 		if (in->error < 0 || fd < 0 || row.keywords.len > MODEL_KEYWORDS_MAX)
 			return -EBADMSG;
@@ -113,12 +115,16 @@ int put_append(struct shard *s, struct kurir_str account_name, struct account_ro
 		if (r == 0)
 			r = message_insert(&s->db, a, &m, &row);
 	}
+	if (seen)
+		m.recent = m.uid_next;
 	if (r == 0)
 		r = mailbox_save(&s->db, &m);
 	if (r == 0)
 		r = account_save(&s->db, a);
 	struct kurir_uid_range made = { (uint32_t)first, (uint32_t)m.uid_next - 1 };
 	struct kurir_changed changed = { .target_validity = (uint32_t)m.uid_validity,
-		.target = { count > 0, &made } };
+		.target = { count > 0, &made },
+		.before = (uint64_t)before,
+		.modseq = (uint64_t)m.modseq };
 	return r < 0 ? r : kurir_put_changed(reply, &changed);
 }
