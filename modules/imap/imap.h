@@ -70,6 +70,8 @@ struct imap {
 	struct kurir_self *store_self;
 	struct kurir_str account;
 
+	struct imap_notify *notify; /* NULL: the client has not said what it wants to hear of */
+
 	/* Selected */
 	bool read_only;
 	struct imap_box box;		/* the snapshot; box.name is the mailbox */
@@ -192,6 +194,7 @@ bool imap_has_ids(const struct imap *);
 bool imap_has_quota(const struct imap *);
 bool imap_has_metadata(const struct imap *);
 bool imap_keeps_uses(const struct imap *);
+bool imap_can_notify(const struct imap *);
 
 /* imap_update.c: the snapshot brought up to date. */
 int imap_view_open(struct imap *, struct kurir_str mailbox, bool read_only, uint32_t *ret_unseen)
@@ -285,6 +288,7 @@ IMAP_COMMAND(lsub);
 IMAP_COMMAND(move);
 IMAP_COMMAND(namespace);
 IMAP_COMMAND(noop);
+IMAP_COMMAND(notify);
 IMAP_COMMAND(rename);
 IMAP_COMMAND(replace);
 IMAP_COMMAND(search);

@@ -48,6 +48,12 @@ const struct mime_message *imap_bytes_message(struct imap_bytes *);
 struct kurir_str imap_bytes_header(struct imap_bytes *);
 struct kurir_str imap_bytes_envelope(struct imap_bytes *);
 
+/* imap_fetch.c: a FETCH reply for each message from that UID on, with those items. */
+int imap_put_new(struct imap *, uint32_t from, struct kurir_str items) KURIR_PARKS;
+/* Whether a list of items stands there; it goes. */
+int imap_items_check(struct imap_args *);
+
+#define IMAP_ITEMS_MAX 64 /* in one list */
 enum imap_item_kind {
 	IMAP_ITEM_FLAGS,
 	IMAP_ITEM_UID,

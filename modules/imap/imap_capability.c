@@ -95,6 +95,7 @@ static const struct {
 	{ "CREATE-SPECIAL-USE", LOGGED, imap_keeps_uses, NULL },    /* imap-create */
 	{ "LIST-METADATA", LOGGED, imap_has_metadata, NULL },	    /* imap-metadata */
 	{ "METADATA", LOGGED, imap_has_metadata, NULL },	    /* imap-metadata */
+	{ "NOTIFY", LOGGED, imap_can_notify, NULL },		    /* imap-notify */
 	{ "QUOTA", LOGGED, imap_has_quota, NULL },		    /* imap-quota */
 	{ "QUOTA=RES-STORAGE", LOGGED, imap_has_quota, NULL },	    /* imap-quota */
 	{ "QUOTA=RES-MESSAGE", LOGGED, imap_has_quota, NULL },	    /* imap-quota */

@@ -38,6 +38,7 @@ static const struct imap_command commands[] = {
 	{ "SETMETADATA", LOGGED, 0, imap_setmetadata },
 	{ "APPEND", LOGGED, IMAP_STREAMS, imap_append },
 	{ "IDLE", LOGGED, IMAP_BARE, imap_idle },
+	{ "NOTIFY", LOGGED, 0, imap_notify },
 	{ "CHECK", IMAP_SELECTED, IMAP_BARE, imap_noop },
 	{ "CLOSE", IMAP_SELECTED, IMAP_BARE, imap_close },
 	{ "UNSELECT", IMAP_SELECTED, IMAP_BARE, imap_unselect },

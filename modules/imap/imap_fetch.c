@@ -18,11 +18,10 @@
 #include "imap_qresync.h"
 #include "imap_search.h"
 
-#define ITEMS_MAX 64
-#define FILE_MIN  65536 /* whole messages from this size on go out by sendfile */
+#define FILE_MIN 65536 /* whole messages from this size on go out by sendfile */
 
 struct fetch {
-	struct imap_item items[ITEMS_MAX];
+	struct imap_item items[IMAP_ITEMS_MAX];
 	size_t count;
 	struct kurir_uid_set uids;
 	uint64_t changed_since; /* only what changed after it; 0: all */
@@ -49,7 +48,7 @@ static int modifiers(struct imap *s, struct imap_args *a, struct fetch *f)
 		} else if (imap_take_word(a, "CHANGEDSINCE")) {
 			if (!imap_space(a) || imap_number64(a, &f->changed_since) < 0)
 				return -EBADMSG;
-			if (f->count < ITEMS_MAX)
+			if (f->count < IMAP_ITEMS_MAX)
 				f->items[f->count++] =
 				    (struct imap_item){ .kind = IMAP_ITEM_MODSEQ };
 		} else if (imap_take_word(a, "PARTIAL")) {
@@ -70,7 +69,7 @@ static int modifiers(struct imap *s, struct imap_args *a, struct fetch *f)
 static int parse(struct imap *s, struct imap_args *a, struct fetch *f)
 {
 	if (imap_set_arg(s, a, &f->uids) < 0 || !imap_space(a) ||
-	    imap_items_parse(a, f->items, ITEMS_MAX - 2, &f->count) < 0)
+	    imap_items_parse(a, f->items, IMAP_ITEMS_MAX - 2, &f->count) < 0)
 		return -EBADMSG;
 	if (imap_space(a) && modifiers(s, a, f) < 0)
 		return -EBADMSG;
@@ -519,4 +518,23 @@ KURIR_PARKS void imap_fetch(struct imap *s, struct imap_args *a)
 	}
 	r = put_messages(s, f);
 	finish(s, f, r);
+}
+
+/* Nothing is said of what cannot be read, and nothing becomes seen by it. */
+KURIR_PARKS int imap_put_new(struct imap *s, uint32_t from, struct kurir_str items)
+{
+	struct fetch *f = kurir_alloc(kurir_scratch(), sizeof(*f));
+	struct kurir_uid_range range = { from, UINT32_MAX };
+	struct imap_args a = { .rest = items };
+	bool by_uid = s->by_uid;
+	int r;
+
+	if (imap_items_parse(&a, f->items, IMAP_ITEMS_MAX - 2, &f->count) < 0)
+		return -EBADMSG;
+	f->uids = (struct kurir_uid_set){ 1, &range };
+	s->by_uid = true; /* the UID comes along */
+	plan(s, f);
+	s->by_uid = by_uid;
+	r = imap_need(s, &f->uids);
+	return r < 0 ? r : put_messages(s, f);
 }

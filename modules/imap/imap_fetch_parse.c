@@ -241,3 +241,11 @@ int imap_items_parse(struct imap_args *a, struct imap_item *items, size_t max, s
 	*ret_count = n;
 	return 0;
 }
+
+int imap_items_check(struct imap_args *a)
+{
+	struct imap_item *items = kurir_alloc(kurir_scratch(), IMAP_ITEMS_MAX * sizeof(*items));
+	size_t count;
+
+	return imap_items_parse(a, items, IMAP_ITEMS_MAX - 2, &count);
+}

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#include "imap.h"
+#include "imap_notify.h"
 
 #define KNOWN_MAX 256 /* messages */
 
@@ -46,9 +46,29 @@ KURIR_PARKS static void watch(void *arg)
 	}
 }
 
-KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
+/* For the client's line, and what happens meanwhile; after NOTIFY what that asked for (RFC 5465
+ * section 4). */
+KURIR_PARKS static int wait(struct imap *s, kurir_time until, struct kurir_str *ret_line)
 {
 	struct kurir_group *group;
+	int r = 1;
+
+	if (s->notify != NULL) {
+		r = imap_notify_while(s, until, true);
+		return r < 0 ? r : kurir_readline(s->stream, 1024, ret_line, until);
+	}
+	group = kurir_group_begin(s->self);
+	if (s->state == IMAP_SELECTED)
+		kurir_group_go(group, "imap idle", watch, s);
+	r = kurir_readline(s->stream, 1024, ret_line, until);
+	if (r > 0)
+		*ret_line = kurir_copy(kurir_scratch(), *ret_line);
+	kurir_group_end(group);
+	return r;
+}
+
+KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
+{
 	struct kurir_str line;
 	int r;
 
@@ -61,13 +81,7 @@ KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
 		return;
 	}
 	forget(s);
-	group = kurir_group_begin(s->self);
-	if (s->state == IMAP_SELECTED)
-		kurir_group_go(group, "imap idle", watch, s);
-	r = kurir_readline(s->stream, 1024, &line, kurir_now() + s->conf->idle);
-	if (r > 0)
-		line = kurir_copy(kurir_scratch(), line);
-	kurir_group_end(group);
+	r = wait(s, kurir_now() + s->conf->idle, &line);
 	if (r == -ETIMEDOUT)
 		imap_puts(s, "* BYE Nothing heard for too long\r\n");
 	if (r <= 0)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "imap_notify.h"
 #include "imap_qresync.h"
 
 /* One that needs something of us in every reply from now on; not before it was enabled. */
@@ -67,6 +68,7 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 		imap_failed(s, r);
 		return;
 	}
+	imap_notify_selected(s);
 	imap_put_keywords(s);
 	kurir_printf(s->stream, "* %zu EXISTS\r\n", s->box.count);
 	if (!(s->enabled & IMAP_REV2))

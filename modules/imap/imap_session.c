@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "imap.h"
+#include "imap_notify.h"
 
 #define CHUNK 16384
 
@@ -64,7 +64,8 @@ KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
 	int r = 0;
 
 	if (!line_waits(s))
-		r = kurir_flush(s->stream, until);
+		r = command->len == 0 && s->notify != NULL ? imap_notify_while(s, until, false)
+							   : kurir_flush(s->stream, until);
 	if (r >= 0)
 		r = kurir_readline(s->stream, IMAP_LINE_MAX, &line, until);
 	if (r <= 0)
@@ -226,6 +227,7 @@ KURIR_PARKS static void loop(struct imap *s)
 		}
 	}
 	kurir_buf_free(&command);
+	imap_notify_end(s);
 	imap_view_close(s);
 	imap_saved_clear(s);
 }

@@ -14,6 +14,7 @@ KURIR_PARKS static int put_counts(
 		m->uid_validity, m->unseen, m->deleted, m->bytes, m->modseq, s->conf->append_max,
 		deleted_bytes };
 	const char *before = "";
+	int r;
 
 	imap_puts(s, "* STATUS ");
 	imap_put_mailbox(s, m->name);
@@ -26,9 +27,10 @@ KURIR_PARKS static int put_counts(
 		}
 	if ((items & IMAP_STATUS_MAILBOXID) && m->id.len > 0)
 		kurir_printf(s->stream, "%sMAILBOXID (%.*s)", before, KURIR_ARG(m->id));
-	if (items & IMAP_STATUS_HIGHESTMODSEQ)
+	r = imap_puts(s, ")\r\n");
+	if (items & IMAP_STATUS_HIGHESTMODSEQ) /* which says a line of its own */
 		imap_enable_condstore(s);
-	return imap_puts(s, ")\r\n");
+	return r;
 }
 
 /* For a store that cannot tell without looking at all messages. */

@@ -487,4 +487,5 @@ const struct kurir_store_ops sqlite_store = {
 	.part = part,
 	.status = status,
 	.outline = outline,
+	.wait_account = sqlite_wait_account,
 };

@@ -91,8 +91,9 @@ int mailbox_keywords(struct db *db, const struct mailbox_row *m, struct kurir_st
 	return r;
 }
 
-static int subscribe(struct db *db, const struct account_row *a, struct kurir_str name, bool on)
+static int subscribe(struct db *db, struct account_row *a, struct kurir_str name, bool on)
 {
+	a->modseq++;
 	return on ? db_exec(db, "INSERT OR IGNORE INTO subscription(account, name) VALUES(?, ?)",
 			"it", a->id, name)
 		  : db_exec(db, "DELETE FROM subscription WHERE account = ? AND name = ?", "it",

@@ -39,7 +39,7 @@ static int op_manage(struct db *db, struct account_row *a, struct kurir_str mail
 #define ENTRY_BYTES_MAX 8388608 /* of all of an account, whose quota does not count them */
 
 static int op_entries(
-    struct db *db, const struct account_row *a, struct kurir_str mailbox, struct kurir_reader *in)
+    struct db *db, struct account_row *a, struct kurir_str mailbox, struct kurir_reader *in)
 {
 	struct mailbox_row m = { .id = 0 };
 	uint32_t n = kurir_get_u32(in);
@@ -69,7 +69,10 @@ static int op_entries(
 		    "SELECT coalesce(sum(length(CAST(value AS BLOB))), 0) FROM entry"
 		    " WHERE account = ?",
 		    "i", a->id);
-	return r < 0 ? r : count > ENTRIES_MAX || bytes > ENTRY_BYTES_MAX ? -EMSGSIZE : 0;
+	if (r < 0 || count > ENTRIES_MAX || bytes > ENTRY_BYTES_MAX)
+		return r < 0 ? r : -EMSGSIZE;
+	a->modseq++;
+	return account_save(db, a);
 }
 
 static int op_lock(const struct shard *s, struct kurir_reader *in)

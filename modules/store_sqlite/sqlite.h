@@ -193,5 +193,7 @@ int sqlite_wait_start(struct kurir_self *);
 void sqlite_wait_stop(struct kurir_self *);
 int sqlite_wait(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
     const struct kurir_mailbox_view *, kurir_time) KURIR_PARKS;
+int sqlite_wait_account(
+    struct kurir_self *, struct kurir_str account, uint64_t *modseq, kurir_time) KURIR_PARKS;
 
 #endif

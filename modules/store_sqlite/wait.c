@@ -1,7 +1,7 @@
-/* wait.c - sessions that wait for something to happen in a mailbox.
+/* wait.c - sessions that wait for something to happen in a mailbox, or in an account.
  *
  * The writer of a shard writes into its bell after each transaction; inotify tells, once for all
- * sessions of this process, and each looks whether its mailbox has another mod-sequence. */
+ * sessions of this process, and each looks whether its mailbox or account has another mod-sequence. */
 #include "read.h"
 
 #include <errno.h>
@@ -65,26 +65,35 @@ static int listen_to(struct kurir_self *self, struct shard_view *v)
 	return 0;
 }
 
-/* 1 when it differs from the view; short enough to be asked here and now. */
+/* What is there now, mailbox empty: of the account; short enough to be asked here and now. */
+static int look(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
+    struct account_row *ret_account, struct mailbox_row *ret_mailbox)
+{
+	int e;
+	struct db *db = reader_take(self, account, &e);
+
+	if (db == NULL)
+		return e;
+	e = account_load(db, account, ret_account);
+	if (e == 0 && mailbox.len > 0)
+		e = mailbox_load(db, ret_account, mailbox, ret_mailbox);
+	if (e == -EAGAIN || e == -EIO)
+		reader_drop(self, account, db);
+	else
+		reader_give(self, account, db);
+	return e;
+}
+
+/* 1 when it differs from the view. */
 static int differs(struct kurir_self *self, struct kurir_str account, struct kurir_str mailbox,
     const struct kurir_mailbox_view *view)
 {
 	struct account_row a;
 	struct mailbox_row m;
-	int e;
-	struct db *db = reader_take(self, account, &e);
+	int e = look(self, account, mailbox, &a, &m);
 
-	if (db == NULL)
-		return e == -EAGAIN || e == -EBUSY ? 1 : e;
-	e = account_load(db, account, &a);
-	if (e == 0)
-		e = mailbox_load(db, &a, mailbox, &m);
-	if (e == -EAGAIN || e == -EIO)
-		reader_drop(self, account, db);
-	else
-		reader_give(self, account, db);
 	if (e < 0) /* to be looked at by who waits */
-		return e == -ENOENT || e == -EAGAIN ? 1 : e;
+		return e == -ENOENT || e == -EAGAIN || e == -EBUSY ? 1 : e;
 	return (uint64_t)m.modseq != view->modseq ||
 	    (uint32_t)m.uid_validity != view->uid_validity;
 }
@@ -97,5 +106,29 @@ KURIR_PARKS int sqlite_wait(struct kurir_self *self, struct kurir_str account,
 
 	while (r == 0 && (r = differs(self, account, mailbox, view)) == 0)
 		r = kurir_signal_wait(v->rung, until);
+	return r;
+}
+
+/* An account that was never written to has none yet. */
+KURIR_PARKS int sqlite_wait_account(
+    struct kurir_self *self, struct kurir_str account, uint64_t *modseq, kurir_time until)
+{
+	struct shard_view *v = shard_view(self, account);
+	int r = v == NULL ? -ENAMETOOLONG : listen_to(self, v);
+
+	while (r == 0) {
+		struct account_row a = { .modseq = 0 };
+		int e = look(self, account, KURIR_STR(""), &a, NULL);
+
+		if (e == -EAGAIN || e == -EBUSY) /* no connection is free now */
+			r = kurir_sleep(kurir_now() + 100);
+		else if (e < 0 && e != -ENOENT)
+			r = e;
+		else if ((uint64_t)a.modseq != *modseq) {
+			*modseq = (uint64_t)a.modseq;
+			return 1;
+		} else
+			r = kurir_signal_wait(v->rung, until);
+	}
 	return r;
 }

@@ -2,6 +2,7 @@
  * URLs; and what threads are made of. */
 #include <modules/imap/imap_incoming.h>
 #include <modules/imap/imap_list.h>
+#include <modules/imap/imap_notify.h>
 #include <modules/imap/imap_qresync.h>
 #include <modules/imap/imap_search.h>
 #include <modules/imap/imap_sort.h>
@@ -73,6 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (imap_list_parse(&a, &list) >= 0)
 			imap_list_matches(&list, KURIR_STR("a/b"));
 	}
+	a = (struct imap_args){ .rest = text };
+	imap_notify_parse(&a, kurir_alloc(kurir_scratch(), sizeof(struct imap_notify_wish)));
 	a = (struct imap_args){ .rest = text };
 	imap_qresync_parse(&a, &resync);
 	a = (struct imap_args){ .rest = text };

@@ -425,6 +425,41 @@ static void wait(struct contract *c)
 	EXPECT_EQ(c, later.count, v.count + 1);
 }
 
+/* The account has another number than before, and no other then. */
+static void heard(struct contract *c, uint64_t *modseq)
+{
+	uint64_t before = *modseq;
+	EXPECT_EQ(c, c->ops->wait_account(c->owner, c->account, modseq, LATE), 1);
+	EXPECT(c, *modseq != before);
+	EXPECT_EQ(
+	    c, c->ops->wait_account(c->owner, c->account, modseq, kurir_now() + 50), -ETIMEDOUT);
+}
+
+/* Whatever happens in an account, who waits for it hears of it. */
+static void wait_account(struct contract *c)
+{
+	struct kurir_changed done;
+	uint64_t modseq = UINT64_MAX;
+	if (c->ops->size <= offsetof(struct kurir_store_ops, wait_account) ||
+	    c->ops->wait_account == NULL)
+		return;
+	heard(c, &modseq);
+	EXPECT_EQ(c, contract_manage(c, KURIR_MANAGE_CREATE, "Far", ""), 0);
+	heard(c, &modseq);
+	EXPECT_EQ(c, contract_append(c, "Far", ONE, 0, "", &done), 0);
+	heard(c, &modseq);
+	EXPECT_EQ(c, contract_manage(c, KURIR_MANAGE_SUBSCRIBE, "Far", ""), 0);
+	heard(c, &modseq);
+	EXPECT_EQ(c, contract_manage(c, KURIR_MANAGE_UNSUBSCRIBE, "Far", ""), 0);
+	heard(c, &modseq);
+	EXPECT_EQ(c, contract_manage(c, KURIR_MANAGE_DELETE, "Far", ""), 0);
+	heard(c, &modseq);
+	struct kurir_group *group = kurir_group_begin(c->self);
+	(void)kurir_group_go(group, "later", append_later, c);
+	heard(c, &modseq);
+	kurir_group_end(group);
+}
+
 static void read_all(
     struct contract *c, const char *mailbox, const char *const bodies[3], bool back)
 {
@@ -463,4 +498,4 @@ static void reborn(struct contract *c)
 const struct contract_part contract_messages[] = { { "empty", empty }, { "append", append },
 	{ "flags", flags }, { "unchanged", unchanged }, { "expunge", expunge }, { "copy", copy },
 	{ "move", move }, { "recent", recent }, { "writers", writers }, { "others", others },
-	{ "wait", wait }, { "reborn", reborn }, { 0 } };
+	{ "wait", wait }, { "wait account", wait_account }, { "reborn", reborn }, { 0 } };
