@@ -35,6 +35,7 @@ static const char *const peek_names[CONF_ROLES] = { "peek.edge", "peek.queue", "
 
 void facts_serve(void)
 {
+	hook_clock_begin();
 	for (unsigned i = 0; i < CONF_ROLES; i++)
 		channel_serve(peek_names[i], 1u << i, peek_called, NULL);
 }

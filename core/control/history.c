@@ -46,9 +46,11 @@ static void trouble(const char *what, int err)
 	complained = true;
 }
 
-static void put_member(struct kurir_buf *b, const char *name, struct kurir_str value)
+static void put_member(struct kurir_buf *b, struct kurir_str name, struct kurir_str value)
 {
-	(void)kurir_buf_printf(b, ",\"%s\":", name);
+	(void)kurir_buf_add(b, KURIR_STR(","));
+	quote_json(b, name);
+	(void)kurir_buf_add(b, KURIR_STR(":"));
 	quote_json(b, value);
 }
 
@@ -77,7 +79,7 @@ size_t history_segments(int folder, uint64_t **ret)
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		struct kurir_str name = kurir_str_of(e->d_name);
 
-		if (!kurir_str_starts(name, KURIR_STR("events.")) ||
+		if (!kurir_str_starts(name, KURIR_STR("events.")) || name.len < 15 ||
 		    kurir_str_number(kurir_str_part(name, 7, name.len), UINT32_MAX, &number) < 0)
 			continue;
 		if (n == room) {
@@ -181,17 +183,13 @@ static void history_timed(struct loop_timer *t)
 void history_line(const struct event *e, struct kurir_buf *b)
 {
 	(void)kurir_buf_printf(b, "{\"time\":%lld", (long long)e->time);
-	put_member(b, "event", e->name);
-	put_member(b, "role", e->role);
-	put_member(b, "module", e->instance);
+	put_member(b, KURIR_STR("event"), e->name);
+	put_member(b, KURIR_STR("role"), e->role);
+	put_member(b, KURIR_STR("module"), e->instance);
 	if (e->session.len > 0)
-		put_member(b, "conn", e->session);
-	for (size_t i = 0; i < e->count; i++) {
-		(void)kurir_buf_add(b, KURIR_STR(","));
-		quote_json(b, e->fields[i].name);
-		(void)kurir_buf_add(b, KURIR_STR(":"));
-		quote_json(b, e->fields[i].value);
-	}
+		put_member(b, KURIR_STR("conn"), e->session);
+	for (size_t i = 0; i < e->count; i++)
+		put_member(b, e->fields[i].name, e->fields[i].value);
 	(void)kurir_buf_add(b, KURIR_STR("}"));
 }
 

@@ -112,12 +112,12 @@ static void keep(struct find *f, const struct part *p, uint64_t offset, struct k
 
 static struct kurir_str id_of(struct kurir_str line)
 {
-	return history_member(line, KURIR_STR("\"id\":\""));
+	return history_member(line, KURIR_STR("id"));
 }
 
 static struct kurir_str conn_of(struct kurir_str line)
 {
-	return history_member(line, KURIR_STR("\"conn\":\""));
+	return history_member(line, KURIR_STR("conn"));
 }
 
 /* Those in which it stands. */

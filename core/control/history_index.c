@@ -29,31 +29,66 @@ struct head {
 };
 #define ENTRIES (sizeof(struct head) + (FAN + 1) * sizeof(uint64_t))
 
-static const char *const key_names[] = { "\"id\":\"", "\"conn\":\"", "\"from\":\"", "\"to\":\"",
-	"\"peer\":\"", "\"account\":\"", "\"user\":\"", "\"parent\":\"", "\"message-id\":\"",
-	NULL };
-
-struct kurir_str history_member(struct kurir_str line, struct kurir_str name)
+static bool is_key(struct kurir_str name)
 {
-	const char *at = memmem(line.ptr, line.len, name.ptr, name.len), *end;
+	static const char *const names[] = { "id", "conn", "from", "to", "peer", "account",
+		"user", "parent", "message-id", NULL };
 
-	/* A quote within a value is escaped, so the name can stand nowhere else. */
-	if (at == NULL)
-		return KURIR_STR("");
-	at += name.len;
-	end = memchr(at, '"', (size_t)(line.ptr + line.len - at));
-	return (struct kurir_str){ at, end != NULL ? (size_t)(end - at) : 0 };
+	for (unsigned i = 0; names[i] != NULL; i++)
+		if (strlen(names[i]) == name.len && memcmp(name.ptr, names[i], name.len) == 0)
+			return true;
+	return false;
+}
+
+/* The next member of a line, whose values are texts: member = DQUOTE name DQUOTE ":" DQUOTE value
+ * DQUOTE.  A quote within a text is escaped as a number, so none stands there. */
+static bool next_member(struct kurir_str *rest, struct kurir_str *name, struct kurir_str *value)
+{
+	struct kurir_str *const texts[] = { name, value };
+
+	for (unsigned i = 0; i < 2; i++) {
+		ssize_t open = kurir_str_find(*rest, '"'), end;
+
+		if (open < 0)
+			return false;
+		*rest = kurir_str_part(*rest, (size_t)open + 1, rest->len);
+		end = kurir_str_find(*rest, '"');
+		if (end < 0)
+			return false;
+		*texts[i] = kurir_str_part(*rest, 0, (size_t)end);
+		*rest = kurir_str_part(*rest, (size_t)end + 1, rest->len);
+	}
+	return true;
+}
+
+/* Behind the time, which is a number. */
+static struct kurir_str members_of(struct kurir_str line)
+{
+	ssize_t comma = kurir_str_find(line, ',');
+
+	return kurir_str_part(line, comma < 0 ? line.len : (size_t)comma, line.len);
+}
+
+struct kurir_str history_member(struct kurir_str line, struct kurir_str wanted)
+{
+	struct kurir_str rest = members_of(line), name, value;
+
+	while (next_member(&rest, &name, &value))
+		if (kurir_str_equal(name, wanted))
+			return value;
+	return KURIR_STR("");
 }
 
 void history_keys(struct kurir_str line, history_key_fn *fn, void *arg)
 {
-	for (unsigned i = 0; key_names[i] != NULL; i++) {
-		struct kurir_str v = history_member(line, kurir_str_of(key_names[i])), one;
+	struct kurir_str rest = members_of(line), name, v;
 
-		while (v.len > 0) {
+	while (next_member(&rest, &name, &v)) {
+		while (is_key(name) && v.len > 0) {
 			ssize_t comma = kurir_str_find(v, ',');
+			struct kurir_str one =
+			    kurir_str_part(v, 0, comma < 0 ? v.len : (size_t)comma);
 
-			one = kurir_str_part(v, 0, comma < 0 ? v.len : (size_t)comma);
 			if (one.len > 0 && !fn(arg, one))
 				return;
 			v = kurir_str_part(v, one.len + 1, v.len);
@@ -112,11 +147,39 @@ static bool add_key(void *arg, struct kurir_str key)
 	return true;
 }
 
-static int compare(const void *a, const void *b)
+/* By hash: places come in order, and stay so.  Ten bits at a time, the last first. */
+static int sort(struct making *m)
 {
-	const uint64_t *x = a, *y = b;
+	uint64_t *from = m->entries, *to = reallocarray(NULL, m->count + 1, sizeof(*to)), *swap;
+	uint32_t *starts = malloc(FAN * sizeof(*starts));
 
-	return *x < *y ? -1 : *x > *y;
+	if (to == NULL || starts == NULL) {
+		free(to);
+		free(starts);
+		return -ENOMEM;
+	}
+	for (unsigned shift = PLACE_BITS - 2; shift < 64; shift += 10) {
+		uint32_t at = 0;
+
+		memset(starts, 0, FAN * sizeof(*starts));
+		for (size_t i = 0; i < m->count; i++)
+			starts[from[i] >> shift & (FAN - 1)]++;
+		for (unsigned i = 0; i < FAN; i++) {
+			uint32_t n = starts[i];
+
+			starts[i] = at;
+			at += n;
+		}
+		for (size_t i = 0; i < m->count; i++)
+			to[starts[from[i] >> shift & (FAN - 1)]++] = from[i];
+		swap = from;
+		from = to;
+		to = swap;
+	}
+	m->entries = from;
+	free(to);
+	free(starts);
+	return 0;
 }
 
 static int make(struct kurir_str text, struct history_index *ret)
@@ -139,12 +202,10 @@ static int make(struct kurir_str text, struct history_index *ret)
 			ret->last = t;
 		at = end < 0 ? text.len : at + (size_t)end + 1;
 	}
-	if (m.failed) {
+	if (m.failed || sort(&m) < 0) {
 		free(m.entries);
 		return -ENOMEM;
 	}
-	if (m.count > 0)
-		qsort(m.entries, m.count, sizeof(*m.entries), compare);
 	ret->owned = m.entries;
 	ret->count = m.count;
 	return 0;

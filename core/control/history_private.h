@@ -23,7 +23,7 @@ typedef bool history_key_fn(void *arg, struct kurir_str key); /* false: no more 
 void history_keys(struct kurir_str line, history_key_fn *, void *arg);
 uint64_t history_hash(struct kurir_str key);
 int64_t history_time(struct kurir_str line);				       /* or 0 */
-struct kurir_str history_member(struct kurir_str line, struct kurir_str name); /* "\"id\":\"" */
+struct kurir_str history_member(struct kurir_str line, struct kurir_str name); /* or empty */
 
 struct history_index {
 	int fd; /* of the file, or -1: */

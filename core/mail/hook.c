@@ -35,8 +35,10 @@ uint64_t hook_clock(void)
 	return nanos();
 }
 
-static void clock_begin(void)
+void hook_clock_begin(void)
 {
+	if (first_nanos > 0)
+		return;
 #if defined(__x86_64__)
 	unsigned a, b, c, d;
 
@@ -69,10 +71,9 @@ struct hook *hook_of(struct kurir_self *self, enum chain_point point)
 	for (h = hooks; h != NULL; h = h->next)
 		if (h->self == self && h->point == point)
 			return h;
-	if (memory == NULL) {
+	if (memory == NULL)
 		memory = kurir_arena_new("hooks");
-		clock_begin();
-	}
+	hook_clock_begin();
 	h = kurir_alloc(memory, sizeof(*h));
 	h->self = self;
 	h->point = point;

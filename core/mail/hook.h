@@ -25,6 +25,7 @@ struct hook {
 struct hook *hook_of(struct kurir_self *, enum chain_point);
 void hook_note(struct hook *, int verdict, uint64_t ticks); /* verdict: also -errno */
 
+void hook_clock_begin(void);	 /* early: hook_nanos() finds out the rate from then on */
 uint64_t hook_clock(void);	 /* ticks */
 double hook_nanos(double ticks); /* the rate is found out meanwhile, and then stays */
 unsigned hook_bucket(uint64_t ticks);

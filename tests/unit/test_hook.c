@@ -7,8 +7,36 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
+#include <time.h>
 
 #include "hook.h"
+
+static double nanos(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+/* Ticks become the time that another clock shows, in a process that has no hooks, too. */
+static void rate(void **state)
+{
+	double ratio = 0;
+
+	(void)state;
+	hook_clock_begin();
+	/* More than once, as something else may run between the two clocks. */
+	for (unsigned i = 0; i < 10 && (ratio < 0.9 || ratio > 1.1); i++) {
+		const struct timespec wait = { .tv_nsec = 60000000 };
+		uint64_t ticks = hook_clock();
+		double start = nanos();
+
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, NULL);
+		ratio = hook_nanos((double)(hook_clock() - ticks)) / (nanos() - start);
+	}
+	assert_true(ratio > 0.9 && ratio < 1.1);
+}
 
 /* Each time lies in the bucket that ends above it, and above the end of the one before. */
 static void buckets(void **state)
@@ -77,6 +105,7 @@ static void told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rate),
 		cmocka_unit_test(buckets),
 		cmocka_unit_test(quantiles),
 		cmocka_unit_test(told),
