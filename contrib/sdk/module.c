@@ -9,11 +9,15 @@
 
 static const char usage[] =
     "kurirctl module COMMAND\n"
+    "  new NAME [--dir FOLDER] [--from TEMPLATE]\n"
+    "                            files of a new module, to begin with\n"
     "  info [--json] FILE|NAME   what a module says of itself; it is not run\n";
 
-enum { OPT_JSON = 256, OPT_HELP, OPT_VERSION };
+enum { OPT_JSON = 256, OPT_DIR, OPT_FROM, OPT_HELP, OPT_VERSION };
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
+	{ "dir", required_argument, NULL, OPT_DIR },
+	{ "from", required_argument, NULL, OPT_FROM },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -29,13 +33,19 @@ int sdk_fail(int status, const char *what, const char *why)
 int main(int argc, char **argv)
 {
 	bool json = false;
-	const char *command;
+	const char *command, *to = NULL, *from = NULL;
 	int o;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (o) {
 		case OPT_JSON:
 			json = true;
+			break;
+		case OPT_DIR:
+			to = optarg;
+			break;
+		case OPT_FROM:
+			from = optarg;
 			break;
 		case OPT_HELP:
 			(void)fputs(usage, stdout);
@@ -51,6 +61,9 @@ int main(int argc, char **argv)
 	if (strcmp(command, "info") == 0)
 		return argc - optind == 1 ? sdk_info(argv[optind], json)
 					  : sdk_fail(2, "info needs one FILE or NAME", NULL);
+	if (strcmp(command, "new") == 0)
+		return argc - optind == 1 ? sdk_new(argv[optind], to, from)
+					  : sdk_fail(2, "new needs one NAME", NULL);
 	(void)fputs(usage, stderr);
 	return 2;
 }

@@ -47,8 +47,8 @@ static const char usage[] =
     "                      what would become of a message, and who would decide that\n"
     "  reload              reads the configuration again\n"
     "  stop                ends the server\n"
-    "  module info FILE    what a module says of itself, without running it; see\n"
-    "                      kurir-module(7)\n"
+    "  module info FILE    what a module says of itself, without running it\n"
+    "  module new NAME     files of a new module, see kurir-module(7)\n"
     "  passwd FILE USER    sets a password in a users file, without a server\n"
     "  help                this text\n";
 

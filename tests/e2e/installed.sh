@@ -78,6 +78,12 @@ example() {
 		program "${PYTHON3:-python3}" "$top_srcdir/tests/e2e/outside.py"
 }
 
+# From nothing to a module at work.
+stranger() {
+	KURIRD=$root/sbin/kurird KURIRCTL=$root/bin/kurirctl ROOT=$root \
+		program "${PYTHON3:-python3}" "$top_srcdir/tests/e2e/stranger.py"
+}
+
 # What the administrator wrote is his, whatever is installed over it or taken away.
 kept() {
 	conf=$tmp/root$(value sysconfdir | sed "s|\${prefix}|$prefix|")/kurir/kurir.json
@@ -91,12 +97,14 @@ uninstall_tree() {
 }
 
 point "make install" install_tree
-point "programs, library, headers" there sbin/kurird bin/kurirctl bin/kurir-module lib/kurir/libkurir.so \
+point "programs, library, headers" there sbin/kurird bin/kurirctl bin/kurir-module \
+	bin/kurir-modtest lib/kurir/libkurir.so lib/kurir/test/queue_memory.so share/kurir/template/Makefile \
 	include/kurir/module.h lib/pkgconfig/kurir.pc share/aclocal/kurir.m4
 point "every module and its manual page" modules_there
 point "no static libraries" no_la
 point "a module is built with kurir.pc" build_module
 point "the example of kurir-module(7) is built and decides" example
+point "a stranger makes a module, and sees it at work" stranger
 point "kurird --version" program "$root/sbin/kurird" --version
 point "kurirctl --help" program "$root/bin/kurirctl" --help
 point "a configuration is not overwritten, and not taken away" kept kurir.json

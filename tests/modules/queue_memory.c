@@ -153,7 +153,9 @@ static const struct kurir_queue_ops queue = { .size = sizeof(queue),
 	.commit = commit,
 	.abort = drop,
 	.open = open_body };
-static const struct spool_ops spool = { .size = sizeof(spool), .count = count, .text = text };
+static const struct spool_ops spool = {
+	.size = sizeof(spool), .count = count, .text = text, .forget = stop
+};
 static const struct kurir_service services[] = {
 	{ "queue", "memory", &queue, 0 },
 	{ "scenario", "spool", &spool, 0 },

@@ -10,6 +10,7 @@ struct spool_ops { /* name "spool" */
 	/* Message n, from 1: "from: <x>", "rcpt: <y> notify=N orcpt=Z", ..., "flags: N", an
 	 * empty line, the message as stored.  0 or -ENOENT. */
 	int (*text)(struct kurir_self *, unsigned long n, struct kurir_str *ret);
+	void (*forget)(struct kurir_self *); /* all of them */
 };
 
 #endif

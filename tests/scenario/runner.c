@@ -409,6 +409,16 @@ static void do_silence(void)
 		do_expect_line("(silence)");
 }
 
+/* What the server has said is of no interest. */
+static void do_drain(void)
+{
+	settle();
+	while (run.now != NULL && run.now->io != NULL && kurir_pending(run.now->io) > 0) {
+		kurir_drop_input(run.now->io);
+		settle();
+	}
+}
+
 static void do_time(char *args)
 {
 	kurir_time span;
@@ -537,6 +547,21 @@ static void expect_message_line(const char *pattern, bool skip)
 	}
 }
 
+/* EXPECT verdict POINT VERDICT: the module that is tested settled it so. */
+static void expect_verdict(const char *args)
+{
+	char point[20], verdict[20], pattern[160];
+
+	if (run.module == NULL || sscanf(args, "%19s %19s", point, verdict) != 2) {
+		run_fail("EXPECT verdict POINT VERDICT, in a test of one module");
+		return;
+	}
+	(void)snprintf(pattern, sizeof(pattern), "]: %s verdict=%s *module=%s *", point, verdict,
+	    run.module);
+	if (!in_log(pattern))
+		run_fail("%s has not settled %s with %s", run.module, point, verdict);
+}
+
 static void do_expect(char *args)
 {
 	settle();
@@ -548,6 +573,8 @@ static void do_expect(char *args)
 		run_fail("the log has \"%s\"", args + 6);
 	else if (strncmp(args, "spooled ", 8) == 0)
 		expect_spooled(args + 8);
+	else if (strncmp(args, "verdict ", 8) == 0)
+		expect_verdict(args + 8);
 	else if (strncmp(args, "reply ", 6) == 0 && !run_matches(args + 6, run.reply))
 		run_fail("expected \"%s\", the reply is \"%s\"", args + 6, run.reply);
 	else if (strncmp(args, "log ", 4) != 0 && strncmp(args, "nolog ", 6) != 0 &&
@@ -622,6 +649,8 @@ static void one_step(char *l)
 		do_close();
 	else if (is_word(l, "SILENCE"))
 		do_silence();
+	else if (is_word(l, "DRAIN"))
+		do_drain();
 	else if (is_word(l, "TLS"))
 		do_tls();
 	else if (is_word(l, "SHOW"))
@@ -651,9 +680,34 @@ static void wait_for_sessions(void)
 		torture_fault("a session does not end");
 }
 
+/* All steps, from nobody to nobody connected. */
+static void one_round(void)
+{
+	size_t i;
+
+	for (i = 0; i < run.step_count && !run.failed; i++) {
+		struct kurir_mark mark = kurir_mark(kurir_scratch());
+
+		char *text = run.rounds > 0 ? strdup(run.steps[i].text) : run.steps[i].text;
+
+		run.line = run.steps[i].line;
+		one_step(text); /* which changes it */
+		if (text != run.steps[i].text)
+			free(text);
+		kurir_rewind(kurir_scratch(), mark);
+	}
+	for (i = 0; i < CLIENTS; i++) {
+		kurir_close(run.clients[i].io);
+		run.clients[i].io = NULL;
+	}
+	/* A failure of the script alone is no reason to wait for sessions. */
+	if (!run.failed || run.tortured)
+		wait_for_sessions();
+}
+
 static void script(void *arg)
 {
-	int i, r;
+	int r;
 
 	(void)arg;
 	run.group = kurir_group_begin(NULL);
@@ -661,19 +715,13 @@ static void script(void *arg)
 	r = instance_start_all(KURIR_ROLE_ALL);
 	if (r < 0)
 		run_fail("the modules do not start: %s", strerror(-r));
-	for (i = 0; i < (int)run.step_count && !run.failed; i++) {
-		struct kurir_mark mark = kurir_mark(kurir_scratch());
-
-		run.line = run.steps[i].line;
-		one_step(run.steps[i].text);
-		kurir_rewind(kurir_scratch(), mark);
+	one_round();
+	for (unsigned n = 1; n <= run.rounds && (n > 1 || !run.failed); n++) {
+		run.tortured = true;
+		one_round();
+		run.failed = false;
+		run.round(n);
 	}
-	for (i = 0; i < CLIENTS; i++)
-		if (run.clients[i].io != NULL)
-			kurir_close(run.clients[i].io);
-	/* A failure of the script alone is no reason to wait for sessions. */
-	if (!run.failed || run.tortured)
-		wait_for_sessions();
 	kurir_group_end(run.group);
 	listener_finish(); /* those that were handed over */
 	torture_count();
@@ -691,6 +739,8 @@ static int start(void)
 	size_t i;
 
 	arena = kurir_arena_new("scenario");
+	if (run.loading != NULL)
+		run.loading();
 	plan = plan_make(run.conf, true, &report);
 	if (plan == NULL) {
 		struct kurir_str t = kurir_buf_str(&report.text);
@@ -729,7 +779,7 @@ void run_play(void)
 	}
 }
 
-static void show_log(void)
+void run_show_log(void)
 {
 	struct kurir_str l = kurir_buf_str(&run.log);
 
@@ -739,35 +789,4 @@ static void show_log(void)
 		fprintf(stdout, "# log: %.*s\n", (int)nl, l.ptr);
 		l = kurir_str_part(l, (size_t)nl + 1, l.len);
 	}
-}
-
-/* run [-v] FILE, run --torture KIND[:FROM[:STEP[:MOST]]] FILE */
-int main(int argc, char **argv)
-{
-	bool loud = argc > 2 && strcmp(argv[1], "-v") == 0;
-	int null, status;
-
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	run.tortured = argc > 3 && strcmp(argv[1], "--torture") == 0;
-	run.file = argv[argc - 1];
-	run.log = KURIR_BUF(64u << 20);
-	if (argc < 2 || run_read(run.file) < 0) {
-		fprintf(stdout, "1..1\nnot ok 1 - %s\n",
-		    argc < 2 ? "usage: run [-v | --torture KIND] FILE" : run.file);
-		return 1;
-	}
-	null = loud ? -1 : open("/dev/null", O_WRONLY);
-	if (null >= 0)
-		(void)dup2(null, 2);
-	if (run.tortured) {
-		status = torture(argv[2]);
-		run_clean();
-		return status;
-	}
-	run_play();
-	if (run.failed)
-		show_log();
-	run_clean();
-	fprintf(stdout, "1..1\n%s 1 - %s\n", run.failed ? "not ok" : "ok", run.title);
-	return run.failed ? 1 : 0;
 }

@@ -36,6 +36,12 @@ extern struct runner {
 	struct kurir_buf log;
 	struct kurir_str message;
 	char reply[65536];
+	/* Of who tests one module (contrib/sdk/modtest.c); else NULL and 0: */
+	const char *module;	 /* its name: what a scenario without CONFIG is about */
+	const char *module_path; /* folders, as a JSON list */
+	void (*loading)(void);	 /* before the configuration is read */
+	unsigned rounds;	 /* how often the steps are done again, whatever comes of it */
+	void (*round)(unsigned); /* after each, from 0: nobody is connected */
 } run;
 
 void run_fail(const char *, ...) KURIR_FMT(1);
@@ -45,6 +51,7 @@ int run_read(const char *file); /* the steps, and the configuration in a folder 
 void run_remove(const char *folder);
 void run_clean(void); /* removes that folder */
 void run_play(void);
+void run_show_log(void);
 
 /* torture.c; but for the first they do nothing when it is not at work. */
 int torture(const char *what);

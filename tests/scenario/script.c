@@ -61,8 +61,45 @@ static void put_common(FILE *f)
 	fprintf(f,
 	    "{\"version\": 1, \"state\": \"%s/state\", \"run\": \"%s/run\", \"sandbox\": \"off\",\n",
 	    run.folder, run.folder);
-	fprintf(f, "\"module-path\": [\"%s\", \"%s/tests/modules\"],\n", env("top_builddir", "."),
-	    env("top_builddir", "."));
+	if (run.module_path != NULL)
+		fprintf(f, "\"module-path\": %s,\n", run.module_path);
+	else
+		fprintf(f, "\"module-path\": [\"%s\", \"%s/tests/modules\"],\n",
+		    env("top_builddir", "."), env("top_builddir", "."));
+}
+
+/* The configuration of a scenario that has none: the module that is tested, behind a server for
+ * satu.example. */
+static void put_preset(FILE *f, const char *options)
+{
+	fprintf(f,
+	    "\"listeners\": {\"mx\": {\"protocol\": \"smtp\", \"address\": \"127.0.0.1:2525\", "
+	    "\"pipeline\": \"inbound\"}},\n"
+	    "\"pipelines\": {\"inbound\": [\"%s\", \"accounts\"]},\n"
+	    "\"modules\": {\"smtp\": {}, \"queue_memory\": {}, \"accounts\": {\"domains\": "
+	    "[\"satu.example\"], \"mailboxes\": [\"hyd@satu.example\", \"ani@satu.example\", "
+	    "\"postmaster@satu.example\"]},\n\"%s\": {%s}}",
+	    run.module, run.module, options != NULL ? options : "");
+}
+
+/* Lines up to END, in memory. */
+static char *read_block(FILE *in, unsigned *line)
+{
+	static char l[8192];
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+
+	while (f != NULL && fgets(l, sizeof(l), in) != NULL) {
+		++*line;
+		l[strcspn(l, "\n")] = '\0';
+		if (strcmp(l, "END") == 0)
+			break;
+		put_replaced(f, l);
+	}
+	if (f != NULL)
+		fclose(f);
+	return text;
 }
 
 static void put_file(const char *name, FILE *in, unsigned *line)
@@ -98,7 +135,8 @@ int run_read(const char *file)
 	FILE *in = fopen(file, "re"), *conf;
 	static char l[16384];
 	unsigned line = 0;
-	bool in_conf = false, hostname = false;
+	bool in_conf = false, hostname = false, has_conf = false;
+	char *options = NULL;
 
 	(void)snprintf(
 	    run.folder, sizeof(run.folder), "%s/kurir-scn-XXXXXX", env("TMPDIR", "/tmp"));
@@ -121,7 +159,10 @@ int run_read(const char *file)
 			hostname |= strstr(l, "\"hostname\"") != NULL;
 			put_replaced(conf, l);
 		} else if (strcmp(l, "CONFIG") == 0) {
-			in_conf = true;
+			in_conf = has_conf = true;
+		} else if (strcmp(l, "OPTIONS") == 0) {
+			free(options);
+			options = read_block(in, &line);
 		} else if (strncmp(l, "FILE ", 5) == 0) {
 			put_file(l + 5, in, &line);
 		} else if (l[0] == '#') {
@@ -132,6 +173,9 @@ int run_read(const char *file)
 			run.steps[run.step_count++] = (struct step){ line, replaced(l) };
 		}
 	}
+	if (!has_conf && run.module != NULL)
+		put_preset(conf, options);
+	free(options);
 	if (!hostname)
 		fputs(", \"hostname\": \"mx.satu.example\"", conf);
 	fputs("}\n", conf);
