@@ -22,6 +22,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LARGE		(256 * 1024)
 #define DRAIN_TICK	100   /* ms */
 #define DRAIN_QUIET	5     /* ticks without work: those who still knew us have learnt better */
 #define DRAIN_EXCLUSIVE 20000 /* ms; a successor waits */
@@ -242,6 +244,9 @@ int role_live(void)
 	struct kurir_group *g;
 	int r;
 
+	/* What is large is given back when it is freed.  Left alone, malloc() takes it from its heap
+	 * once it was, and keeps it there. */
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
 	role.since = kurir_now();
 	role.arena = kurir_arena_new("role");
 	role.ordered = kurir_signal_new(role.arena);

@@ -215,6 +215,9 @@ bool imap_tell_appended(struct imap *, const struct kurir_append *, size_t count
 /* Makes known what the store has of those messages (NULL: of all), as it is now; then imap_at()
  * may be asked for them, by their indices. */
 int imap_need(struct imap *, const struct kurir_uid_set *) KURIR_PARKS;
+/* Nothing will be asked for a while: what is known of messages is given back, but for their
+ * UIDs. */
+void imap_rest(struct imap *);
 struct kurir_message *imap_at(const struct imap *, size_t index);
 kurir_time imap_until(const struct imap *);	   /* deadline of one store call */
 void imap_put_keywords(struct imap *) KURIR_PARKS; /* FLAGS and PERMANENTFLAGS */

@@ -3,20 +3,11 @@
  *   idle = "IDLE" CRLF "DONE"
  *
  * A fiber waits for the mailbox while the session's own waits for the client's DONE.  All
- * writing happens in the fiber of the mailbox until it has ended.  Of a large mailbox only the
- * UIDs are kept meanwhile. */
+ * writing happens in the fiber of the mailbox until it has ended. */
 
 #include <errno.h>
 
 #include "imap_notify.h"
-
-#define KNOWN_MAX 256 /* messages */
-
-static void forget(struct imap *s)
-{
-	if (s->box.known_count > KNOWN_MAX)
-		imap_box_pack(&s->box, false);
-}
 
 /* A store that has to read all of a mailbox to find what changed is not asked after each of many
  * messages that come one after the other: the larger the mailbox, the longer they gather. */
@@ -39,7 +30,7 @@ KURIR_PARKS static void watch(void *arg)
 			r = imap_update(s, true);
 		if (r >= 0)
 			r = kurir_flush(s->stream, imap_until(s));
-		forget(s);
+		imap_rest(s);
 		kurir_arena_clear(kurir_scratch());
 		if (r >= 0)
 			r = gather(s);
@@ -80,7 +71,7 @@ KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
 		s->over = true;
 		return;
 	}
-	forget(s);
+	imap_rest(s);
 	r = wait(s, kurir_now() + s->conf->idle, &line);
 	if (r == -ETIMEDOUT)
 		imap_puts(s, "* BYE Nothing heard for too long\r\n");

@@ -5,7 +5,8 @@
 
 #include "imap_notify.h"
 
-#define CHUNK 16384
+#define CHUNK	   16384
+#define REST_AFTER 5000 /* milliseconds without a command */
 
 KURIR_PARKS int imap_read_exactly(struct imap *s, char *to, size_t len)
 {
@@ -54,6 +55,20 @@ KURIR_PARKS static bool line_waits(struct imap *s)
 	    kurir_peek(s->stream, 0, &there, kurir_now()) > 0 && kurir_str_find(there, '\n') >= 0;
 }
 
+/* The next line.  Who is silent for a while mostly stays so, and needs less meanwhile. */
+KURIR_PARKS static int wait_line(struct imap *s, struct kurir_str *ret, kurir_time until)
+{
+	kurir_time soon = kurir_now() + REST_AFTER;
+	int r = -ETIMEDOUT;
+
+	if (soon < until)
+		r = kurir_readline(s->stream, IMAP_LINE_MAX, ret, soon);
+	if (r != -ETIMEDOUT)
+		return r;
+	imap_rest(s);
+	return kurir_readline(s->stream, IMAP_LINE_MAX, ret, until);
+}
+
 /* One line, behind what command has, without its line end.  1, 0 at the end of the stream,
  * -errno. */
 KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
@@ -67,7 +82,7 @@ KURIR_PARKS static int read_line(struct imap *s, struct kurir_buf *command)
 		r = command->len == 0 && s->notify != NULL ? imap_notify_while(s, until, false)
 							   : kurir_flush(s->stream, until);
 	if (r >= 0)
-		r = kurir_readline(s->stream, IMAP_LINE_MAX, &line, until);
+		r = wait_line(s, &line, until);
 	if (r <= 0)
 		return r;
 	if (line.len > 0 && line.ptr[line.len - 1] == '\n')

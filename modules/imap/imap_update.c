@@ -11,6 +11,7 @@
 #include "imap.h"
 
 #define KEYWORDS_MAX 4096
+#define KNOWN_MAX    8 /* messages, of a session that waits */
 
 kurir_time imap_until(const struct imap *s)
 {
@@ -385,6 +386,12 @@ KURIR_PARKS static int load(
 	}
 	imap_box_learn(&s->box, all, n);
 	return 0;
+}
+
+void imap_rest(struct imap *s)
+{
+	if (s->box.known_count > KNOWN_MAX)
+		imap_box_pack(&s->box, false);
 }
 
 KURIR_PARKS int imap_need(struct imap *s, const struct kurir_uid_set *set)
