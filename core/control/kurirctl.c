@@ -26,7 +26,7 @@ static const char usage[] =
     "  queue show WHAT     with all recipients\n"
     "  queue destinations  where messages wait in line, and what is wrong there\n"
     "  queue retry|hold|release|cancel|expire|redirect WHAT\n"
-    "  mailbox list|show|move|undelete|restore|usage|purge\n"
+    "  mailbox list|show|search|move|undelete|restore|usage|purge\n"
     "                      mailboxes and their messages, see kurir-store_sqlite(5)\n"
     "  store check|repair|export|import\n"
     "                      the files of the mailboxes, without a server, see kurir-store(8)\n"

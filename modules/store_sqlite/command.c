@@ -3,6 +3,7 @@
  *
  *	list [ACCOUNT]			accounts, or the mailboxes of one
  *	show ACCOUNT MAILBOX [UID]	messages, or the header of one
+ *	search ACCOUNT TERM...		messages in all mailboxes, see command_search.c
  *	move ACCOUNT FROM TO [UID[:UID]]
  *	undelete ACCOUNT MAILBOX [since=SPAN]
  *	restore ACCOUNT MAILBOX		one that was deleted, and what was in it
@@ -195,6 +196,7 @@ static const struct verb {
 } verbs[] = {
 	{ "list", 0, 1, command_list, "list [ACCOUNT]" },
 	{ "show", 2, 3, command_show, "show ACCOUNT MAILBOX [UID]" },
+	{ "search", 2, 20, command_search, "search ACCOUNT TERM..." },
 	{ "move", 3, 4, move, "move ACCOUNT FROM TO [UID[:UID]]" },
 	{ "undelete", 2, 2, undelete, "undelete ACCOUNT MAILBOX [since=SPAN]" },
 	{ "restore", 2, 2, restore, "restore ACCOUNT MAILBOX" },
@@ -215,8 +217,9 @@ static const struct verb *verb_of(struct command *c)
 		    kurir_format(kurir_scratch(), "it is: kurirctl mailbox %s", verbs[i].how).ptr;
 		return NULL;
 	}
-	c->error = "it is: kurirctl mailbox list, show, move, undelete, restore, usage or purge;"
-		   " see kurir-store_sqlite(5)";
+	c->error =
+	    "it is: kurirctl mailbox list, show, search, move, undelete, restore, usage or purge;"
+	    " see kurir-store_sqlite(5)";
 	return NULL;
 }
 

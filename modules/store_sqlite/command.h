@@ -30,5 +30,11 @@ int command_shard(struct command *, unsigned shard, enum sqlite_op, struct kurir
 int command_list(struct command *) KURIR_PARKS;
 int command_show(struct command *) KURIR_PARKS;
 int command_usage(struct command *) KURIR_PARKS;
+/* A line of a search. */
+void command_found(
+    struct command *, json_t *list, struct kurir_str mailbox, const struct kurir_message *);
+
+/* command_search.c */
+int command_search(struct command *) KURIR_PARKS;
 
 #endif

@@ -137,23 +137,49 @@ KURIR_PARKS static int show_message(
 	return kurir_buf_add(&c->text, header);
 }
 
-static void list_message(struct command *c, json_t *list, const struct kurir_message *m)
+/* "2026-01-01T00:00:00Z", "10 KiB", "S-F--" */
+struct shown {
+	char date[32], flags[6];
+	struct kurir_str size;
+};
+
+static void show_as(const struct kurir_message *m, struct shown *ret)
 {
 	static const char letters[] = "SAFDX"; /* seen answered flagged deleted draft */
-	struct kurir_str size = command_size(m->size), words = command_clean(m->keywords);
-	char flags[6], date[32];
 	time_t t = (time_t)(m->date / 1000);
 	struct tm tm;
 	for (unsigned i = 0; i < 5; i++)
-		flags[i] = (char)(m->flags & 1u << i ? letters[i] : '-');
-	flags[5] = '\0';
-	(void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
-	kurir_buf_printf(&c->text, "%10u  %s %12.*s  %s  %.*s\n", m->uid, date, KURIR_ARG(size),
-	    flags, KURIR_ARG(words));
+		ret->flags[i] = (char)(m->flags & 1u << i ? letters[i] : '-');
+	ret->flags[5] = '\0';
+	ret->size = command_size(m->size);
+	(void)strftime(ret->date, sizeof(ret->date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&t, &tm));
+}
+
+static void list_message(struct command *c, json_t *list, const struct kurir_message *m)
+{
+	struct kurir_str words = command_clean(m->keywords);
+	struct shown s;
+	show_as(m, &s);
+	kurir_buf_printf(&c->text, "%10u  %s %12.*s  %s  %.*s\n", m->uid, s.date,
+	    KURIR_ARG(s.size), s.flags, KURIR_ARG(words));
 	json_array_append_new(list,
-	    json_pack("{s:I, s:s, s:I, s:s, s:o}", "uid", (json_int_t)m->uid, "date", date,
-		"bytes", (json_int_t)m->size, "flags", flags, "keywords",
+	    json_pack("{s:I, s:s, s:I, s:s, s:o}", "uid", (json_int_t)m->uid, "date", s.date,
+		"bytes", (json_int_t)m->size, "flags", s.flags, "keywords",
 		command_json(m->keywords)));
+}
+
+void command_found(
+    struct command *c, json_t *list, struct kurir_str mailbox, const struct kurir_message *m)
+{
+	struct kurir_str words = command_clean(m->keywords), name = command_clean(mailbox);
+	struct shown s;
+	show_as(m, &s);
+	kurir_buf_printf(&c->text, "%-30.*s %10u  %s %12.*s  %s  %.*s\n", KURIR_ARG(name), m->uid,
+	    s.date, KURIR_ARG(s.size), s.flags, KURIR_ARG(words));
+	json_array_append_new(list,
+	    json_pack("{s:o, s:I, s:s, s:I, s:s, s:o}", "mailbox", command_json(mailbox), "uid",
+		(json_int_t)m->uid, "date", s.date, "bytes", (json_int_t)m->size, "flags",
+		s.flags, "keywords", command_json(m->keywords)));
 }
 
 KURIR_PARKS int command_show(struct command *c)

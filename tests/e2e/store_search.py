@@ -127,6 +127,9 @@ def main():
         agree(c, mail, "while the index is made")
         caught_up(s)
         agree(c, mail, "when it is there", True)
+        word = mail[0][0][1]
+        told = s.ctl("mailbox", "search", USER, "body=" + word)["data"]
+        equal(([m["uid"] for m in told["list"]], told["unsure"]), (find(c, "BODY", word), 0), "an administrator finds the same")
         only_who_searches(s, c, mail)
         for n in range(61, 80):
             put(c, mail, n)
