@@ -133,7 +133,8 @@ static struct kurir_conn *conn_of(
 
 KURIR_PARKS static int run(struct play *p, const struct simulate_question *q)
 {
-	struct kurir_rehearsal r = { .helo = q->helo,
+	struct kurir_rehearsal r = { .size = sizeof(r),
+		.helo = q->helo,
 		.account = q->account,
 		.sender = q->sender,
 		.recipients = q->recipients,

@@ -47,7 +47,7 @@ static void tell(struct session *s, enum chain_point point, int verdict,
 {
 	bool no = verdict == KURIR_REJECT || verdict == KURIR_DEFER || verdict == KURIR_HANGUP;
 	enum kurir_level level = no ? KURIR_INFO : KURIR_DEBUG;
-	struct kurir_field f[11];
+	struct kurir_field f[11 + TX_NOTES];
 	char code[24];
 	size_t n = 0;
 
@@ -75,6 +75,8 @@ static void tell(struct session *s, enum chain_point point, int verdict,
 			    c->failed == BREAKER_OPEN
 				? "it is not asked, as it failed again and again"
 				: strerror(-c->failed)) };
+	if (c->tx != NULL && point == CHAIN_MESSAGE)
+		n += tx_put_notes(c->tx, f + n);
 	kurir_emit(NULL, level, chain_point_names[point], f, n);
 }
 
@@ -248,6 +250,21 @@ struct kurir_str kurir_tx_helo(struct kurir_tx *tx)
 	struct session *s = tx_check(tx)->s;
 
 	return (struct kurir_str){ s->helo, s->helo_len };
+}
+
+#define NOTE_MAX 250
+
+void kurir_tx_note(struct kurir_tx *tx, const char *name, struct kurir_str value)
+{
+	if (tx_check(tx)->note_count < TX_NOTES)
+		tx->notes[tx->note_count++] = (struct kurir_field){ name,
+			kurir_copy(tx->arena, kurir_str_part(value, 0, NOTE_MAX)) };
+}
+
+size_t tx_put_notes(const struct kurir_tx *tx, struct kurir_field *to)
+{
+	memcpy(to, tx->notes, tx->note_count * sizeof(*to));
+	return tx->note_count;
 }
 
 bool kurir_tx_trusted(struct kurir_tx *tx)

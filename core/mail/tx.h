@@ -9,6 +9,7 @@
 
 #define TX_MAGIC       0x4b545831u
 #define REPLY_TEXT_MAX 400
+#define TX_NOTES       8
 
 struct reply {
 	int code; /* 0: no module set one */
@@ -50,7 +51,9 @@ struct kurir_tx {
 	bool trusted, discard, settled;
 	struct kurir_rcpt **rcpts;
 	size_t count, room;
-	unsigned changes;	  /* of sender and recipients by hooks */
+	unsigned changes; /* of sender and recipients by hooks */
+	struct kurir_field notes[TX_NOTES];
+	size_t note_count;
 	struct kurir_buf headers; /* of kurir_header_add() */
 	char *slots;		  /* tx_state of the modules */
 	uint64_t bytes;
@@ -73,7 +76,8 @@ struct kurir_tx *tx_check(struct kurir_tx *); /* itself, or the end when it is o
 /* A transaction of that id (empty: a new one) in place of the one that is open. */
 struct kurir_tx *tx_new(struct session *, struct kurir_str id, const struct kurir_tx_params *)
     KURIR_PARKS;
-void tx_keep(struct kurir_tx *, struct kurir_rcpt *); /* one recipient more */
+void tx_keep(struct kurir_tx *, struct kurir_rcpt *);		      /* one recipient more */
+size_t tx_put_notes(const struct kurir_tx *, struct kurir_field *to); /* how many */
 /* Runs a decide point and fills *ret; the text of the accept answer is ok. */
 int session_decide(struct session *, enum chain_point, struct chain_call *, struct kurir_str ok,
     struct kurir_answer *ret) KURIR_PARKS;

@@ -100,7 +100,7 @@ static void tell_queued(struct kurir_tx *tx, const struct kurir_envelope *e, boo
 	static char list[480];
 	char size[24], count[16];
 	struct kurir_str tls = kurir_tls_summary(kurir_conn_stream(tx->s->conn));
-	struct kurir_field f[12];
+	struct kurir_field f[12 + TX_NOTES];
 	size_t i, n = 0, len = 0;
 
 	if (tx->s->trace != NULL)
@@ -127,6 +127,7 @@ static void tell_queued(struct kurir_tx *tx, const struct kurir_envelope *e, boo
 		f[n++] = (struct kurir_field){ "tls", tls };
 	f[n++] =
 	    (struct kurir_field){ "verdict", kept ? KURIR_STR("accept") : KURIR_STR("discard") };
+	n += tx_put_notes(tx, f + n);
 	kurir_emit(NULL, KURIR_INFO, "message", f, n);
 }
 

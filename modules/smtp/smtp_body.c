@@ -122,6 +122,8 @@ KURIR_PARKS static void keep(struct smtp *s)
 	if (s->conf->line_ends == LINES_REPAIR && (seen & SCAN_FAULTS) != 0)
 		flags |= KURIR_ENV_DOTLINE; /* new lines may begin with a dot */
 	close_lines(s);
+	if (s->body.head.id_len > 0)
+		kurir_tx_note(s->tx, "message-id", smtp_head_id(&s->body.head));
 	v = kurir_tx_body_finish(s->tx, flags, kurir_now() + s->conf->commit_time, &a);
 	if (v == KURIR_ACCEPT || v == KURIR_DISCARD) {
 		kurir_count(s->self, COUNT_MESSAGES, 1);

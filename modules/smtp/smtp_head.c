@@ -27,34 +27,57 @@ static void field(struct smtp_head *h)
 		h->message_id = true;
 }
 
-static void take_from(struct smtp_head *h, const char *p, size_t n)
+static void take(struct smtp_head *h, const char *p, size_t n)
 {
-	if (n > sizeof(h->from) - h->from_len) {
-		n = sizeof(h->from) - h->from_len;
-		h->from_cut = true;
+	char *to = h->in_from ? h->from : h->id;
+	size_t *len = h->in_from ? &h->from_len : &h->id_len;
+	size_t room = (h->in_from ? sizeof(h->from) : sizeof(h->id)) - *len;
+
+	if (n > room) {
+		n = room;
+		h->from_cut = h->from_cut || h->in_from;
 	}
-	memcpy(h->from + h->from_len, p, n);
-	h->from_len += n;
+	memcpy(to + *len, p, n);
+	*len += n;
 }
 
-/* Keeps the From field, with the lines it is folded into.  had: bytes of the line that came in
- * pieces before this one, which are in start when the line is not known yet. */
-static void watch_from(struct smtp_head *h, size_t had, const char *p, size_t n, bool end)
+/* Does the line begin with that name, and a colon, perhaps behind a space? */
+static bool is_field(const struct smtp_head *h, const char *name)
 {
-	if (!h->known && (h->len >= 5 || end)) {
+	size_t n = strlen(name);
+
+	return h->len > n && begins(h, name) &&
+	    (h->start[n] == ':' || h->start[n] == ' ' || h->start[n] == '\t');
+}
+
+/* Keeps the fields From and Message-ID, with the lines they are folded into.  had: bytes of the
+ * line that came in pieces before this one, which are in start when the line is not known yet. */
+static void watch(struct smtp_head *h, size_t had, const char *p, size_t n, bool end)
+{
+	if (!h->known && (h->len > 10 || end)) {
 		h->known = true;
 		if (h->start[0] != ' ' && h->start[0] != '\t') {
-			h->in_from = h->len >= 5 && begins(h, "From") &&
-			    (h->start[4] == ':' || h->start[4] == ' ' || h->start[4] == '\t');
+			h->in_from = is_field(h, "From");
+			h->in_id = h->id_len == 0 && is_field(h, "Message-ID");
 			h->froms += h->in_from;
 		}
-		if (h->in_from)
-			take_from(h, h->start, had);
+		if (h->in_from || h->in_id)
+			take(h, h->start, had);
 	}
-	if (h->known && h->in_from)
-		take_from(h, p, n);
+	if (h->known && (h->in_from || h->in_id))
+		take(h, p, n);
 	if (end)
 		h->known = false;
+}
+
+struct kurir_str smtp_head_id(const struct smtp_head *h)
+{
+	struct kurir_str s = { h->id, h->id_len };
+	ssize_t open = kurir_str_find(s, '<'), end = kurir_str_find_last(s, '>');
+
+	if (open < 0 || end <= open)
+		return KURIR_STR("");
+	return kurir_str_part(s, (size_t)open + 1, (size_t)(end - open - 1));
 }
 
 /* Lines come in pieces; their first 16 bytes are all that is looked at. */
@@ -74,7 +97,7 @@ ssize_t smtp_head_feed(struct smtp_head *h, struct kurir_str piece)
 		had = h->len;
 		memcpy(h->start + had, piece.ptr + pos, n);
 		h->len += n;
-		watch_from(h, had, piece.ptr + pos, end - pos, lf != NULL);
+		watch(h, had, piece.ptr + pos, end - pos, lf != NULL);
 		pos = end;
 		if (lf == NULL)
 			break;

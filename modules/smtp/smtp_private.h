@@ -68,12 +68,14 @@ struct smtp_head { /* what the header says while it passes, smtp_head.c */
 	bool over, date, message_id, in_line;
 	unsigned received;
 	size_t len;
-	char start[16];	     /* of the line */
-	bool known, in_from; /* what the line is, and that it is the From field's */
+	char start[16];		    /* of the line */
+	bool known, in_from, in_id; /* what the line is; that it is one of these fields' */
 	unsigned froms;
 	bool from_cut;
 	size_t from_len;
 	char from[2048]; /* the field, with its name, as it came */
+	size_t id_len;
+	char id[300]; /* likewise, of Message-ID */
 };
 
 struct smtp_body {
@@ -145,9 +147,10 @@ void smtp_body_finish(struct smtp *) KURIR_PARKS; /* and answers */
 void smtp_head_start(struct smtp_head *);
 /* Looks at the next piece; offset in it where the header's empty line begins, or -1. */
 ssize_t smtp_head_feed(struct smtp_head *, struct kurir_str piece);
-struct kurir_str smtp_received(struct smtp *); /* the field, in scratch memory */
-struct kurir_str smtp_date(void);	       /* RFC 5322 3.3; borrowed until the next second */
-struct kurir_str smtp_missing(struct smtp *);  /* Date and Message-ID, when they are missing */
+struct kurir_str smtp_head_id(const struct smtp_head *); /* within "<" and ">", or empty */
+struct kurir_str smtp_received(struct smtp *);		 /* the field, in scratch memory */
+struct kurir_str smtp_date(void);	      /* RFC 5322 3.3; borrowed until the next second */
+struct kurir_str smtp_missing(struct smtp *); /* Date and Message-ID, when they are missing */
 
 /* smtp_owner.c: an account sends as addresses of its own.  0, or *ret refuses: -EACCES for
  * good, another -errno for now. */

@@ -78,6 +78,17 @@ def refused(s):
     check("relaying denied" in story(s, "Who@Tiga.example", "relaying denied"), "and by the recipient, however it is written")
 
 
+def by_message_id(s):
+    """As it stands in the header, folded or not."""
+    for n, field in enumerate(("Message-ID: <%s>", "message-id:\r\n <%s>", "Message-Id: (comment) <%s>")):
+        name = "Post.%d@klien.example" % n
+        text = "Subject: x\r\n" + field % name + "\r\nFrom: <you@dua.example>\r\n\r\nMessage-ID: <no@klien.example>\r\n"
+        equal(s.say("you@dua.example", NEAR, text)[-1][0], 250, "a message with %r" % field)
+        check("delivered" in story(s, "<%s>" % name, "delivered"), "and its story")
+    check("delivered" in run(s, "explain", "post.1@klien.example")[1], "without the brackets, too")
+    equal(run(s, "explain", "<no@klien.example>")[0], 1, "what stands in the text is none")
+
+
 def when(s):
     before = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 5))
     equal(talk(s, "127.0.2.1"), 250, "one more mail")
@@ -136,7 +147,7 @@ def trouble(s):
 def main():
     more = {"sandbox": "required", "users": {r: 64400 + n for n, r in enumerate(ROLES)}} if os.geteuid() == 0 else {}
     s = Told({BAD: {}}, [BAD, "accounts"], single=False, **more)
-    for part in (refused, when, waiting, trouble):
+    for part in (refused, by_message_id, when, waiting, trouble):
         part(s)
     done()
 

@@ -15,6 +15,7 @@ extern "C" {
 
 /* What a client wants, for rehearse() below. */
 struct kurir_rehearsal {
+	size_t size;
 	struct kurir_str helo;	  /* what it calls itself */
 	struct kurir_str account; /* who it has logged in as; empty: nobody */
 	struct kurir_str sender;

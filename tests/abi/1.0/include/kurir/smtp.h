@@ -144,6 +144,10 @@ KURIR_API int kurir_rcpt_drop(struct kurir_tx *, struct kurir_rcpt *);
 /* The message will be taken, and then wait in the queue until somebody releases it (CAP_RCPT);
  * why is told by an event. */
 KURIR_API int kurir_tx_hold(struct kurir_tx *, struct kurir_str why);
+/* A fact for the story of this message: a field of the event that tells that it was taken or
+ * refused.  name: lower case, valid as long as the module; the value is copied, and cut.  What is
+ * told beyond eight facts, or in a process of its own, is not kept. */
+KURIR_API void kurir_tx_note(struct kurir_tx *, const char *name, struct kurir_str value);
 
 /*
  * For protocol modules (smtp, lmtp). Each call runs the chain of its point for the connection's

@@ -187,6 +187,8 @@ struct kurir_changed {
 };
 
 struct kurir_append {
+	/* With RECENT: who appends has a view of the mailbox, and tells of the message itself; where
+	 * kurir_changed has mod-sequences the store takes that for the first look at it. */
 	uint32_t flags;
 	struct kurir_str keywords;
 	int64_t date; /* 0: now */
@@ -279,6 +281,11 @@ struct kurir_store_ops {
 	int (*outline)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
 	    bool claim_recent, kurir_time, struct kurir_arena *,
 	    struct kurir_mailbox_outline *ret) KURIR_PARKS;
+	/* Waits until the account's mod-sequence is another than *modseq, and says which it is: 1; or
+	 * -ETIMEDOUT, -ECANCELED.  Everything in the account takes a new one: also subscriptions and
+	 * entries. */
+	int (*wait_account)(struct kurir_self *, struct kurir_str account, uint64_t *modseq,
+	    kurir_time) KURIR_PARKS;
 };
 
 /* For stores whose changes are made in another role: packed as in kurir/call.h.  Sets go into the
