@@ -315,8 +315,9 @@ KURIR_API void *kurir_state(struct kurir_self *);
 KURIR_API void *kurir_conn_state(struct kurir_conn *, struct kurir_self *);
 KURIR_API void *kurir_tx_state(struct kurir_tx *, struct kurir_self *);
 KURIR_API struct kurir_arena *kurir_self_arena(struct kurir_self *); /* until stop() returned */
-KURIR_API const char *kurir_self_name(struct kurir_self *); /* "module" or "module/instance" */
-KURIR_API struct kurir_str kurir_hostname(void);	    /* the configuration's "hostname" */
+KURIR_API const char *kurir_self_name(
+    struct kurir_self *);			 /* "module" or "module/instance", for ever */
+KURIR_API struct kurir_str kurir_hostname(void); /* the configuration's "hostname" */
 /* "state" of the configuration and then name, as declared in paths. */
 KURIR_API struct kurir_str kurir_state_path(struct kurir_arena *, const char *name);
 

@@ -92,7 +92,9 @@ KURIR_API int kurir_get_envelope(
 /* Unique on this machine across processes and restarts, sorts by time. */
 KURIR_API struct kurir_str kurir_message_id(struct kurir_arena *);
 
-/* For hooks: what the transaction knows, and what the session will say. */
+/* For hooks: what the transaction knows, and what the session will say.  Texts are borrowed until
+ * the transaction ends or a module changes what they are; "" is the null reverse-path, and what is
+ * not known. */
 KURIR_API struct kurir_conn *kurir_tx_conn(struct kurir_tx *);
 KURIR_API struct kurir_arena *kurir_tx_arena(struct kurir_tx *);
 KURIR_API struct kurir_str kurir_tx_id(struct kurir_tx *);
@@ -101,15 +103,18 @@ KURIR_API struct kurir_str kurir_tx_helo(struct kurir_tx *);
 KURIR_API bool kurir_tx_trusted(
     struct kurir_tx *); /* authenticated, or from a network that may relay */
 KURIR_API size_t kurir_tx_rcpt_count(struct kurir_tx *);
+/* From 0, in the order they came; NULL behind the last. */
 KURIR_API struct kurir_rcpt *kurir_tx_rcpt_at(struct kurir_tx *, size_t);
 KURIR_API struct kurir_str kurir_rcpt_address(struct kurir_rcpt *);
-KURIR_API int kurir_rcpt_set_address(
-    struct kurir_tx *, struct kurir_rcpt *, struct kurir_str); /* CAP_RCPT */
+/* Its copy takes the place of the address (CAP_RCPT): 0, -EPERM, -EINVAL for what cannot be one. */
+KURIR_API int kurir_rcpt_set_address(struct kurir_tx *, struct kurir_rcpt *, struct kurir_str);
 /* The reply of the verdict that follows: code 2xx/4xx/5xx must match it, xyz "4.7.1" or NULL;
  * one line, cut and cleaned by the core.  0 or -EINVAL. */
 KURIR_API int kurir_reply(struct kurir_conn *, int code, const char *xyz, const char *, ...)
     KURIR_FMT(4);
-/* A header line put above the message before it is spooled (CAP_BODY). */
+/* A header field (RFC 5322 section 2.2) put above the message before it is spooled (CAP_BODY): until
+ * the data hooks have returned.  LF in value folds: SP or HT follows.  Copied. 0; -EPERM, -EINVAL no
+ * field, -EBUSY too late, -EMSGSIZE. */
 KURIR_API int kurir_header_add(struct kurir_tx *, struct kurir_str name, struct kurir_str value);
 
 /*

@@ -117,6 +117,17 @@ def compare(old_folder, new_folder):
     return done.stdout if done.returncode else ""
 
 
+def number(folder, name):
+    with open(os.path.join(folder, "kurir/module.h"), encoding="utf-8") as f:
+        return int(re.search(rf"#define {name} (\d+)", f.read()).group(1))
+
+
+def released():
+    """From the tag of 1.0 on."""
+    with open(os.path.join(ROOT, "configure.ac"), encoding="utf-8") as f:
+        return int(re.search(r"AC_INIT\(\[[^]]*\], \[(\d+)\.", f.read()).group(1)) >= 1
+
+
 def changed(header, pattern, to):
     """The report on headers with one change."""
     with tempfile.TemporaryDirectory() as tmp:
@@ -181,6 +192,10 @@ if __name__ == "__main__":
     said = compare(FROZEN, TODAY)
     point(not said, "today's headers keep what the frozen ones promise",
           said + "\ndoc/ABI.md says what may change; before 1.0 tests/abi/freeze makes this the promise")
+    # The other way round: what today's headers have more.
+    grown = compare(TODAY, FROZEN) and number(TODAY, "KURIR_ABI_MINOR") == number(FROZEN, "KURIR_ABI_MINOR")
+    point(not (grown and released()), "what was appended has a minor version of its own, from 1.0 on",
+          "raise KURIR_ABI_MINOR, and write a line in doc/ABI.md")
     for header, pattern, to, name in BREAKS:
         point(changed(header, pattern, to), f"seen: {name}")
     for header, pattern, to, name in KEEPS:

@@ -5,6 +5,7 @@
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 n=0
+tab=$(printf '\t')
 
 # point NAME COMMAND...
 point() {
@@ -65,6 +66,11 @@ program() {
 	LD_LIBRARY_PATH=$root/lib/kurir "$@"
 }
 
+program_in_folder() (
+	unset top_builddir
+	program "$@"
+)
+
 # The example of kurir-module(7), compiled as that page says, in an installed server.
 example() {
 	there share/man/man7/kurir-module.7 || return
@@ -82,6 +88,34 @@ example() {
 stranger() {
 	KURIRD=$root/sbin/kurird KURIRCTL=$root/bin/kurirctl ROOT=$root \
 		program "${PYTHON3:-python3}" "$top_srcdir/tests/e2e/stranger.py"
+}
+
+# A module with a configure script of its own, by KURIR_SDK.
+autotools() {
+	mkdir "$tmp/auto" && cd "$tmp/auto" || return
+	"$root/bin/kurirctl" module new sdk_example --dir from && mv from/*.c from/*.scn . || return
+	cat >configure.ac <<-EOF
+		AC_INIT([sdk_example], [1])
+		AM_INIT_AUTOMAKE([foreign])
+		AC_PROG_CC
+		LT_INIT([disable-static])
+		KURIR_SDK([0.1], [], [AC_MSG_ERROR([no Kurir])])
+		AC_CONFIG_FILES([Makefile])
+		AC_OUTPUT
+	EOF
+	cat >Makefile.am <<-EOF
+		kurirmodule_LTLIBRARIES = sdk_example.la
+		sdk_example_la_SOURCES  = sdk_example.c
+		sdk_example_la_CFLAGS   = \$(KURIR_MODULE_CFLAGS)
+		sdk_example_la_LDFLAGS  = \$(KURIR_MODULE_LDFLAGS)
+		sdk_example_la_LIBADD   = \$(KURIR_LIBS)
+		check-local: sdk_example.la
+		${tab}\$(KURIR_MODTEST) .libs/sdk_example.so \$(srcdir)/sdk_example.scn
+	EOF
+	ACLOCAL_PATH=$root/share/aclocal autoreconf -fi &&
+		PKG_CONFIG_PATH=$root/lib/pkgconfig ./configure -q PKG_CONFIG='pkg-config --define-prefix' &&
+		MAKEFLAGS='' LD_LIBRARY_PATH=$root/lib/kurir make check install DESTDIR="$tmp/auto/there" &&
+		grep . there"$root"/lib/kurir/sdk_example.so >/dev/null
 }
 
 # What the administrator wrote is his, whatever is installed over it or taken away.
@@ -105,6 +139,7 @@ point "no static libraries" no_la
 point "a module is built with kurir.pc" build_module
 point "the example of kurir-module(7) is built and decides" example
 point "a stranger makes a module, and sees it at work" stranger
+point "a module with a configure script finds it by kurir.m4" program_in_folder autotools
 point "kurird --version" program "$root/sbin/kurird" --version
 point "kurirctl --help" program "$root/bin/kurirctl" --help
 point "a configuration is not overwritten, and not taken away" kept kurir.json

@@ -51,6 +51,7 @@ struct kurir_protocol_ops {
  * 8314). */
 enum kurir_tls_mode { KURIR_TLS_NONE, KURIR_TLS_UPGRADE, KURIR_TLS_IMPLICIT };
 
+/* Texts are borrowed until the connection ends.  The stream is the core's, and NULL in a worker. */
 KURIR_API struct kurir_stream *kurir_conn_stream(struct kurir_conn *);
 KURIR_API struct kurir_arena *kurir_conn_arena(
     struct kurir_conn *);				       /* until the connection ends */
