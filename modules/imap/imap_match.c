@@ -49,59 +49,6 @@ KURIR_PARKS static bool need(struct search *q, bool header)
 	return r >= 0;
 }
 
-/* A text that comes in pieces. */
-struct seek {
-	struct mime_needle text;
-	bool headers; /* also those of the message itself and of its parts */
-	bool found;
-	struct kurir_arena *arena;
-};
-
-static void seek(void *arg, enum mime_text what, const struct mime_part *part, bool within,
-    struct kurir_str name, struct kurir_str text)
-{
-	struct seek *k = arg;
-	struct kurir_mark mark;
-
-	(void)part;
-	switch (k->found ? MIME_TEXT_BODY_END : what) {
-	case MIME_TEXT_BODY:
-		k->found = mime_needle_feed(&k->text, text);
-		break;
-	case MIME_TEXT_BODY_END:
-		k->text.at = 0;
-		break;
-	case MIME_TEXT_NAME:
-		k->found = mime_needle_in(&k->text, text);
-		break;
-	case MIME_TEXT_FIELD:
-		mark = kurir_mark(k->arena);
-		if (k->headers || within)
-			k->found = mime_needle_in(&k->text,
-			    kurir_format(
-				k->arena, "%.*s: %.*s", KURIR_ARG(name), KURIR_ARG(text)));
-		kurir_rewind(k->arena, mark);
-		break;
-	}
-}
-
-/* BODY and TEXT (headers, too). */
-static bool message_has(
-    struct kurir_arena *arena, struct kurir_str message, struct kurir_str text, bool headers)
-{
-	struct kurir_mark mark = kurir_mark(arena);
-	struct seek k = {
-		.text = mime_needle_of(arena, text), .headers = headers, .arena = arena
-	};
-	const struct mime_options options = { .text = seek, .arg = &k };
-
-	if (text.len == 0)
-		return true;
-	mime_read(arena, message, &options);
-	kurir_rewind(arena, mark);
-	return k.found;
-}
-
 /* The day of the Date: field, as imap_date() counts; 0 when there is none that can be read. */
 static int64_t sent_day(struct search *q)
 {
@@ -154,9 +101,9 @@ KURIR_PARKS static bool match_bytes(struct search *q, const struct imap_key *k)
 		return mime_header_has(
 		    q->bytes.arena, imap_bytes_header(&q->bytes), k->name, &text);
 	case IMAP_KEY_BODY:
-		return message_has(q->bytes.arena, q->bytes.text, k->text, false);
+		return mime_message_has(q->bytes.arena, q->bytes.text, k->text, false);
 	case IMAP_KEY_TEXT:
-		return message_has(q->bytes.arena, q->bytes.text, k->text, true);
+		return mime_message_has(q->bytes.arena, q->bytes.text, k->text, true);
 	default:
 		return compare_day(k->kind, sent_day(q), k->date);
 	}

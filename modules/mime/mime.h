@@ -143,6 +143,10 @@ struct mime_needle mime_needle_of(struct kurir_arena *, struct kurir_str text);
 /* Whether it ends in this piece, or did before. */
 bool mime_needle_feed(struct mime_needle *, struct kurir_str piece);
 bool mime_needle_in(struct mime_needle *, struct kurir_str whole);
+/* Whether the decoded text of a message has it (BODY of RFC 9051 section 6.4.4), or also its headers
+ * (TEXT). */
+bool mime_message_has(
+    struct kurir_arena *, struct kurir_str message, struct kurir_str text, bool headers);
 /* Any field of that name (all of them when it is empty) that has it, decoded; or has an address
  * that does, without what may stand between its parts. */
 bool mime_header_has(

@@ -191,3 +191,56 @@ bool mime_header_has(struct kurir_arena *arena, struct kurir_str header, struct 
 	}
 	return false;
 }
+
+/* A text that comes in pieces. */
+struct seek {
+	struct mime_needle text;
+	bool headers; /* also those of the message itself and of its parts */
+	bool found;
+	struct kurir_arena *arena;
+};
+
+static void seek(void *arg, enum mime_text what, const struct mime_part *part, bool within,
+    struct kurir_str name, struct kurir_str text)
+{
+	struct seek *k = arg;
+	struct kurir_mark mark;
+
+	(void)part;
+	switch (k->found ? MIME_TEXT_BODY_END : what) {
+	case MIME_TEXT_BODY:
+		k->found = mime_needle_feed(&k->text, text);
+		break;
+	case MIME_TEXT_BODY_END:
+		k->text.at = 0;
+		break;
+	case MIME_TEXT_NAME:
+		k->found = mime_needle_in(&k->text, text);
+		break;
+	case MIME_TEXT_FIELD:
+		mark = kurir_mark(k->arena);
+		if (k->headers || within)
+			k->found = mime_needle_in(&k->text,
+			    kurir_format(
+				k->arena, "%.*s: %.*s", KURIR_ARG(name), KURIR_ARG(text)));
+		kurir_rewind(k->arena, mark);
+		break;
+	}
+}
+
+/* BODY and TEXT (headers, too). */
+bool mime_message_has(
+    struct kurir_arena *arena, struct kurir_str message, struct kurir_str text, bool headers)
+{
+	struct kurir_mark mark = kurir_mark(arena);
+	struct seek k = {
+		.text = mime_needle_of(arena, text), .headers = headers, .arena = arena
+	};
+	const struct mime_options options = { .text = seek, .arg = &k };
+
+	if (text.len == 0)
+		return true;
+	mime_read(arena, message, &options);
+	kurir_rewind(arena, mark);
+	return k.found;
+}

@@ -11,14 +11,16 @@
 #include "command.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <mime/mime.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PAGE	  500
-#define PAGE_TIME 2000 /* ms: a page that has taken so long ends with its mailbox */
+#define PAGE_TIME 2000 /* ms: or when it has taken so long */
 #define CALL_TIME 20000
 #define TERMS_MAX 16
+#define TEXT_MAX  (64u << 20) /* a larger message is not looked into */
 
 struct wanted {
 	struct kurir_find finds[TERMS_MAX];
@@ -150,7 +152,7 @@ struct said {
 	struct kurir_uid_set found[TERMS_MAX], unsure[TERMS_MAX];
 };
 
-/* 1: it is one; 0: it is not; -1: nobody knows, as its text is not in the index. */
+/* 1: it is one; 0: it is not; -1: its bytes say. */
 static int words_say(const struct wanted *w, const struct said *s, uint32_t uid)
 {
 	int verdict = 1;
@@ -165,12 +167,42 @@ static int words_say(const struct wanted *w, const struct said *s, uint32_t uid)
 	return verdict;
 }
 
+/* Looks into a message for what the index cannot tell; one that cannot be read has nothing. */
+KURIR_PARKS static bool bytes_say(struct command *c, const struct wanted *w,
+    struct kurir_str mailbox, const struct kurir_message *m)
+{
+	struct kurir_arena *arena = kurir_arena_new("store search");
+	struct kurir_body body = { .fd = -1 };
+	struct kurir_str text = KURIR_STR("");
+	bool good = m->size <= TEXT_MAX &&
+	    sqlite_store.open(
+		c->self, command_arg(c, 1), mailbox, m, kurir_now() + CALL_TIME, &body) == 0;
+
+	if (good) {
+		char *bytes = kurir_alloc(arena, (size_t)body.length + 1);
+		ssize_t n = pread(body.fd, bytes, (size_t)body.length, (off_t)body.offset);
+
+		text = (struct kurir_str){ bytes, n > 0 ? (size_t)n : 0 };
+		(void)close(body.fd);
+	}
+	for (size_t i = 0; good && i < w->count; i++) {
+		const struct kurir_find *f = &w->finds[i];
+		struct mime_needle needle = mime_needle_of(arena, f->text);
+
+		good = f->place == KURIR_FIND_HEADER
+		    ? mime_header_has(arena, text, f->field, &needle)
+		    : mime_message_has(arena, text, f->text, f->place == KURIR_FIND_TEXT);
+	}
+	kurir_arena_free(arena);
+	return good;
+}
+
 struct search {
 	struct command *c;
 	struct wanted want;
 	json_t *list;
-	size_t lines;
-	uint64_t unsure;
+	size_t lines, looked;
+	kurir_time until;
 };
 
 /* 1: the page is full, and next is set. */
@@ -193,15 +225,22 @@ KURIR_PARKS static int one_mailbox(struct search *s, struct kurir_str name, uint
 
 		if (m->uid <= after || !fits(&s->want, m))
 			continue;
-		verdict = words_say(&s->want, &said, m->uid);
-		s->unsure += verdict < 0;
-		if (verdict <= 0)
-			continue;
-		if (s->lines == PAGE) {
-			s->c->next = kurir_format(
-			    kurir_scratch(), "%u %.*s", v.messages[i - 1].uid, KURIR_ARG(name));
+		/* Looking into messages takes its time: others have a turn, and the page ends. */
+		if (s->lines == PAGE || (s->looked > 0 && kurir_now() > s->until)) {
+			s->c->next =
+			    kurir_format(kurir_scratch(), "%u %.*s", m->uid - 1, KURIR_ARG(name));
 			return 1;
 		}
+		verdict = words_say(&s->want, &said, m->uid);
+		s->looked++;
+		if (verdict < 0) {
+			verdict = bytes_say(s->c, &s->want, name, m);
+			r = kurir_yield();
+			if (r < 0)
+				return r;
+		}
+		if (verdict == 0)
+			continue;
 		command_found(s->c, s->list, name, m);
 		s->lines++;
 	}
@@ -222,12 +261,12 @@ static void where(struct kurir_str after, uint64_t *ret_uid, struct kurir_str *r
 KURIR_PARKS static int all_mailboxes(
     struct search *s, const struct kurir_mailbox *all, size_t count)
 {
-	kurir_time until = kurir_now() + PAGE_TIME;
 	struct kurir_str from;
 	uint64_t uid;
 	size_t i = 0;
 	int r = 0;
 
+	s->until = kurir_now() + PAGE_TIME;
 	where(s->c->after, &uid, &from);
 	while (from.len > 0 && i < count && !kurir_str_equal(all[i].name, from))
 		i++;
@@ -238,11 +277,6 @@ KURIR_PARKS static int all_mailboxes(
 		r = one_mailbox(s, all[i].name, uid);
 		if (r == -ENOENT)
 			r = 0; /* it has just gone */
-		if (r == 0 && kurir_now() > until && i + 1 < count) {
-			s->c->next =
-			    kurir_format(kurir_scratch(), "0 %.*s", KURIR_ARG(all[i + 1].name));
-			break;
-		}
 	}
 	return r < 0 ? r : 0;
 }
@@ -275,10 +309,6 @@ KURIR_PARKS int command_search(struct command *c)
 		    "DATE", "SIZE", "FLAGS (seen answered flagged deleted draft)");
 	s.list = json_array();
 	r = all_mailboxes(&s, all, count);
-	if (s.unsure > 0)
-		kurir_buf_printf(&c->text,
-		    "%llu more may fit: their text is not in the index yet, ask again later\n",
-		    (unsigned long long)s.unsure);
-	c->data = json_pack("{s:o, s:I}", "list", s.list, "unsure", (json_int_t)s.unsure);
+	c->data = json_pack("{s:o}", "list", s.list);
 	return r;
 }

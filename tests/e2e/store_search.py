@@ -128,8 +128,8 @@ def main():
         caught_up(s)
         agree(c, mail, "when it is there", True)
         word = mail[0][0][1]
-        told = s.ctl("mailbox", "search", USER, "body=" + word)["data"]
-        equal(([m["uid"] for m in told["list"]], told["unsure"]), (find(c, "BODY", word), 0), "an administrator finds the same")
+        told = s.ctl("mailbox", "search", USER, "body=" + word)["list"]
+        equal([m["uid"] for m in told], find(c, "BODY", word), "an administrator finds the same")
         only_who_searches(s, c, mail)
         for n in range(61, 80):
             put(c, mail, n)
