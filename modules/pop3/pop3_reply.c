@@ -8,7 +8,7 @@
 
 #include "pop3.h"
 
-#define CHUNK 16384
+#define CHUNK 131072 /* bytes, of a message at once */
 
 KURIR_PARKS KURIR_FMT_LIST(3) static int status(
     struct pop3 *p, const char *word, const char *fmt, va_list ap)
@@ -54,6 +54,26 @@ struct stuffer {
 	bool done;
 };
 
+/* All of data, with a dot doubled at each line's beginning: in as large pieces as there are. */
+KURIR_PARKS static int stuff_all(struct pop3 *p, struct stuffer *s, struct kurir_str data)
+{
+	int r = 0;
+
+	if (s->line_start && data.ptr[0] == '.')
+		r = kurir_write(p->stream, KURIR_STR("."));
+	s->line_start = data.ptr[data.len - 1] == '\n';
+	while (data.len > 0 && r >= 0) {
+		const char *dot = memmem(data.ptr, data.len, "\n.", 2);
+		size_t n = dot ? (size_t)(dot - data.ptr) + 1 : data.len;
+
+		r = kurir_write(p->stream, kurir_str_part(data, 0, n));
+		if (dot && r >= 0)
+			r = kurir_write(p->stream, KURIR_STR("."));
+		data = kurir_str_part(data, n, data.len);
+	}
+	return r;
+}
+
 /* Sends data, with a dot doubled at each line's beginning, until the line budget is used up. */
 KURIR_PARKS static int stuff(struct pop3 *p, struct stuffer *s, struct kurir_str data)
 {
@@ -86,11 +106,12 @@ KURIR_PARKS static int stuff(struct pop3 *p, struct stuffer *s, struct kurir_str
 KURIR_PARKS int pop3_send_body(struct pop3 *p, const struct kurir_body *body, int64_t lines)
 {
 	struct stuffer s = { .line_start = true, .lines = lines };
-	char *chunk = kurir_alloc(kurir_scratch(), CHUNK);
+	size_t room = body->length < CHUNK ? (size_t)body->length : CHUNK;
+	char *chunk = kurir_alloc(kurir_scratch(), room + 1);
 	uint64_t at = 0;
 
 	while (at < body->length && !s.done) {
-		size_t want = body->length - at < CHUNK ? (size_t)(body->length - at) : CHUNK;
+		size_t want = body->length - at < room ? (size_t)(body->length - at) : room;
 		ssize_t n = pread(body->fd, chunk, want, (off_t)(body->offset + at));
 		int r;
 
@@ -98,7 +119,8 @@ KURIR_PARKS int pop3_send_body(struct pop3 *p, const struct kurir_body *body, in
 			continue;
 		if (n <= 0)
 			return n < 0 ? -errno : -EIO;
-		r = stuff(p, &s, (struct kurir_str){ chunk, (size_t)n });
+		r = lines < 0 ? stuff_all(p, &s, (struct kurir_str){ chunk, (size_t)n })
+			      : stuff(p, &s, (struct kurir_str){ chunk, (size_t)n });
 		if (r < 0)
 			return r;
 		at += (uint64_t)n;
