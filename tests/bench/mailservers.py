@@ -2,10 +2,14 @@
 
 They can be started again over the same mailboxes.  Users are u0 to u99 with the password "pass"; what they sync is what they sync
 by default."""
+import contextlib
+import glob
 import json
 import os
 import signal
+import sqlite3
 import subprocess
+import time
 
 from peers import Peer
 from servers import BOXES, BUILT, Server, free_port, greets, until
@@ -33,6 +37,10 @@ class Boxes(Server):
 
     def launch(self):
         raise NotImplementedError
+
+    def indexed(self):
+        """Waits until its index of texts is made, and says how many seconds; None: it makes none."""
+        return None
 
     def user(self, n):
         return f"u{n}@{self.domain}"
@@ -68,9 +76,30 @@ class KurirBoxes(Boxes):
         self.spawn(BUILT + "/kurird", "-c", self.tmp + "/kurir.json", KURIR_MODULE_PATH=BUILT)
 
 
+def has_all(shard):
+    """Whether the index of a shard of store_sqlite has all that it is to have."""
+    with contextlib.closing(sqlite3.connect(f"file:{shard}/index.db?mode=ro", uri=True)) as db:
+        if not db.execute("SELECT count(*) FROM searched").fetchone()[0]:
+            return True
+        last = db.execute("SELECT ifnull(max(id), 0) FROM email").fetchone()[0]
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{shard}/search.db?mode=ro", uri=True)) as db:
+            known = db.execute("SELECT count(*) FROM account").fetchone()[0]
+            behind = db.execute("SELECT count(*) FROM account WHERE upto < until").fetchone()[0]
+            return known > 0 and behind == 0 and db.execute("SELECT upto FROM state").fetchone()[0] >= last
+    except sqlite3.Error:
+        return False  # it is being made
+
+
 class KurirSqlite(KurirBoxes):
     name = "kurir"
     store = "store_sqlite"
+
+    def indexed(self):
+        began = time.monotonic()
+        for shard in glob.glob(self.tmp + "/mail/??"):
+            until(f"the index of {shard}", lambda s=shard: has_all(s), 300)
+        return time.monotonic() - began
 
 
 class KurirMaildir(KurirBoxes):
