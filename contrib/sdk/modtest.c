@@ -19,23 +19,25 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "kurir-modtest [-v] [--grows] [--fuzz TIMES [--seed N]] MODULE.so SCENARIO...\n"
+    "kurir-modtest [-v] [--grows] [--torture | --fuzz TIMES [--seed N]] MODULE.so SCENARIO...\n"
     "  -v             the server's log to standard error, and once is enough\n"
     "  --grows        the module may hold more each time: it remembers what it has seen\n"
+    "  --torture      each wait in turn is cancelled, and is too late\n"
     "  --fuzz TIMES   the client says something else, that often\n"
     "  --seed N       of the first of them (1)\n";
 
 static struct {
-	bool loud, grows;
+	bool loud, grows, torture;
 	unsigned fuzz, seed;
 	char *file; /* of the module, absolute */
 	char folder[PATH_MAX];
 	struct kurir_str name;
 } opt = { .seed = 1 };
 
-enum { OPT_GROWS = 256, OPT_FUZZ, OPT_SEED, OPT_HELP, OPT_VERSION };
+enum { OPT_GROWS = 256, OPT_TORTURE, OPT_FUZZ, OPT_SEED, OPT_HELP, OPT_VERSION };
 static const struct option options[] = {
 	{ "grows", no_argument, NULL, OPT_GROWS },
+	{ "torture", no_argument, NULL, OPT_TORTURE },
 	{ "fuzz", required_argument, NULL, OPT_FUZZ },
 	{ "seed", required_argument, NULL, OPT_SEED },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -92,6 +94,28 @@ static bool play(void)
 	return !run.failed && lost == 0;
 }
 
+/* The n-th wait of all fibers fails, n from 1 until there are no more. */
+static bool bears(void)
+{
+	static const char *const kinds[] = { "canceled", "late" };
+	unsigned tried, bad, all = 0;
+
+	run.tortured = true;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (torture_try(kinds[i], &tried, &bad) < 0)
+			return false;
+		all += bad;
+	}
+	return all == 0;
+}
+
+static bool is_good(void)
+{
+	if (opt.torture)
+		return bears();
+	return opt.fuzz > 0 ? modtest_fuzz(opt.fuzz, opt.seed) == 0 : play();
+}
+
 /* In a process of its own. */
 static int one(const char *scenario, struct kurir_arena *arena)
 {
@@ -103,7 +127,7 @@ static int one(const char *scenario, struct kurir_arena *arena)
 	run.module = kurir_copy(arena, opt.name).ptr;
 	run.module_path = module_path(arena);
 	run.loading = load;
-	run.rounds = opt.grows || opt.loud || opt.fuzz > 0 ? 0 : MODTEST_ROUNDS;
+	run.rounds = opt.grows || opt.loud || opt.torture || opt.fuzz > 0 ? 0 : MODTEST_ROUNDS;
 	run.round = modtest_measure;
 	if (run_read(scenario) < 0) {
 		printf("# %s cannot be read\n", scenario);
@@ -112,7 +136,7 @@ static int one(const char *scenario, struct kurir_arena *arena)
 	null = opt.loud ? -1 : open("/dev/null", O_WRONLY);
 	if (null >= 0)
 		(void)dup2(null, 2);
-	good = opt.fuzz > 0 ? modtest_fuzz(opt.fuzz, opt.seed) == 0 : play();
+	good = is_good();
 	(void)fflush(stdout);
 	run_clean();
 	return good ? 0 : 1;
@@ -173,6 +197,9 @@ static int read_options(int argc, char **argv)
 		case OPT_GROWS:
 			opt.grows = true;
 			break;
+		case OPT_TORTURE:
+			opt.torture = true;
+			break;
 		case OPT_FUZZ:
 			good = counted(optarg, &opt.fuzz);
 			break;
@@ -210,7 +237,9 @@ int main(int argc, char **argv)
 		bool good = plays(argv[i], arena);
 
 		printf("%s %d - %s%s\n", good ? "ok" : "not ok", ++n, argv[i],
-		    opt.fuzz > 0 ? ", other bytes" : "");
+		    opt.torture	       ? ", waits that fail"
+			: opt.fuzz > 0 ? ", other bytes"
+				       : "");
 		r |= !good;
 	}
 	if (n > 0)

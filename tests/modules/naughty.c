@@ -3,14 +3,15 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
-enum does { NOTHING, LEAKS, REMEMBERS, OPENS, SPAWNS, PARKS, LIES, CRASHES };
+enum does { NOTHING, LEAKS, REMEMBERS, OPENS, SPAWNS, PARKS, LIES, CRASHES, HOLDS };
 struct conf {
 	int does;
 };
 
 static const char *const names[] = { "nothing", "leaks", "remembers", "opens", "spawns", "parks",
-	"lies", "crashes", NULL };
+	"lies", "crashes", "holds", NULL };
 static const struct kurir_option options[] = {
 	KURIR_OPT_CHOICE("does", struct conf, does, names, "nothing", "What it does."),
 	{ 0 },
@@ -25,6 +26,7 @@ static void wait_for_ever(void *arg)
 KURIR_PARKS static int mail(struct kurir_self *self, struct kurir_tx *tx, struct kurir_str sender)
 {
 	void *volatile lost;
+	int fd;
 
 	(void)tx;
 	switch (((const struct conf *)kurir_conf(self))->does) {
@@ -45,6 +47,11 @@ KURIR_PARKS static int mail(struct kurir_self *self, struct kurir_tx *tx, struct
 		if (kurir_str_find(sender, '%') >= 0)
 			abort();
 		return KURIR_NEXT;
+	case HOLDS: /* a descriptor, unless the wait goes well */
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+		if (kurir_sleep(kurir_now() + 1) == 0)
+			(void)close(fd);
+		return fd < 0;
 	default:
 		return KURIR_NEXT;
 	}

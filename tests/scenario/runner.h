@@ -55,6 +55,8 @@ void run_show_log(void);
 
 /* torture.c; but for the first they do nothing when it is not at work. */
 int torture(const char *what);
+/* 0 or -EINVAL: there is no such kind; how many failures, and how many of them were not borne. */
+int torture_try(const char *what, unsigned *ret_tried, unsigned *ret_bad);
 void torture_fault(const char *, ...) KURIR_FMT(1);
 void torture_spare(bool yes);
 void torture_hears(const char *line);

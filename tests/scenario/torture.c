@@ -303,9 +303,9 @@ static unsigned one_kind(
 
 /* KIND[:FROM[:STEP[:MOST]]]: the FROM-th fails, then every STEP-th, and no more than MOST: while days
  * pass there is always one more. */
-int torture(const char *what)
+int torture_try(const char *what, unsigned *ret_tried, unsigned *ret_bad)
 {
-	unsigned from = 1, step = 1, most = TIMES_MAX, kind = 0, bad = 0, tried;
+	unsigned from = 1, step = 1, most = TIMES_MAX, kind = 0;
 	char name[20] = "";
 	unsigned char digest[SHA256_DIGEST_LENGTH];
 	struct outcome *o = mmap(
@@ -316,15 +316,27 @@ int torture(const char *what)
 		kind++;
 	map_plan();
 	if (kind == sizeof(kinds) / sizeof(kinds[0]) || o == MAP_FAILED || step == 0 ||
-	    from == 0 || (kinds[kind].what != WAIT && plan == NULL)) {
-		printf("1..1\nnot ok 1 - %s: which failures?\n", what);
-		return 1;
-	}
+	    from == 0 || (kinds[kind].what != WAIT && plan == NULL))
+		return -EINVAL;
 	outcome = o;
 	/* libcrypto crashes after a beginning that failed. */
 	if (kinds[kind].what == MEMORY)
 		(void)SHA256((const unsigned char *)"", 0, digest);
-	tried = one_kind(kind, from, step, most, &bad);
+	*ret_bad = 0;
+	*ret_tried = one_kind(kind, from, step, most, ret_bad);
+	(void)munmap(o, sizeof(*o));
+	outcome = NULL;
+	return 0;
+}
+
+int torture(const char *what)
+{
+	unsigned tried, bad;
+
+	if (torture_try(what, &tried, &bad) < 0) {
+		printf("1..1\nnot ok 1 - %s: which failures?\n", what);
+		return 1;
+	}
 	printf("1..1\n%s 1 - %s: %u failures, %u of them not borne\n", bad > 0 ? "not ok" : "ok",
 	    what, tried, bad);
 	return bad > 0;
