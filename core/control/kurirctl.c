@@ -410,7 +410,7 @@ static int ctl_words(char **args, int *n)
 	return ctl_explain_words(args, n);
 }
 
-/* Options may stand anywhere; "-f" and what we do not know belong to the command. */
+/* Options may stand anywhere; "-f" belongs to the command, and to "store" what we do not know. */
 static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 {
 	int o, n = 0, at = 0, r;
@@ -455,6 +455,10 @@ static int ctl_options(int argc, char **argv, char **args, int *ret_n)
 				args[n++] = argv[optind++];
 			break;
 		default:
+			if (n > 0 && strcmp(args[0], "store") == 0) {
+				args[n++] = argv[optind - 1];
+				break;
+			}
 			(void)ctl_fail(2, argv[optind - 1], "there is no such option");
 			return 2;
 		}

@@ -13,7 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
+
+#define PASSWORD_MAX 1024
 
 static const char usage[] =
     "kurir-store [--json] FOLDER-OF-THE-SHARDS COMMAND\n"
@@ -21,7 +24,8 @@ static const char usage[] =
     "  repair SHARD                  makes a shard's database again from its segments\n"
     "  export ACCOUNT maildir|mbox FOLDER\n"
     "  import ACCOUNT maildir FOLDER\n"
-    "  import ACCOUNT mbox FILE MAILBOX\n";
+    "  import ACCOUNT mbox FILE MAILBOX\n"
+    "  import imap[s]://USER@HOST[:PORT] --account ACCOUNT [--ca FILE] [--password-file FILE]\n";
 
 void tool_say(struct tool *t, const char *fmt, ...)
 {
@@ -180,30 +184,89 @@ static int run(struct tool *t, char **args, int n)
 	}
 	if (n == 4 && strcmp(args[0], "export") == 0)
 		return tool_export(t, kurir_str_of(args[1]), args[2], args[3]);
-	if ((n == 4 || n == 5) && strcmp(args[0], "import") == 0)
-		return tool_import(t, kurir_str_of(args[1]), args[2], args[3],
-		    kurir_str_of(n == 5 ? args[4] : ""));
+	if (n == 2 && strcmp(args[0], "import") == 0 && t->account != NULL)
+		return tool_import(t, kurir_str_of(t->account), args + 1, n - 1);
+	if (n > 3 && strcmp(args[0], "import") == 0 && t->account == NULL)
+		return tool_import(t, kurir_str_of(args[1]), args + 2, n - 2);
 	(void)dprintf(STDERR_FILENO, "%s", usage);
 	return 2;
+}
+
+/* A line: from a file, or else from the terminal, where it is not shown. */
+static int read_password(struct tool *t, const char *file)
+{
+	static char line[PASSWORD_MAX];
+	struct termios was, silent;
+	bool ask = file == NULL && tcgetattr(STDIN_FILENO, &was) == 0;
+	FILE *from = file != NULL ? fopen(file, "re") : stdin;
+	if (from == NULL)
+		return -errno;
+	if (ask) {
+		silent = was;
+		silent.c_lflag &= ~(tcflag_t)ECHO;
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+		(void)dprintf(STDERR_FILENO, "Password: ");
+	}
+	(void)setvbuf(from, NULL, _IONBF, 0);
+	bool there = fgets(line, sizeof(line), from) != NULL;
+	if (ask) {
+		(void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+		(void)dprintf(STDERR_FILENO, "\n");
+	}
+	if (from != stdin)
+		(void)fclose(from);
+	line[strcspn(line, "\r\n")] = '\0';
+	t->password = line;
+	return there && line[0] != '\0' ? 0 : -EINVAL;
+}
+
+/* Takes them out of the words; how many are left, or -1. */
+static int take_options(struct tool *t, int argc, char **argv, const char **ret_password_file)
+{
+	const struct {
+		const char *name;
+		const char **to;
+	} with[] = { { "--account", &t->account }, { "--ca", &t->ca },
+		{ "--password-file", ret_password_file } };
+	int n = 0;
+	for (int i = 1; i < argc; i++) {
+		const char **to = NULL;
+		for (size_t k = 0; k < sizeof(with) / sizeof(with[0]); k++)
+			if (strcmp(argv[i], with[k].name) == 0)
+				to = with[k].to;
+		if (strcmp(argv[i], "--json") == 0)
+			t->json = true;
+		else if (to != NULL && i + 1 < argc)
+			*to = argv[++i];
+		else if (argv[i][0] == '-')
+			return -1;
+		else
+			argv[n++] = argv[i];
+	}
+	return n;
 }
 
 int main(int argc, char **argv)
 {
 	struct tool t = { .text = KURIR_BUF(1 << 20), .progress = isatty(STDERR_FILENO) == 1 };
-	t.json = argc > 1 && strcmp(argv[1], "--json") == 0;
-	argc -= t.json;
-	argv += t.json;
-	if (argc < 3 || argv[1][0] == '-') {
+	const char *password_file = NULL;
+	int n = take_options(&t, argc, argv, &password_file), r = 0;
+	if (n < 2) {
 		(void)dprintf(STDERR_FILENO, "%s", usage);
 		return 2;
 	}
-	t.root = argv[1];
-	int r = become_owner(&t);
+	t.root = argv[0];
+	/* Before it becomes who owns the mailboxes, who may not be one who may read it. */
+	if (t.account != NULL)
+		r = read_password(&t, password_file);
+	if (r < 0)
+		return tool_fail(&t, r, password_file != NULL ? password_file : "the password");
+	r = become_owner(&t);
 	if (r == 0)
 		r = read_format(&t);
 	if (r < 0)
 		return tool_fail(&t, r, t.root);
-	r = run(&t, argv + 2, argc - 2);
+	r = run(&t, argv + 1, n - 1);
 	if (t.progress)
 		(void)dprintf(STDERR_FILENO, "\r\033[K");
 	(void)!write(STDOUT_FILENO, t.text.ptr != NULL ? t.text.ptr : "", t.text.len);

@@ -18,6 +18,9 @@ struct tool {
 	bool json, progress;   /* progress: standard error is a terminal */
 	struct kurir_buf text; /* what it found, for people */
 	uint64_t messages, bytes, problems;
+	/* Options of an import; the password is read before anything else is done. */
+	const char *account, *ca;
+	char *password;
 };
 void tool_say(struct tool *, const char *, ...) KURIR_FMT(2); /* a line to standard error */
 void tool_problem(struct tool *, const char *, ...) KURIR_FMT(2);
@@ -56,7 +59,8 @@ struct tool_message {
 	uint32_t uid;	      /* 0: the next */
 	int64_t flags, date;
 	struct kurir_str keywords;
-	int fd; /* in wire form, all of it */
+	int fd; /* has it in wire form */
+	uint64_t offset, length;
 };
 struct tool_import {
 	struct tool *tool;
@@ -74,10 +78,13 @@ int import_mailbox(struct tool_import *, struct kurir_str mailbox, uint32_t vali
 int import_message(struct tool_import *, const struct tool_message *);
 int import_mailbox_end(struct tool_import *, uint32_t uid_next);
 int import_subscribe(struct tool_import *, struct kurir_str mailbox);
-/* The whole of a file with CRLF at the end of each line; a new descriptor, or -errno. */
-int import_wire(int fd, uint64_t offset, uint64_t length, bool unquote);
-int tool_import(struct tool *, struct kurir_str account, const char *kind, const char *from,
-    struct kurir_str mailbox);
+/* Whether that message was added before: 1, 0, -errno.  Outside of a transaction. */
+int import_known(struct tool_import *, struct kurir_str mailbox, struct kurir_str key);
+/* A part of a file with CRLF at the end of each line, in a new one; 0, -errno. */
+int import_wire(int fd, uint64_t offset, uint64_t length, bool unquote, struct tool_message *ret);
+/* args: what "import" is followed by, but for the account. */
+int tool_import(struct tool *, struct kurir_str account, char **args, int n);
+int import_imap(struct tool_import *, const char *url);	      /* tool_import_imap.c */
 int import_maildir(struct tool_import *, const char *folder); /* tool_maildir.c */
 int import_mbox(struct tool_import *, const char *file, struct kurir_str mailbox);
 

@@ -6,6 +6,7 @@
  * UIDVALIDITY are those of the source when nothing else was in the mailbox: then no client
  * downloads anything again. */
 #include "email.h"
+#include "sheet.h"
 #include "tool.h"
 
 #include <errno.h>
@@ -17,10 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BATCH	200
-#define PIECE	65536
-#define TEXTS	4096
-#define NO_TIME 0
+#define BATCH	   200
+#define PIECE	   65536
+#define REMEMBERED ((int64_t)365 * 86400000) /* longer than deliveries are */
 
 static int write_whole(int fd, const char *p, size_t n)
 {
@@ -59,7 +59,7 @@ static size_t wire(const char *from, size_t n, char *to, char *last, bool *start
 	return out;
 }
 
-int import_wire(int fd, uint64_t offset, uint64_t length, bool unquote)
+int import_wire(int fd, uint64_t offset, uint64_t length, bool unquote, struct tool_message *ret)
 {
 	int to = memfd_create("import", MFD_CLOEXEC), r = to < 0 ? -errno : 0;
 	const char *map = MAP_FAILED;
@@ -86,13 +86,16 @@ int import_wire(int fd, uint64_t offset, uint64_t length, bool unquote)
 		size_t out = wire(map + (offset - page) + at, n, piece, &last, &start, unquote);
 		r = write_whole(to, piece, out);
 		at += n;
+		ret->length += out;
 	}
 	if (map != MAP_FAILED)
 		(void)munmap((void *)(uintptr_t)map, (size_t)(offset - page + length));
 	free(piece);
 	if (r < 0 && to >= 0)
 		close(to);
-	return r < 0 ? r : to;
+	if (r == 0)
+		ret->fd = to;
+	return r;
 }
 
 static int mailbox_of(struct tool_import *im, struct kurir_str name)
@@ -141,6 +144,7 @@ static int set_validity(struct tool_import *im, uint32_t validity)
 
 int import_mailbox(struct tool_import *im, struct kurir_str mailbox, uint32_t validity)
 {
+	bool again = kurir_str_equal(im->mailbox, mailbox);
 	im->mailbox = mailbox;
 	int r = load(im);
 	if (r < 0)
@@ -149,7 +153,7 @@ int import_mailbox(struct tool_import *im, struct kurir_str mailbox, uint32_t va
 	im->keep = validity != 0 && (fresh || im->row.uid_validity == validity);
 	if (im->keep && fresh)
 		r = set_validity(im, validity);
-	if (validity != 0 && !im->keep)
+	if (validity != 0 && !im->keep && !again)
 		tool_say(im->tool,
 		    "%.*s has other messages already: what is imported gets new UIDs there",
 		    KURIR_ARG(mailbox));
@@ -185,46 +189,95 @@ static struct kurir_str keywords_of(struct tool_import *im, struct kurir_str wor
 	return (struct kurir_str){ out, n };
 }
 
+/* What can be read back is what was brought. */
+static int verify(struct tool_import *im, const struct message_row *want)
+{
+	static struct sheet sheet;
+	const struct message_row *have = NULL;
+	int r = sheet_load(&im->shard.db, im->row.id, want->uid, 0, &sheet);
+	for (size_t i = 0; r == 1 && i < sheet.count; i++)
+		if (sheet.rows[i].uid == want->uid)
+			have = &sheet.rows[i];
+	if (r >= 0)
+		r = have != NULL && have->flags == want->flags && have->size == want->size &&
+			have->date == want->date &&
+			kurir_str_equal(have->keywords, want->keywords)
+		    ? 0
+		    : -EIO;
+	sheet_free(&sheet);
+	return r;
+}
+
+/* Its UID is another message's, or was: who remembers that one must not take this for it. */
+static int lose_uids(struct tool_import *im)
+{
+	int64_t now = kurir_wallclock() / 1000;
+	int64_t validity =
+	    im->account_row.uid_validity < now ? now : im->account_row.uid_validity + 1;
+	tool_say(im->tool, "%.*s got other messages meanwhile: it begins with a new UIDVALIDITY",
+	    KURIR_ARG(im->mailbox));
+	im->keep = false;
+	return validity > UINT32_MAX ? -EDQUOT : set_validity(im, (uint32_t)validity);
+}
+
 static int add(struct tool_import *im, const struct tool_message *m, struct kurir_str id)
 {
 	struct db *db = &im->shard.db;
-	struct blob_source from = {
-		.fd = m->fd, .date = m->date, .account = im->account, .mailbox = im->mailbox
-	};
+	struct blob_source from = { .fd = m->fd,
+		.offset = m->offset,
+		.length = m->length,
+		.date = m->date,
+		.account = im->account,
+		.mailbox = im->mailbox };
 	struct message_row row = { .flags = m->flags,
+		.size = (int64_t)m->length,
 		.date = m->date,
 		.saved = kurir_wallclock(),
 		.keywords = keywords_of(im, m->keywords) };
 	struct email e;
-	struct stat st;
-	if (fstat(m->fd, &st) < 0)
-		return -errno;
-	from.length = (uint64_t)st.st_size;
-	row.size = st.st_size;
-	int r = db_exec(
-	    db, "INSERT INTO delivered(id, at) VALUES(?, ?)", "ti", id, kurir_wallclock());
+	int r = db_exec(db, "INSERT INTO delivered(id, at) VALUES(?, ?)", "ti", id,
+	    kurir_wallclock() + REMEMBERED);
 	if (r == -EEXIST) {
 		im->there++;
 		return 0;
 	}
 	if (r == 0)
 		r = email_put(db, &im->shard.blobs, &im->account_row, &from, &e);
+	if (r == 0 && im->keep && m->uid != 0 && m->uid < im->row.uid_next)
+		r = lose_uids(im);
 	if (im->keep && m->uid >= im->row.uid_next)
 		im->row.uid_next = m->uid;
 	if (r == 0) {
 		row.email = e.id;
 		r = message_insert(db, &im->account_row, &im->row, &row);
 	}
+	if (r == 0)
+		r = verify(im, &row);
 	im->added += r == 0;
 	im->tool->bytes += from.length;
 	return r;
 }
 
+static struct kurir_str id_of(
+    struct tool_import *im, struct kurir_str mailbox, struct kurir_str key)
+{
+	return kurir_format(im->arena, "import %.*s %.*s %.*s", KURIR_ARG(im->account),
+	    KURIR_ARG(mailbox), KURIR_ARG(key));
+}
+
+int import_known(struct tool_import *im, struct kurir_str mailbox, struct kurir_str key)
+{
+	int64_t n = 0;
+	int r = db_number(&im->shard.db, &n, "SELECT count(*) FROM delivered WHERE id = ?", "t",
+	    id_of(im, mailbox, key));
+	return r < 0 ? r : n > 0;
+}
+
 int import_message(struct tool_import *im, const struct tool_message *m)
 {
-	struct kurir_str id = kurir_format(im->arena, "import %.*s %.*s %.*s",
-	    KURIR_ARG(im->account), KURIR_ARG(im->mailbox), KURIR_ARG(m->key));
-	int r = add(im, m, id);
+	struct kurir_mark mark = kurir_mark(im->arena);
+	int r = add(im, m, id_of(im, im->mailbox, m->key));
+	kurir_rewind(im->arena, mark);
 	im->tool->messages++;
 	tool_progress(im->tool, "messages", im->tool->messages, 0);
 	if (r == 0 && ++im->since == BATCH) {
@@ -263,27 +316,38 @@ static int verdict(struct tool *t, const struct tool_import *im)
 	return t->problems > 0 ? 1 : 0;
 }
 
-int tool_import(struct tool *t, struct kurir_str account, const char *kind, const char *from,
-    struct kurir_str mailbox)
+/* What is to be read, and how: 0; 2 when it was said that this cannot be. */
+static int run(struct tool_import *im, char **args, int n)
 {
-	struct tool_import im = { .tool = t, .account = account };
-	bool mbox = strcmp(kind, "mbox") == 0;
-	if ((!mbox && strcmp(kind, "maildir") != 0) || (mbox && mailbox.len == 0)) {
-		tool_say(t, "kurir-store: maildir FOLDER, or mbox FILE MAILBOX");
-		return 2;
-	}
-	if (mbox && !model_name_valid(mailbox)) {
+	struct kurir_str mailbox = kurir_str_of(n == 3 ? args[2] : "");
+	struct tool *t = im->tool;
+	if (n == 1 && strstr(args[0], "://") != NULL)
+		return import_imap(im, args[0]);
+	if (n == 2 && strcmp(args[0], "maildir") == 0)
+		return import_maildir(im, args[1]);
+	if (n != 3 || strcmp(args[0], "mbox") != 0)
+		tool_say(t,
+		    "kurir-store: import ACCOUNT maildir FOLDER, ACCOUNT mbox FILE MAILBOX,"
+		    " or URL --account ACCOUNT");
+	else if (!model_name_valid(mailbox))
 		tool_say(t, "kurir-store: there can be no such mailbox");
-		return 2;
-	}
+	else
+		return import_mbox(im, args[1], mailbox);
+	return 2;
+}
+
+int tool_import(struct tool *t, struct kurir_str account, char **args, int n)
+{
+	static struct tool_import im;
+	im = (struct tool_import){ .tool = t, .account = account };
 	int r = tool_shard_open(t, tool_shard_of(t, account), &im.shard);
 	if (r < 0)
 		return tool_fail(t, r, t->root);
 	im.arena = kurir_arena_new("import");
-	r = mbox ? import_mbox(&im, from, mailbox) : import_maildir(&im, from);
+	r = run(&im, args, n);
 	if (r < 0)
 		tool_rollback(&im.shard);
 	tool_shard_close(&im.shard);
 	kurir_arena_free(im.arena);
-	return r < 0 ? tool_fail(t, r, from) : verdict(t, &im);
+	return r < 0 ? tool_fail(t, r, args[n > 1]) : r > 0 ? r : verdict(t, &im);
 }

@@ -244,11 +244,11 @@ static int import_file(struct folder *f, const struct file *file)
 	m.date = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 	m.uid = file->uid == UINT32_MAX ? 0 : file->uid;
 	flags_of(f, file->flags, &m);
-	m.fd = import_wire(fd, 0, (uint64_t)st.st_size, false);
+	int r = import_wire(fd, 0, (uint64_t)st.st_size, false, &m);
 	close(fd);
-	if (m.fd < 0)
-		return m.fd;
-	int r = import_message(f->im, &m);
+	if (r < 0)
+		return r;
+	r = import_message(f->im, &m);
 	close(m.fd);
 	return r;
 }

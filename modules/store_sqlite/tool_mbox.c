@@ -105,10 +105,10 @@ static int add_message(
 		m.keywords = KURIR_STR("");
 	if (m.date == 0)
 		m.date = kurir_wallclock();
-	m.fd = import_wire(fd, body, stop - body, true);
-	if (m.fd < 0)
-		return m.fd;
-	int r = import_message(im, &m);
+	int r = import_wire(fd, body, stop - body, true, &m);
+	if (r < 0)
+		return r;
+	r = import_message(im, &m);
 	close(m.fd);
 	return r;
 }
