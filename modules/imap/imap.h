@@ -239,6 +239,21 @@ void imap_refuse(struct imap *, int err, struct kurir_str user) KURIR_PARKS;
 /* imap_authenticate.c: an exchange with this client. */
 struct sasl imap_exchange(struct imap *);
 
+/* imap_watch.c: what is told while the session waits for the client. */
+struct imap_watch {
+	struct imap *s;
+	int (*wait)(struct imap_watch *)
+	    KURIR_PARKS; /* for something to happen: -errno ends it */
+	int (*tell)(struct imap_watch *) KURIR_PARKS; /* -errno: nothing was said, and it ends */
+	int (*rest)(struct imap_watch *) KURIR_PARKS; /* before it waits again; or NULL */
+	uint64_t modseq;			      /* for wait and tell */
+	bool idle;
+	bool telling;
+	struct kurir_signal *told;
+};
+/* Returns when the client has said something, or has gone: 0; or -errno. */
+int imap_watch(struct imap_watch *, kurir_time) KURIR_PARKS;
+
 /* imap_status.c */
 enum imap_status_item {
 	IMAP_STATUS_MESSAGES = 1u << 0,

@@ -536,5 +536,10 @@ KURIR_PARKS int imap_put_new(struct imap *s, uint32_t from, struct kurir_str ite
 	plan(s, f);
 	s->by_uid = by_uid;
 	r = imap_need(s, &f->uids);
-	return r < 0 ? r : put_messages(s, f);
+	if (r < 0)
+		return r;
+	r = put_messages(s, f);
+	if (r < 0)
+		s->over = true; /* in the middle of a reply: nothing sensible can follow */
+	return r;
 }

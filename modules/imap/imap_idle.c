@@ -2,8 +2,8 @@
  *
  *   idle = "IDLE" CRLF "DONE"
  *
- * A fiber waits for the mailbox while the session's own waits for the client's DONE.  All
- * writing happens in the fiber of the mailbox until it has ended. */
+ * A fiber waits for the mailbox while the session's own waits for the client's DONE
+ * (imap_watch.c). */
 
 #include <errno.h>
 
@@ -11,56 +11,43 @@
 
 /* A store that has to read all of a mailbox to find what changed is not asked after each of many
  * messages that come one after the other: the larger the mailbox, the longer they gather. */
-KURIR_PARKS static int gather(const struct imap *s)
+KURIR_PARKS static int gather(struct imap_watch *w)
 {
+	const struct imap *s = w->s;
 	kurir_time pause = (kurir_time)(s->box.count / 50); /* ms: 2 s with 100,000 messages */
 
 	return imap_store_has(s, changes) || pause == 0 ? 0 : kurir_sleep(kurir_now() + pause);
 }
 
-KURIR_PARKS static void watch(void *arg)
+KURIR_PARKS static int wait_for_mailbox(struct imap_watch *w)
 {
-	struct imap *s = arg;
-	int r = 0;
+	struct imap *s = w->s;
 
-	while (r >= 0 && !s->over) {
-		r = s->store->wait(
-		    s->store_self, s->account, s->box.name, &s->view, KURIR_FOREVER);
-		if (r >= 0)
-			r = imap_update(s, true);
-		if (r >= 0)
-			r = kurir_flush(s->stream, imap_until(s));
-		imap_rest(s);
-		kurir_arena_clear(kurir_scratch());
-		if (r >= 0)
-			r = gather(s);
-	}
+	return s->store->wait(s->store_self, s->account, s->box.name, &s->view, KURIR_FOREVER);
 }
 
-/* For the client's line, and what happens meanwhile; after NOTIFY what that asked for (RFC 5465
- * section 4). */
-KURIR_PARKS static int wait(struct imap *s, kurir_time until, struct kurir_str *ret_line)
+KURIR_PARKS static int tell(struct imap_watch *w)
 {
-	struct kurir_group *group;
-	int r = 1;
+	int r = imap_update(w->s, true);
 
-	if (s->notify != NULL) {
-		r = imap_notify_while(s, until, true);
-		return r < 0 ? r : kurir_readline(s->stream, 1024, ret_line, until);
-	}
-	group = kurir_group_begin(s->self);
-	if (s->state == IMAP_SELECTED)
-		kurir_group_go(group, "imap idle", watch, s);
-	r = kurir_readline(s->stream, 1024, ret_line, until);
-	if (r > 0)
-		*ret_line = kurir_copy(kurir_scratch(), *ret_line);
-	kurir_group_end(group);
+	imap_rest(w->s);
 	return r;
+}
+
+/* After NOTIFY what that asked for (RFC 5465 section 4). */
+KURIR_PARKS static int while_silent(struct imap *s, kurir_time until)
+{
+	struct imap_watch w = { .s = s, .wait = wait_for_mailbox, .tell = tell, .rest = gather };
+
+	if (s->notify != NULL)
+		return imap_notify_while(s, until, true);
+	return s->state == IMAP_SELECTED ? imap_watch(&w, until) : 0;
 }
 
 KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
 {
 	struct kurir_str line;
+	kurir_time until;
 	int r;
 
 	(void)a;
@@ -72,7 +59,10 @@ KURIR_PARKS void imap_idle(struct imap *s, struct imap_args *a)
 		return;
 	}
 	imap_rest(s);
-	r = wait(s, kurir_now() + s->conf->idle, &line);
+	until = kurir_now() + s->conf->idle;
+	r = while_silent(s, until);
+	if (r >= 0)
+		r = kurir_readline(s->stream, 1024, &line, until);
 	if (r == -ETIMEDOUT)
 		imap_puts(s, "* BYE Nothing heard for too long\r\n");
 	if (r <= 0)

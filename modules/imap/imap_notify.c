@@ -128,47 +128,35 @@ KURIR_PARKS static int tell(struct imap *s, bool idle)
 	return 0;
 }
 
-struct watch {
-	struct imap *s;
-	bool idle;
-};
-
-KURIR_PARKS static void watch(void *arg)
+KURIR_PARKS static int wait_for_account(struct imap_watch *w)
 {
-	struct watch *w = arg;
 	struct imap *s = w->s;
-	int r = 0;
 
-	while (r >= 0 && !s->over && !s->notify->wish.none) {
-		uint64_t modseq = s->notify->modseq;
+	w->modseq = s->notify->modseq;
+	return s->notify->wish.none
+	    ? -ECANCELED
+	    : s->store->wait_account(s->store_self, s->account, &w->modseq, KURIR_FOREVER);
+}
 
-		r = s->store->wait_account(s->store_self, s->account, &modseq, KURIR_FOREVER);
-		if (r >= 0)
-			r = tell(s, w->idle);
-		if (r >= 0)
-			s->notify->modseq = modseq;
-		else if (r != -ECANCELED && !s->over)
-			overflow(s);
-		if (r >= 0 || r != -ECANCELED)
-			r = kurir_flush(s->stream, imap_until(s));
-		kurir_arena_clear(kurir_scratch());
-	}
+KURIR_PARKS static int tell_all(struct imap_watch *w)
+{
+	int r = tell(w->s, w->idle);
+
+	if (r >= 0)
+		w->s->notify->modseq = w->modseq;
+	else if (r != -ECANCELED && !w->s->over)
+		overflow(w->s);
+	return r == -ECANCELED ? r : 0;
 }
 
 KURIR_PARKS int imap_notify_while(struct imap *s, kurir_time until, bool idle)
 {
-	struct watch w = { s, idle };
-	struct kurir_group *group;
-	struct kurir_str there;
+	struct imap_watch w = {
+		.s = s, .wait = wait_for_account, .tell = tell_all, .idle = idle
+	};
 	int r = kurir_flush(s->stream, imap_until(s));
 
-	if (r < 0)
-		return r;
-	group = kurir_group_begin(s->self);
-	(void)kurir_group_go(group, "imap notify", watch, &w);
-	r = kurir_peek(s->stream, 0, &there, until);
-	kurir_group_end(group);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : imap_watch(&w, until);
 }
 
 /* ---- the command ---- */

@@ -142,6 +142,21 @@ def selected(a, b):
     check(any("EXISTS" in x for x in a.ok("NOOP")), "but when it asks")
 
 
+def large(a, b):
+    """A client that speaks while a large message is being sent hears it to its end first."""
+    a.ok("NOTIFY SET (selected (MessageNew (UID BODY.PEEK[]) MessageExpunge))")
+    text = "Subject: large\r\n\r\n" + ("y" * 70 + "\r\n") * 60000
+    b.ok("APPEND INBOX {%d+}\r\n%s" % (len(text), text))
+    a.hears(r"\* \d+ EXISTS", "a large message")
+    a.hears(r"\* \d+ RECENT", "recent")
+    a.file.write(b"big NOOP\r\n")
+    a.file.flush()
+    a.hears(r"\* \d+ FETCH \(UID \d+ BODY\[\] \{%d\}" % len(text), "comes with all of it")
+    equal(a.file.read(len(text)).decode() == text, True, "whole, although the client has said something meanwhile")
+    a.hears(r"\)", "its end")
+    a.hears(r"big OK.*", "and only then the answer")
+
+
 def idle(a, b):
     a.ok("NOTIFY SET (mailboxes (one/deep) (MessageNew MessageExpunge))")
     a.file.write(b"i IDLE\r\n")
@@ -172,7 +187,7 @@ def main():
     for single in (True, False):
         s = MailServer(name="n%d" % single, single=single, store="store_sqlite")
         a, b = Session(s), Session(s)
-        for part in (others, chosen, selected, idle, many):
+        for part in (others, chosen, selected, large, idle, many):
             part(a, b)
         a.socket.close()
         b.socket.close()
