@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "imap_body.h"
+#include "imap_piece.h"
 #include "imap_qresync.h"
 #include "imap_search.h"
 
@@ -410,17 +411,57 @@ KURIR_PARKS static int put_items(
 	return r;
 }
 
+/* A number, or flags. */
+static bool is_short(const struct imap_item *item)
+{
+	return item->kind == IMAP_ITEM_FLAGS || item->kind == IMAP_ITEM_UID ||
+	    item->kind == IMAP_ITEM_SIZE || item->kind == IMAP_ITEM_MODSEQ;
+}
+
+KURIR_PARKS static void add_short(struct imap *s, struct imap_piece *p,
+    const struct imap_item *item, const struct kurir_message *m)
+{
+	if (item->kind == IMAP_ITEM_FLAGS) {
+		imap_piece_flags(s, p, m);
+		return;
+	}
+	imap_piece_text(p,
+	    item->kind == IMAP_ITEM_UID	       ? "UID "
+		: item->kind == IMAP_ITEM_SIZE ? "RFC822.SIZE "
+					       : "MODSEQ (");
+	imap_piece_number(p,
+	    item->kind == IMAP_ITEM_UID	       ? m->uid
+		: item->kind == IMAP_ITEM_SIZE ? m->size
+					       : m->modseq);
+	if (item->kind == IMAP_ITEM_MODSEQ)
+		imap_piece_text(p, ")");
+}
+
 /* One of which nothing is asked for but what the snapshot knows. */
 KURIR_PARKS static int put_known(struct imap *s, struct fetch *f, size_t index)
 {
 	struct kurir_message *m = imap_at(s, index);
 	struct imap_bytes none = { .body = { .fd = -1 } };
-	int r = imap_put_fetch(s, index, m->uid);
+	struct imap_piece p;
+	int r = 0;
 
+	p.len = 0;
 	f->looked = false;
-	if (r >= 0)
-		r = put_items(s, f, m, &none);
-	return r < 0 ? r : imap_puts(s, ")\r\n");
+	imap_piece_fetch(s, &p, index, m->uid);
+	for (size_t i = 0; i < f->count && r >= 0; i++) {
+		const struct imap_item *item = &f->items[i];
+
+		if (i > 0)
+			imap_piece_text(&p, " ");
+		if (!is_short(item) || p.len > IMAP_PIECE_MAX / 2)
+			r = imap_piece_write(s, &p);
+		if (is_short(item))
+			add_short(s, &p, item, m);
+		else
+			r = put_item(s, f, item, m, &none);
+	}
+	imap_piece_text(&p, ")\r\n");
+	return r < 0 ? r : imap_piece_write(s, &p);
 }
 
 /* One message; -errno when the connection is gone. */

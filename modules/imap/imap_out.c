@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "imap.h"
-
-#define SHORT_MAX 30 /* bytes on either side of a number */
+#include "imap_piece.h"
 
 KURIR_PARKS int imap_puts(struct imap *s, const char *text)
 {
@@ -162,39 +160,46 @@ static const struct {
 KURIR_PARKS int imap_put_number(
     struct imap *s, const char *before, uint64_t n, const char *behind)
 {
-	char text[2 * SHORT_MAX + 20];
-	size_t left = strnlen(before, SHORT_MAX), right = strnlen(behind, SHORT_MAX), digits = 1;
+	struct imap_piece p;
 
-	for (uint64_t rest = n; rest >= 10; rest /= 10)
-		digits++;
-	memcpy(text, before, left);
-	for (size_t i = digits; i > 0; n /= 10)
-		text[left + --i] = (char)('0' + n % 10);
-	memcpy(text + left + digits, behind, right);
-	return kurir_write(s->stream, (struct kurir_str){ text, left + digits + right });
+	p.len = 0;
+	imap_piece_text(&p, before);
+	imap_piece_number(&p, n);
+	imap_piece_text(&p, behind);
+	return imap_piece_write(s, &p);
 }
 
-/* All flags in one piece: lists of them are long. */
-KURIR_PARKS int imap_put_flags(struct imap *s, const struct kurir_message *m)
+KURIR_PARKS int imap_piece_flags(
+    struct imap *s, struct imap_piece *p, const struct kurir_message *m)
 {
 	/* IMAP4rev2 has no \\Recent. */
 	uint32_t shown = s->enabled & IMAP_REV2 ? ~(uint32_t)KURIR_MESSAGE_RECENT : ~0u;
-	char text[80] = "FLAGS (", *p = text + 7;
+	const char *before = "";
+	int r = 0;
 
+	imap_piece_text(p, "FLAGS (");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (m->flags & names[i].flag & shown) {
-			memcpy(p, names[i].name.ptr, names[i].name.len);
-			p += names[i].name.len;
-			*p++ = ' ';
+			imap_piece_text(p, before);
+			imap_piece_add(p, names[i].name.ptr, names[i].name.len);
+			before = " ";
 		}
 	if (m->keywords.len > 0) {
-		kurir_write(s->stream, (struct kurir_str){ text, (size_t)(p - text) });
-		kurir_write(s->stream, m->keywords);
-		return imap_puts(s, ")");
+		imap_piece_text(p, before);
+		imap_piece_write(s, p);
+		r = kurir_write(s->stream, m->keywords);
 	}
-	p -= p[-1] == ' ';
-	*p++ = ')';
-	return kurir_write(s->stream, (struct kurir_str){ text, (size_t)(p - text) });
+	imap_piece_text(p, ")");
+	return r;
+}
+
+KURIR_PARKS int imap_put_flags(struct imap *s, const struct kurir_message *m)
+{
+	struct imap_piece p;
+
+	p.len = 0;
+	imap_piece_flags(s, &p, m);
+	return imap_piece_write(s, &p);
 }
 
 KURIR_PARKS int imap_put_mailbox(struct imap *s, struct kurir_str utf8)
@@ -223,11 +228,22 @@ KURIR_PARKS int imap_put_uids(struct imap *s, const struct kurir_uid_set *set)
 	return r;
 }
 
+void imap_piece_fetch(const struct imap *s, struct imap_piece *p, size_t index, uint32_t uid)
+{
+	bool by_uid = (s->enabled & IMAP_UIDONLY) != 0;
+
+	imap_piece_text(p, "* ");
+	imap_piece_number(p, by_uid ? uid : index + 1);
+	imap_piece_text(p, by_uid ? " UIDFETCH (" : " FETCH (");
+}
+
 KURIR_PARKS int imap_put_fetch(struct imap *s, size_t index, uint32_t uid)
 {
-	if (s->enabled & IMAP_UIDONLY)
-		return imap_put_number(s, "* ", uid, " UIDFETCH (");
-	return imap_put_number(s, "* ", index + 1, " FETCH (");
+	struct imap_piece p;
+
+	p.len = 0;
+	imap_piece_fetch(s, &p, index, uid);
+	return imap_piece_write(s, &p);
 }
 
 /* RFC 9585: inprogress = "INPROGRESS" SP "(" quoted-tag SP (number / nil) SP (number / nil) ")" */

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "imap.h"
+#include "imap_piece.h"
 
 #define KEYWORDS_MAX 4096
 #define KNOWN_MAX    8 /* messages, of a session that waits */
@@ -177,19 +177,28 @@ KURIR_PARKS void imap_tell_message(
     struct imap *s, size_t index, const struct kurir_message *m, bool flags)
 {
 	bool modseq = (s->enabled & IMAP_CONDSTORE) != 0;
+	struct imap_piece p;
 
+	p.len = 0;
 	if (!flags && !modseq)
 		return;
 	if (learn(s, m->keywords))
 		imap_put_keywords(s);
-	imap_put_fetch(s, index, m->uid);
-	if (!(s->enabled & IMAP_UIDONLY))
-		imap_put_number(s, "UID ", m->uid, " ");
+	imap_piece_fetch(s, &p, index, m->uid);
+	if (!(s->enabled & IMAP_UIDONLY)) {
+		imap_piece_text(&p, "UID ");
+		imap_piece_number(&p, m->uid);
+		imap_piece_text(&p, " ");
+	}
 	if (flags)
-		imap_put_flags(s, m);
-	if (modseq)
-		imap_put_number(s, flags ? " MODSEQ (" : "MODSEQ (", m->modseq, ")");
-	imap_puts(s, ")\r\n");
+		imap_piece_flags(s, &p, m);
+	if (modseq) {
+		imap_piece_text(&p, flags ? " MODSEQ (" : "MODSEQ (");
+		imap_piece_number(&p, m->modseq);
+		imap_piece_text(&p, ")");
+	}
+	imap_piece_text(&p, ")\r\n");
+	imap_piece_write(s, &p);
 }
 
 /* One that the client knows, as it is now. */

@@ -174,8 +174,8 @@ static int apply_sheet(struct change *c, struct sheet *s, size_t *i)
 		if (r != SKIPPED && copies(c))
 			c->copies[c->aside++] = *m;
 		changed |= r == CHANGED || r == WENT;
-		if (r != WENT)
-			s->rows[left++] = *m;
+		if (r != WENT && left++ != j)
+			s->rows[left - 1] = *m;
 	}
 	s->count = left;
 	return changed;
