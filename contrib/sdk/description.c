@@ -205,33 +205,35 @@ static const struct kurir_smtp_hooks *hooks(struct reading *r, uint64_t address)
 	return h;
 }
 
-/* A member of the description, unless it is too short to have it. */
+/* Whether the description is long enough to have all of a member. */
 #define HAS(m, member) (offsetof(struct kurir_module, member) + sizeof((m)->member) <= (m)->size)
 
+/* What was read as numbers becomes pointers, each of them; or NULL. */
 static void tables(struct reading *r, uint64_t at, struct kurir_module *m)
 {
-	m->version = text(r, AT(at, kurir_module, version));
-	m->summary = text(r, AT(at, kurir_module, summary));
-	if (HAS(m, options))
-		m->options = options(r, AT(at, kurir_module, options));
-	if (HAS(m, counters))
-		m->counters = names(r, AT(at, kurir_module, counters));
-	if (HAS(m, needs))
-		m->needs = names(r, AT(at, kurir_module, needs));
-	if (HAS(m, services))
-		m->services = services(r, AT(at, kurir_module, services));
-	if (HAS(m, paths))
-		m->paths = paths(r, AT(at, kurir_module, paths));
+	struct kurir_module to = *m;
+
+	to.version = text(r, AT(at, kurir_module, version));
+	to.summary = text(r, AT(at, kurir_module, summary));
+	to.options = HAS(m, options) ? options(r, AT(at, kurir_module, options)) : NULL;
+	to.counters = HAS(m, counters) ? names(r, AT(at, kurir_module, counters)) : NULL;
+	to.needs = HAS(m, needs) ? names(r, AT(at, kurir_module, needs)) : NULL;
+	to.services = HAS(m, services) ? services(r, AT(at, kurir_module, services)) : NULL;
+	to.paths = HAS(m, paths) ? paths(r, AT(at, kurir_module, paths)) : NULL;
+	to.smtp = HAS(m, smtp) ? hooks(r, AT(at, kurir_module, smtp)) : NULL;
+	to.check = NULL;
+	to.start = NULL;
+	to.stop = NULL;
+	to.inspect = NULL;
 	if (HAS(m, check))
-		mark(r, AT(at, kurir_module, check), &m->check);
+		mark(r, AT(at, kurir_module, check), &to.check);
 	if (HAS(m, start))
-		mark(r, AT(at, kurir_module, start), &m->start);
+		mark(r, AT(at, kurir_module, start), &to.start);
 	if (HAS(m, stop))
-		mark(r, AT(at, kurir_module, stop), &m->stop);
-	if (HAS(m, smtp))
-		m->smtp = hooks(r, AT(at, kurir_module, smtp));
+		mark(r, AT(at, kurir_module, stop), &to.stop);
 	if (HAS(m, inspect))
-		mark(r, AT(at, kurir_module, inspect), &m->inspect);
+		mark(r, AT(at, kurir_module, inspect), &to.inspect);
+	*m = to;
 }
 
 static int read_at(struct reading *r, uint64_t at, struct kurir_str name,

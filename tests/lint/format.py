@@ -6,7 +6,7 @@ import shutil
 from source import Laws, ROOT, TOKEN, files, read, run
 
 laws = Laws()
-sources = files("core", "modules", "include", "tests", "contrib")
+sources = [p for p in files("core", "modules", "include", "tests", "contrib") if "/template/" not in p]
 tool = next((t for t in ("clang-format-14", "clang-format") if shutil.which(t)), None)
 version = run(tool, "--version")[1] if tool else ""
 if " 14." in version:

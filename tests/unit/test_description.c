@@ -138,6 +138,12 @@ static void other_version(void **state)
 	assert_int_equal(describe(bytes, length, &m), 0);
 	assert_true(m.options != NULL && m.counters != NULL);
 	assert_true(m.services == NULL && m.paths == NULL && m.smtp == NULL && m.check == NULL);
+	/* Half of a pointer is none. */
+	for (size_t size = offsetof(struct kurir_module, caps); size < sizeof(m); size++) {
+		in->size = size;
+		assert_int_equal(describe(bytes, length, &m), 0);
+		assert_true(m.smtp == NULL || size >= offsetof(struct kurir_module, inspect));
+	}
 	in->size = 7;
 	assert_int_equal(describe(bytes, length, &m), -EBADMSG);
 	in->size = (size_t)-1;
