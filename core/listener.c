@@ -91,7 +91,8 @@ static void listener_refuse(struct listener *l, int fd, const char *ip)
 	const char *busy = l->ops->busy;
 
 	count(BUSY);
-	(void)kurir_log(l->owner, KURIR_NOTICE, 0, "too many connections, turning %s away", ip);
+	KURIR_EMIT(l->owner, KURIR_NOTICE, "connect", { "verdict", KURIR_STR("defer") },
+	    { "peer", kurir_str_of(ip) }, { "why", KURIR_STR("too many connections") });
 	if (busy != NULL && l->conf->tls != KURIR_TLS_IMPLICIT)
 		(void)send(fd, busy, strlen(busy), MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)close(fd);
@@ -204,12 +205,11 @@ int listener_go(void (*fn)(void *), void *arg)
 int listener_add(const struct conf_listener *conf, int fd)
 {
 	struct listener *l = calloc(1, sizeof(*l)), **end = &listeners;
-	char name[64];
+	char name[64] = "";
 
 	if (l == NULL || conf->protocol.len >= sizeof(name))
 		goto fail;
 	memcpy(name, conf->protocol.ptr, conf->protocol.len);
-	name[conf->protocol.len] = 0;
 	l->conf = conf;
 	l->fd.fd = fd;
 	l->fd.ready = listener_ready;

@@ -5,6 +5,7 @@ import glob
 import os
 import re
 import smtplib
+import socket
 import subprocess
 import time
 
@@ -78,6 +79,19 @@ def refused(s):
     check("relaying denied" in story(s, "Who@Tiga.example", "relaying denied"), "and by the recipient, however it is written")
 
 
+def crowd(s):
+    """One connection too many is turned away before anybody decides, and told all the same."""
+    s.stop()
+    s.more["limits"] = {"connections-per-peer": 1}
+    s.start()
+    with socket.create_connection(("127.0.0.1", s.port["mx"]), 60, ("127.0.4.1", 0)) as first:
+        first.recv(100)
+        with socket.create_connection(("127.0.0.1", s.port["mx"]), 60, ("127.0.4.1", 0)) as second:
+            check(second.recv(100).startswith(b"421"), "the second connection of one peer")
+    check("connect   defer peer=127.0.4.1: too many connections [smtp]" in story(s, "127.0.4.1", "too many"), "and why")
+    del s.more["limits"]
+
+
 def by_message_id(s):
     """As it stands in the header, folded or not."""
     for n, field in enumerate(("Message-ID: <%s>", "message-id:\r\n <%s>", "Message-Id: (comment) <%s>")):
@@ -147,7 +161,7 @@ def trouble(s):
 def main():
     more = {"sandbox": "required", "users": {r: 64400 + n for n, r in enumerate(ROLES)}} if os.geteuid() == 0 else {}
     s = Told({BAD: {}}, [BAD, "accounts"], single=False, **more)
-    for part in (refused, by_message_id, when, waiting, trouble):
+    for part in (refused, crowd, by_message_id, when, waiting, trouble):
         part(s)
     done()
 
