@@ -24,7 +24,7 @@ RUN = os.path.join(BUILD, "tests/scenario/run")
 WAITS, OTHERS = ["canceled", "late"], ["memory", "full", "broken"]
 SOME, FULL = 5, 300  # failures of one kind in one scenario, at most
 # A wait that is too late is one that is over, and these ask how long a module sleeps, and who is silent meanwhile.
-SLEEPS = ("pipeline-deadline", "pregreet-")
+SLEEPS = ("imap-rest", "pipeline-deadline", "pregreet-")
 PART = 3  # of the scenarios one is tried
 STEP = {"canceled": 11, "late": 11, "memory": 997, "full": 3, "broken": 3}
 
