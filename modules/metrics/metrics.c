@@ -134,6 +134,13 @@ KURIR_PARKS static void answer(
 	    KURIR_STR("503 Service Unavailable\n"), head, kurir_now() + span);
 }
 
+/* Who may open a Unix socket may ask there. */
+static bool may_ask(const struct state *st, struct kurir_str peer)
+{
+	return kurir_str_equal(peer, KURIR_STR("unix")) ||
+	    kurir_networks_have(&st->networks, peer);
+}
+
 KURIR_PARKS static void serve(struct kurir_self *self, struct kurir_conn *conn)
 {
 	const struct conf *c = kurir_conf(self);
@@ -158,7 +165,7 @@ KURIR_PARKS static void serve(struct kurir_self *self, struct kurir_conn *conn)
 	}
 	get = kurir_str_equal(q.method, KURIR_STR("GET"));
 	head = kurir_str_equal(q.method, KURIR_STR("HEAD"));
-	if (!kurir_networks_have(&st->networks, kurir_conn_peer(conn))) {
+	if (!may_ask(st, kurir_conn_peer(conn))) {
 		kurir_count(self, COUNT_REFUSED, 1);
 		KURIR_EMIT(self, KURIR_INFO, "connect", { "verdict", KURIR_STR("reject") },
 		    { "peer", kurir_conn_peer(conn) },

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from mailboxlib import MailServer
-from netlib import KURIRCTL, SRC, check, done, equal, free_port, wait_until
+from netlib import KURIRCTL, SRC, check, done, equal, free_port, path, wait_until
 
 try:
     from prometheus_client.parser import text_string_to_metric_families
@@ -33,7 +33,7 @@ class Told(MailServer):
                              "hooks_rogue/calm": {"isolation": "process", "deadline": "20s"},
                              ODD: {"mail": "next"}})
         self.more["pipelines"] = {"in": ["hooks_rogue/calm", ODD, "accounts"]}
-        self.more["listeners"]["metrics"] = {"protocol": "metrics", "address": "127.0.0.1:%d" % self.port["metrics"]}
+        self.more["listeners"]["metrics"] = {"protocol": "metrics", "address": ["127.0.0.1:%d" % self.port["metrics"], "unix:" + path("metrics.sock")]}
         super().start()
 
 
@@ -148,6 +148,10 @@ def elsewhere(s):
     s.start()
     equal(fetch(s.port["metrics"])[0], 403, "who is in none of the networks is told so")
     equal(s.counters("metrics")["refused"], 1, "and counted")
+    with socket.socket(socket.AF_UNIX) as c:
+        c.connect(path("metrics.sock"))
+        c.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        check(c.recv(100).startswith(b"HTTP/1.1 200 "), "on a Unix socket files' rights say who may ask")
 
 
 def status(s):
