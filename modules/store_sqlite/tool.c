@@ -1,4 +1,4 @@
-/* tool.c - kurir-store [--json] FOLDER COMMAND: check, repair, export, import.  FOLDER is the
+/* tool.c - kurir-store [--json] FOLDER COMMAND: check, repair, export, import, move.  FOLDER is the
  * option "root" of store_sqlite. Exit status: 0 done; 1 something is wrong with the mailboxes;
  * 2 it cannot tell, or the command line is wrong. */
 #include "tool.h"
@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ static const char usage[] =
     "  export ACCOUNT maildir|mbox FOLDER\n"
     "  import ACCOUNT maildir FOLDER\n"
     "  import ACCOUNT mbox FILE MAILBOX\n"
+    "  move ACCOUNT FOLDER           to other shards; no server may use either\n"
     "  import imap[s]://USER@HOST[:PORT] --account ACCOUNT [--ca FILE] [--password-file FILE]\n";
 
 void tool_say(struct tool *t, const char *fmt, ...)
@@ -130,8 +132,22 @@ void tool_rollback(struct tool_shard *s)
 	blob_cut(&s->blobs);
 }
 
-/* How many shards, from the file "format" (format.c). */
-static int read_format(struct tool *t)
+int tool_lock_shard(const struct tool *t, unsigned shard)
+{
+	char path[TOOL_PATH];
+	int r = tool_path(t, shard, "bell", path);
+	int fd = r < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	if (fd < 0)
+		return r < 0 ? r : -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	r = -errno;
+	close(fd);
+	return r;
+}
+
+/* The file "format": see format.c. */
+int tool_read_format(struct tool *t)
 {
 	char path[TOOL_PATH], line[128] = "", want[64];
 	(void)snprintf(path, sizeof(path), "%s/format", t->root);
@@ -188,6 +204,8 @@ static int run(struct tool *t, char **args, int n)
 		return tool_import(t, kurir_str_of(t->account), args + 1, n - 1);
 	if (n > 3 && strcmp(args[0], "import") == 0 && t->account == NULL)
 		return tool_import(t, kurir_str_of(args[1]), args + 2, n - 2);
+	if (n == 3 && strcmp(args[0], "move") == 0)
+		return tool_move(t, kurir_str_of(args[1]), args[2]);
 	(void)dprintf(STDERR_FILENO, "%s", usage);
 	return 2;
 }
@@ -263,7 +281,7 @@ int main(int argc, char **argv)
 		return tool_fail(&t, r, password_file != NULL ? password_file : "the password");
 	r = become_owner(&t);
 	if (r == 0)
-		r = read_format(&t);
+		r = tool_read_format(&t);
 	if (r < 0)
 		return tool_fail(&t, r, t.root);
 	r = run(&t, argv + 1, n - 1);

@@ -41,6 +41,10 @@ void tool_shard_close(struct tool_shard *);
 int tool_begin(struct tool_shard *);
 int tool_commit(struct tool_shard *); /* and rings the bell of those who wait */
 void tool_rollback(struct tool_shard *);
+int tool_read_format(struct tool *); /* how many shards: 0, -errno */
+/* No server writes there, and none begins to: it needs this lock as well.  A descriptor that
+ * has it; -EWOULDBLOCK. */
+int tool_lock_shard(const struct tool *, unsigned shard);
 unsigned tool_shard_of(const struct tool *, struct kurir_str account);
 
 /* tool_sheet.c: temp.unpacked has a row for each message then; what is wrong with a sheet is said. */
@@ -50,6 +54,8 @@ int tool_unpack(struct tool *, struct tool_shard *);
 int tool_check(struct tool *);
 /* tool_repair.c: makes the database of a shard again from its segments. */
 int tool_repair(struct tool *, unsigned shard);
+/* tool_move.c: to the shards in that folder, where all of it is what it was here. */
+int tool_move(struct tool *, struct kurir_str account, const char *root);
 /* tool_export.c; kind "maildir" or "mbox" */
 int tool_export(struct tool *, struct kurir_str account, const char *kind, const char *folder);
 

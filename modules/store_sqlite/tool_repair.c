@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -212,26 +211,11 @@ static int set_aside(const char *folder)
 	return 0;
 }
 
-/* No server writes there, and none begins to: it needs this lock as well. */
-static int lock_shard(const struct tool *t, unsigned shard)
-{
-	char path[TOOL_PATH];
-	int r = tool_path(t, shard, "bell", path);
-	int fd = r < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-	if (fd < 0)
-		return r < 0 ? r : -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-		return fd;
-	r = -errno;
-	close(fd);
-	return r;
-}
-
 int tool_repair(struct tool *t, unsigned shard)
 {
 	static struct repair r;
 	char folder[TOOL_PATH];
-	int lock = lock_shard(t, shard), e = tool_path(t, shard, "", folder);
+	int lock = tool_lock_shard(t, shard), e = tool_path(t, shard, "", folder);
 	if (lock < 0)
 		return lock == -EWOULDBLOCK
 		    ? (tool_say(t, "kurir-store: a server uses this shard: stop it first"), 2)
