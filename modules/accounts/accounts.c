@@ -162,12 +162,13 @@ static bool accounts_hosts_postmaster(struct kurir_str address)
 }
 
 /* The match's texts are copied: the table may be replaced while the caller parks. */
-static int accounts_find(struct kurir_self *self, struct kurir_str address,
+static int accounts_find(struct kurir_self *self, struct kurir_str address, kurir_time until,
     struct kurir_arena *arena, struct kurir_account_match *ret)
 {
 	struct accounts *a = kurir_state(self);
 	struct kurir_str *items;
 
+	(void)until;
 	accounts_refresh(self);
 	accounts_table_find(a->table, address, arena, ret);
 	if (ret->kind == KURIR_ACCOUNT_FOREIGN && accounts_hosts_postmaster(address))
@@ -185,7 +186,7 @@ static int accounts_rcpt(struct kurir_self *self, struct kurir_tx *tx, struct ku
 {
 	struct kurir_str address = kurir_rcpt_address(rcpt);
 	struct kurir_account_match m;
-	int r = accounts_find(self, address, kurir_scratch(), &m);
+	int r = accounts_find(self, address, KURIR_FOREVER, kurir_scratch(), &m);
 
 	if (r < 0)
 		return r;

@@ -15,7 +15,6 @@ KURIR_PARKS static int local_route(struct kurir_self *self, struct kurir_str add
 	const struct conf *conf = kurir_conf(self);
 	struct kurir_self *owner;
 	struct kurir_account_match m;
-	(void)deadline;
 	for (unsigned n = 0;; n++) {
 		const struct kurir_accounts_ops *ops = kurir_service_at("accounts", n, &owner);
 		if (ops == NULL) {
@@ -23,7 +22,7 @@ KURIR_PARKS static int local_route(struct kurir_self *self, struct kurir_str add
 			return 0;
 		}
 		m = (struct kurir_account_match){ 0 };
-		int r = ops->find(owner, address, arena, &m);
+		int r = ops->find(owner, address, deadline, arena, &m);
 		if (r < 0) {
 			kurir_count(self, FAILED, 1);
 			return r;

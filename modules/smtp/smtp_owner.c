@@ -5,8 +5,9 @@
 #include <errno.h>
 #include <kurir/accounts.h>
 
-#define WALK_MAX 256 /* addresses that an alias stands for */
-#define FROM_MAX 16  /* addresses in one From field */
+#define WALK_MAX 256   /* addresses that an alias stands for */
+#define FROM_MAX 16    /* addresses in one From field */
+#define PATIENCE 60000 /* milliseconds, for one address */
 
 /* What the first service says that knows the domain.  1, 0: foreign to all, or -errno. */
 KURIR_PARKS static int find(struct kurir_str address, struct kurir_account_match *ret)
@@ -15,7 +16,7 @@ KURIR_PARKS static int find(struct kurir_str address, struct kurir_account_match
 	struct kurir_self *owner = NULL;
 
 	for (unsigned n = 0; (ops = kurir_service_at("accounts", n, &owner)) != NULL; n++) {
-		int r = ops->find(owner, address, kurir_scratch(), ret);
+		int r = ops->find(owner, address, kurir_now() + PATIENCE, kurir_scratch(), ret);
 
 		if (r < 0 || ret->kind != KURIR_ACCOUNT_FOREIGN)
 			return r < 0 ? r : 1;

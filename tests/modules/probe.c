@@ -229,7 +229,7 @@ KURIR_PARKS static json_t *account(struct kurir_self *self, json_t *in)
 	struct kurir_self *owner = NULL;
 	const struct kurir_accounts_ops *ops = kurir_service_find("accounts", NULL, &owner);
 	struct kurir_account_match m = { 0 };
-	int r = ops->find(owner, text_of(in, "address"), kurir_scratch(), &m);
+	int r = ops->find(owner, text_of(in, "address"), kurir_now() + SPAN, kurir_scratch(), &m);
 
 	(void)self;
 	return json_pack("{s:i,s:i,s:o,s:o}", "result", r, "kind", m.kind, "account",

@@ -12,12 +12,13 @@ struct state {
 	uint64_t bytes, recipients, tries;
 };
 
-static int find(struct kurir_self *self, struct kurir_str address, struct kurir_arena *arena,
-    struct kurir_account_match *ret)
+static int find(struct kurir_self *self, struct kurir_str address, kurir_time until,
+    struct kurir_arena *arena, struct kurir_account_match *ret)
 {
 	ssize_t at = kurir_str_find_last(address, '@');
 
 	(void)self;
+	(void)until;
 	*ret = (struct kurir_account_match){ .kind = KURIR_ACCOUNT_FOREIGN };
 	if (at < 0 ||
 	    !kurir_str_equal(
@@ -31,7 +32,7 @@ static int find(struct kurir_self *self, struct kurir_str address, struct kurir_
 static int rcpt(struct kurir_self *self, struct kurir_tx *tx, struct kurir_rcpt *to)
 {
 	struct kurir_account_match match;
-	int r = find(self, kurir_rcpt_address(to), kurir_scratch(), &match);
+	int r = find(self, kurir_rcpt_address(to), KURIR_FOREVER, kurir_scratch(), &match);
 
 	(void)tx;
 	if (r < 0)
@@ -43,9 +44,8 @@ static int route(struct kurir_self *self, struct kurir_str address, kurir_time u
     struct kurir_arena *arena, struct kurir_route *ret)
 {
 	struct kurir_account_match match;
-	int r = find(self, address, arena, &match);
+	int r = find(self, address, until, arena, &match);
 
-	(void)until;
 	*ret = (struct kurir_route){ .kind = KURIR_ROUTE_NONE };
 	if (r < 0 || match.kind != KURIR_ACCOUNT_MAILBOX)
 		return r;

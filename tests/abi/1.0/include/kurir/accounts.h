@@ -23,9 +23,10 @@ struct kurir_account_match {
 };
 struct kurir_accounts_ops {
 	size_t size;
-	/* 0 or -errno when it could not be found out.  Texts are in arena. */
-	int (*find)(struct kurir_self *, struct kurir_str address, struct kurir_arena *,
-	    struct kurir_account_match *ret) KURIR_PARKS;
+	/* 0 or -errno when it could not be found out, -ETIMEDOUT past the deadline.  Texts are in
+	 * arena. */
+	int (*find)(struct kurir_self *, struct kurir_str address, kurir_time,
+	    struct kurir_arena *, struct kurir_account_match *ret) KURIR_PARKS;
 };
 
 #ifdef __cplusplus

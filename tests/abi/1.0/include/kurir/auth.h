@@ -47,7 +47,7 @@ KURIR_API int kurir_bearer_verify(struct kurir_self *, const struct kurir_creden
     KURIR_PARKS;
 
 /* Service kind "auth", called in the auth role in the order of the configuration.  NULL is what
- * it cannot do. */
+ * it cannot do.  When the caller waits no longer, whatever a function waits for says -ECANCELED. */
 struct kurir_auth_ops {
 	size_t size;
 	/* 0 with *ret_account in arena; -ENOENT not my user: ask the next; -EACCES wrong
