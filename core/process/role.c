@@ -244,8 +244,8 @@ int role_live(void)
 	struct kurir_group *g;
 	int r;
 
-	/* What is large is given back when it is freed.  Left alone, malloc() takes it from its heap
-	 * once it was, and keeps it there. */
+	/* What is large is given back when it is freed.  Left alone, malloc() takes it from its
+	 * heap once it was, and keeps it there. */
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
 	role.since = kurir_now();
 	role.arena = kurir_arena_new("role");

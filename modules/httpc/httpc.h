@@ -1,5 +1,6 @@
-/* httpc.h - a client of HTTP/1.1 (RFC 9112) for modules that ask a server near them: one question, one
- * bounded answer, connections that are used again.  No TLS, no redirections, no cookies. */
+/* httpc.h - a client of HTTP/1.1 (RFC 9112) for modules that ask a server near them: one
+ * question, one bounded answer, connections that are used again.  No TLS, no redirections, no
+ * cookies. */
 #ifndef HTTPC_H
 #define HTTPC_H
 
@@ -30,8 +31,8 @@ struct http_server {
 	struct kurir_stream *idle;
 };
 /* Asks, on the idle connection or a new one; when the idle one turns out to be gone, and the
- * question has no stream, again on a new one.  0 with whatever status; -EMSGSIZE: the body is larger
- * than max; -EPROTO: that is no HTTP; or why it could not be asked. */
+ * question has no stream, again on a new one.  0 with whatever status; -EMSGSIZE: the body is
+ * larger than max; -EPROTO: that is no HTTP; or why it could not be asked. */
 int http_ask(struct kurir_self *, struct http_server *, const struct http_question *, size_t max,
     kurir_time, struct kurir_arena *, struct http_answer *ret) KURIR_PARKS;
 void http_close(struct http_server *);

@@ -1,11 +1,12 @@
 /* httpc_parse.c - the lines of an answer (RFC 9112).
  *
  *   status-line = "HTTP/1." DIGIT SP 3DIGIT [ SP text ]         section 4
- *   field-line  = token ":" OWS value OWS                       section 5; folded lines are refused
+ *   field-line  = token ":" OWS value OWS                       section 5; folded lines are
+ * refused
  *   chunk       = 1*HEXDIG [ chunk-ext ] CRLF                   section 7.1
  *
- * Content-Length and Transfer-Encoding together, two different lengths, and any coding but chunked
- * are refused: nobody knows then where the answer ends (section 6.3). */
+ * Content-Length and Transfer-Encoding together, two different lengths, and any coding but
+ * chunked are refused: nobody knows then where the answer ends (section 6.3). */
 #include "httpc.h"
 
 #include <errno.h>

@@ -201,7 +201,8 @@ KURIR_PARKS static int begin(struct imap *s, const struct imap_notify_wish *wish
 	s->notify = n;
 	if (wish->none)
 		return 0;
-	/* First the number, then what it stands for: what comes between is told twice, not never. */
+	/* First the number, then what it stands for: what comes between is told twice, not
+	 * never. */
 	n->modseq = UINT64_MAX;
 	r = s->store->wait_account(s->store_self, s->account, &n->modseq, imap_until(s));
 	if (r >= 0 && wish->count > 0)

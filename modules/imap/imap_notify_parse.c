@@ -9,8 +9,8 @@
  *                  "FlagChange" / "MailboxName" / "SubscriptionChange" /
  *                  "MailboxMetadataChange" / "ServerMetadataChange" / atom
  *
- * Section 5 wants MessageNew and MessageExpunge together, and both with FlagChange.  A client that
- * asks for one of them gets that one. */
+ * Section 5 wants MessageNew and MessageExpunge together, and both with FlagChange.  A client
+ * that asks for one of them gets that one. */
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
-/* imap_watch.c - telling the client things while the session waits for it: a fiber of its own waits
- * for what may happen, and writes.  Once the client says something that fiber ends: not before it
- * has said to its end what it has begun to say. */
+/* imap_watch.c - telling the client things while the session waits for it: a fiber of its own
+ * waits for what may happen, and writes.  Once the client says something that fiber ends: not
+ * before it has said to its end what it has begun to say. */
 
 #include <errno.h>
 

@@ -39,7 +39,8 @@ int lua_host_open(struct lua_host *, struct kurir_arena *, struct kurir_str scri
     struct kurir_str name, struct kurir_str *ret_error);
 void lua_host_close(struct lua_host *);
 bool lua_host_has(struct lua_host *, const char *function);
-/* Runs main(L) on a stack of its own: 0, or -EPROTO with the error in *ret_error, in the arena. */
+/* Runs main(L) on a stack of its own: 0, or -EPROTO with the error in *ret_error, in the
+ * arena. */
 int lua_host_run(struct lua_host *, struct lua_call *, lua_CFunction main, struct kurir_arena *,
     struct kurir_str *ret_error) KURIR_PARKS;
 struct lua_call *lua_call_of(lua_State *);
@@ -51,7 +52,8 @@ void lua_text_open(lua_State *);
 
 /* ---- lua_objects.c: connections, transactions, messages, and the functions of Kurir ---- */
 void lua_objects_open(lua_State *);
-/* Pushes "conn", "tx" or "mail": the one of whatever hook asks, so that none outlives its session. */
+/* Pushes "conn", "tx" or "mail": the one of whatever hook asks, so that none outlives its
+ * session. */
 void lua_objects_push(lua_State *, const char *name);
 
 /* ---- lua_mail.c: the methods of a message ---- */

@@ -1,5 +1,6 @@
-/* lua_state.c - the interpreter: memory and steps are counted, and of Lua's library there is what only
- * computes.  There is no pcall: what goes wrong ends the hook, and "on-error" says what then. */
+/* lua_state.c - the interpreter: memory and steps are counted, and of Lua's library there is what
+ * only computes.  There is no pcall: what goes wrong ends the hook, and "on-error" says what
+ * then. */
 #include "lua_hook.h"
 
 #include <errno.h>

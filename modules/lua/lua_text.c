@@ -1,6 +1,6 @@
-/* lua_text.c - the functions of Lua's library that go deep into the stack, made to stay within bounds:
- * a session's stack is small.  Patterns may have few special characters, and functions of the
- * script are called from within others only to a small depth. */
+/* lua_text.c - the functions of Lua's library that go deep into the stack, made to stay within
+ * bounds: a session's stack is small.  Patterns may have few special characters, and functions of
+ * the script are called from within others only to a small depth. */
 #include "lua_hook.h"
 
 #include <lualib.h>

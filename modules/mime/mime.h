@@ -131,9 +131,9 @@ size_t mime_addresses(
 /* mime_words.c: encoded words to UTF-8 (RFC 2047). */
 struct kurir_str mime_decode_words(struct kurir_arena *, struct kurir_str);
 
-/* mime_find.c: a text that is looked for, without regard to case (ASCII).  back: how much of it may
- * have begun anew when it does not go on behind so many characters (Knuth, Morris and Pratt), so
- * that no byte is looked at again and again, whatever somebody looks for. */
+/* mime_find.c: a text that is looked for, without regard to case (ASCII).  back: how much of it
+ * may have begun anew when it does not go on behind so many characters (Knuth, Morris and Pratt),
+ * so that no byte is looked at again and again, whatever somebody looks for. */
 struct mime_needle {
 	struct kurir_str text; /* in small letters */
 	const uint32_t *back;
@@ -143,8 +143,8 @@ struct mime_needle mime_needle_of(struct kurir_arena *, struct kurir_str text);
 /* Whether it ends in this piece, or did before. */
 bool mime_needle_feed(struct mime_needle *, struct kurir_str piece);
 bool mime_needle_in(struct mime_needle *, struct kurir_str whole);
-/* Whether the decoded text of a message has it (BODY of RFC 9051 section 6.4.4), or also its headers
- * (TEXT). */
+/* Whether the decoded text of a message has it (BODY of RFC 9051 section 6.4.4), or also its
+ * headers (TEXT). */
 bool mime_message_has(
     struct kurir_arena *, struct kurir_str message, struct kurir_str text, bool headers);
 /* Any field of that name (all of them when it is empty) that has it, decoded; or has an address

@@ -15,7 +15,7 @@
 #define SCRAM_MESSAGE_MAX 4096
 #define SCRAM_NONCE_MAX	  256 /* of a client */
 
-/* ---- sasl.c: one exchange ---- */
+/* ---- sasl_exchange.c ---- */
 
 struct scram {
 	bool plus;

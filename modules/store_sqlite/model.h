@@ -60,8 +60,8 @@ int message_email(struct db *, int64_t mailbox, int64_t uid, int64_t *ret);
 /* Remembered as one that went, with all that brings it back. */
 int message_gone(
     struct db *, int64_t mailbox, int64_t modseq, const struct message_row *, int64_t now);
-/* kept: its e-mail may be asked back; else it is another message's now.  Its sheet is the caller's
- * concern. */
+/* kept: its e-mail may be asked back; else it is another message's now.  Its sheet is the
+ * caller's concern. */
 int message_expunge(struct db *, struct account_row *, struct mailbox_row *,
     const struct message_row *, int64_t now, bool kept);
 /* A new e-mail of these bytes. */

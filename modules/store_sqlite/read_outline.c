@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-/* One sheet: the UID of its first message, of its last, and of its first that is not seen; not the
- * last when that was not looked for. */
+/* One sheet: the UID of its first message, of its last, and of its first that is not seen; not
+ * the last when that was not looked for. */
 struct ends {
 	int64_t first, last, unseen; /* 0: none */
 };

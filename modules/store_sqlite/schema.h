@@ -11,9 +11,9 @@
  * mod-sequence. blob.record is the size of the record that has the body, blob.refs counts
  * e-mails (a blob may serve several accounts of the shard), segment.live bytes of records that
  * are still needed.  blob.fields has those fields of the header that are looked into most
- * (fact.h); NULL: they are not known.  Counts of a mailbox and of an account change with each message, so that
- * nobody has to count.  "searched" has the accounts whose texts are wanted in the full-text
- * index. */
+ * (fact.h); NULL: they are not known.  Counts of a mailbox and of an account change with each
+ * message, so that nobody has to count.  "searched" has the accounts whose texts are wanted in
+ * the full-text index. */
 #ifndef STORE_SQLITE_SCHEMA_H
 #define STORE_SQLITE_SCHEMA_H
 

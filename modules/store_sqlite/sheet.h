@@ -2,9 +2,9 @@
  *
  * What is asked for together, and changes together, stands together: flags, keywords, sizes,
  * dates and mod-sequences of messages that follow each other are one value that fits into a page
- * of the database.  So a flag that all messages get is written once a sheet, and who wants to know
- * what changed since a mod-sequence looks into those sheets whose highest is above it.  Which
- * e-mail a message is says its row in "message", as that is asked for the other way, too.
+ * of the database.  So a flag that all messages get is written once a sheet, and who wants to
+ * know what changed since a mod-sequence looks into those sheets whose highest is above it. 
+ * Which e-mail a message is says its row in "message", as that is asked for the other way, too.
  *
  * A sheet's id is mailbox << 32 | UID, of the message that it began with, or of one below its
  * first since that went.  All UIDs of a sheet are below those of the next.

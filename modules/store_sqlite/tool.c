@@ -1,6 +1,6 @@
-/* tool.c - kurir-store [--json] FOLDER COMMAND: check, repair, export, import, move.  FOLDER is the
- * option "root" of store_sqlite. Exit status: 0 done; 1 something is wrong with the mailboxes;
- * 2 it cannot tell, or the command line is wrong. */
+/* tool.c - kurir-store [--json] FOLDER COMMAND: check, repair, export, import, move.  FOLDER is
+ * the option "root" of store_sqlite. Exit status: 0 done; 1 something is wrong with the
+ * mailboxes; 2 it cannot tell, or the command line is wrong. */
 #include "tool.h"
 
 #include "schema.h"

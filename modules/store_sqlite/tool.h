@@ -47,7 +47,8 @@ int tool_read_format(struct tool *); /* how many shards: 0, -errno */
 int tool_lock_shard(const struct tool *, unsigned shard);
 unsigned tool_shard_of(const struct tool *, struct kurir_str account);
 
-/* tool_sheet.c: temp.unpacked has a row for each message then; what is wrong with a sheet is said. */
+/* tool_sheet.c: temp.unpacked has a row for each message then; what is wrong with a sheet is
+ * said. */
 int tool_unpack(struct tool *, struct tool_shard *);
 
 /* tool_check.c */

@@ -61,22 +61,10 @@ static int decode(struct kurir_arena *arena, struct kurir_str s, struct kurir_st
 	return n > 0 ? 0 : -EINVAL;
 }
 
-int imap_url(struct kurir_arena *arena, const char *url, struct imap_source *ret)
+/* host = 1*(any but ":" and "]") / "[" address "]"        [ ":" port ] */
+static int host_of(struct kurir_arena *arena, struct kurir_str s, struct imap_source *ret)
 {
-	struct kurir_str s = kurir_str_of(url);
 	uint64_t port;
-	ret->implicit = kurir_str_starts_nocase(s, KURIR_STR("imaps://"));
-	if (!ret->implicit && !kurir_str_starts_nocase(s, KURIR_STR("imap://")))
-		return -EINVAL;
-	s = kurir_str_part(s, ret->implicit ? 8 : 7, s.len);
-	ssize_t at = kurir_str_find_last(s, '@'), slash;
-	if (at < 0 || decode(arena, kurir_str_part(s, 0, (size_t)at), &ret->user) < 0)
-		return -EINVAL;
-	s = kurir_str_part(s, (size_t)at + 1, s.len);
-	slash = kurir_str_find(s, '/');
-	if (slash >= 0 && (size_t)slash + 1 != s.len)
-		return -EINVAL;
-	s = kurir_str_part(s, 0, slash < 0 ? s.len : (size_t)slash);
 	bool literal = s.len > 0 && s.ptr[0] == '[';
 	ssize_t end = literal ? kurir_str_find(s, ']') : kurir_str_find(s, ':');
 	struct kurir_str host =
@@ -92,6 +80,24 @@ int imap_url(struct kurir_arena *arena, const char *url, struct imap_source *ret
 	rest = rest.ptr[0] == ':' ? kurir_str_part(rest, 1, rest.len) : KURIR_STR("");
 	ret->port = kurir_copy(arena, rest).ptr;
 	return kurir_str_number(rest, 65535, &port) < 0 || port == 0 ? -EINVAL : 0;
+}
+
+int imap_url(struct kurir_arena *arena, const char *url, struct imap_source *ret)
+{
+	struct kurir_str s = kurir_str_of(url);
+	ret->implicit = kurir_str_starts_nocase(s, KURIR_STR("imaps://"));
+	if (!ret->implicit && !kurir_str_starts_nocase(s, KURIR_STR("imap://")))
+		return -EINVAL;
+	s = kurir_str_part(s, ret->implicit ? 8 : 7, s.len);
+	ssize_t at = kurir_str_find_last(s, '@'), slash;
+	if (at < 0 || decode(arena, kurir_str_part(s, 0, (size_t)at), &ret->user) < 0)
+		return -EINVAL;
+	s = kurir_str_part(s, (size_t)at + 1, s.len);
+	slash = kurir_str_find(s, '/');
+	if (slash >= 0 && (size_t)slash + 1 != s.len)
+		return -EINVAL;
+	s = kurir_str_part(s, 0, slash < 0 ? s.len : (size_t)slash);
+	return host_of(arena, s, ret);
 }
 
 static int tls_error(struct imap *c, int n)

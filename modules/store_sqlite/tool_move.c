@@ -1,5 +1,6 @@
-/* tool_move.c - an account from this folder of shards into another one, with all that it has: UIDs,
- * UIDVALIDITY, mod-sequences, flags, what may be brought back, and its index is made again there.
+/* tool_move.c - an account from this folder of shards into another one, with all that it has:
+ * UIDs, UIDVALIDITY, mod-sequences, flags, what may be brought back, and its index is made again
+ * there.
  *
  * Three steps, each whole or not at all, so that it can be killed anywhere and run again:
  *
@@ -216,8 +217,8 @@ static int remove_account(struct db *db, int64_t id)
 			db_done(q);
 	static const char *const of_boxes[] = {
 		"DELETE FROM message WHERE mailbox IN (SELECT id FROM mailbox WHERE account = ?)",
-		"DELETE FROM gone WHERE mailbox IN (SELECT id FROM mailbox WHERE account = ?1"
-		" UNION SELECT id FROM gone_mailbox WHERE account = ?1)",
+		("DELETE FROM gone WHERE mailbox IN (SELECT id FROM mailbox WHERE account = ?1"
+		 " UNION SELECT id FROM gone_mailbox WHERE account = ?1)"),
 		"DELETE FROM sheet WHERE id >> 32 IN (SELECT id FROM mailbox WHERE account = ?)",
 		"DELETE FROM mailbox WHERE account = ?",
 		"DELETE FROM gone_mailbox WHERE account = ?",

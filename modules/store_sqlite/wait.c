@@ -1,7 +1,8 @@
 /* wait.c - sessions that wait for something to happen in a mailbox, or in an account.
  *
  * The writer of a shard writes into its bell after each transaction; inotify tells, once for all
- * sessions of this process, and each looks whether its mailbox or account has another mod-sequence. */
+ * sessions of this process, and each looks whether its mailbox or account has another
+ * mod-sequence. */
 #include "read.h"
 
 #include <errno.h>

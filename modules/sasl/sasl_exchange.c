@@ -1,5 +1,5 @@
-/* sasl.c - one exchange, whatever its mechanism: what the client says becomes credentials, the auth
- * role judges them, the client hears what its mechanism has for the end. */
+/* sasl_exchange.c - one exchange, whatever its mechanism: what the client says becomes
+ * credentials, the auth role judges them, the client hears what its mechanism has for the end. */
 #include "sasl.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* httpc.c - one question and its answer on a connection. */
+/* httpc_ask.c - one question and its answer on a connection. */
 #include "httpc.h"
 
 #include <errno.h>
