@@ -13,6 +13,7 @@
 #include <kurir/stream.h>
 
 #include "imap_box.h"
+#include "imap_place.h"
 
 #define IMAP_LINE_MAX	 65536	/* one line of a command, without its literals */
 #define IMAP_COMMAND_MAX 262144 /* a whole command with its literals, but for APPEND's message */
@@ -74,6 +75,8 @@ struct imap {
 
 	/* Selected */
 	bool read_only;
+	struct imap_place place; /* where it is, and what may be done; texts in: */
+	struct kurir_arena *place_arena;
 	struct imap_box box;		/* the snapshot; box.name is the mailbox */
 	struct kurir_mailbox_view view; /* what the client knows of it; without messages */
 	struct kurir_buf keywords;	/* all that the client was told of, one space between */
@@ -290,20 +293,24 @@ IMAP_COMMAND(compress);
 IMAP_COMMAND(copy);
 IMAP_COMMAND(create);
 IMAP_COMMAND(delete);
+IMAP_COMMAND(deleteacl);
 IMAP_COMMAND(enable);
 IMAP_COMMAND(examine);
 IMAP_COMMAND(expunge);
 IMAP_COMMAND(fetch);
+IMAP_COMMAND(getacl);
 IMAP_COMMAND(getmetadata);
 IMAP_COMMAND(getquota);
 IMAP_COMMAND(getquotaroot);
 IMAP_COMMAND(id);
 IMAP_COMMAND(idle);
 IMAP_COMMAND(list);
+IMAP_COMMAND(listrights);
 IMAP_COMMAND(login);
 IMAP_COMMAND(logout);
 IMAP_COMMAND(lsub);
 IMAP_COMMAND(move);
+IMAP_COMMAND(myrights);
 IMAP_COMMAND(namespace);
 IMAP_COMMAND(noop);
 IMAP_COMMAND(notify);
@@ -311,6 +318,7 @@ IMAP_COMMAND(rename);
 IMAP_COMMAND(replace);
 IMAP_COMMAND(search);
 IMAP_COMMAND(select);
+IMAP_COMMAND(setacl);
 IMAP_COMMAND(setmetadata);
 IMAP_COMMAND(sort);
 IMAP_COMMAND(starttls);

@@ -38,7 +38,7 @@ struct imap_bytes {
 void imap_bytes_begin(struct imap_bytes *, const struct kurir_str *facts);
 /* Once, when the bytes are needed; open_in without mapping them. */
 int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *) KURIR_PARKS;
-int imap_bytes_open_in(struct imap *, struct kurir_str mailbox, const struct kurir_message *,
+int imap_bytes_open_in(struct imap *, const struct imap_place *, const struct kurir_message *,
     struct imap_bytes *) KURIR_PARKS;
 int imap_bytes_map(struct imap_bytes *); /* 0 or -errno */
 void imap_bytes_close(struct imap_bytes *);

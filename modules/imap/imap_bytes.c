@@ -12,10 +12,11 @@ void imap_bytes_begin(struct imap_bytes *b, const struct kurir_str *facts)
 	b->arena = kurir_arena_new("imap message");
 }
 
-KURIR_PARKS int imap_bytes_open_in(
-    struct imap *s, struct kurir_str mailbox, const struct kurir_message *m, struct imap_bytes *b)
+KURIR_PARKS int imap_bytes_open_in(struct imap *s, const struct imap_place *place,
+    const struct kurir_message *m, struct imap_bytes *b)
 {
-	int r = s->store->open(s->store_self, s->account, mailbox, m, imap_until(s), &b->body);
+	int r = s->store->open(
+	    s->store_self, place->account, place->mailbox, m, imap_until(s), &b->body);
 
 	if (r < 0)
 		return r;
@@ -42,7 +43,7 @@ int imap_bytes_map(struct imap_bytes *b)
 KURIR_PARKS int imap_bytes_open(
     struct imap *s, const struct kurir_message *m, struct imap_bytes *b)
 {
-	int r = imap_bytes_open_in(s, s->box.name, m, b);
+	int r = imap_bytes_open_in(s, &s->place, m, b);
 
 	return r < 0 ? r : imap_bytes_map(b);
 }

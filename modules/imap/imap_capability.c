@@ -96,6 +96,8 @@ static const struct {
 	{ "LIST-METADATA", LOGGED, imap_has_metadata, NULL },	    /* imap-metadata */
 	{ "METADATA", LOGGED, imap_has_metadata, NULL },	    /* imap-metadata */
 	{ "NOTIFY", LOGGED, imap_can_notify, NULL },		    /* imap-notify */
+	{ "ACL", LOGGED, imap_has_acl, NULL },			    /* imap-acl */
+	{ "RIGHTS=texk", LOGGED, imap_has_acl, NULL },		    /* imap-acl */
 	{ "QUOTA", LOGGED, imap_has_quota, NULL },		    /* imap-quota */
 	{ "QUOTA=RES-STORAGE", LOGGED, imap_has_quota, NULL },	    /* imap-quota */
 	{ "QUOTA=RES-MESSAGE", LOGGED, imap_has_quota, NULL },	    /* imap-quota */

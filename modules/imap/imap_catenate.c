@@ -33,12 +33,13 @@ KURIR_PARKS static int find(struct imap *s, const struct imap_url *url, struct k
 KURIR_PARKS static int copy_section(
     struct imap_incoming *in, const struct imap_url *url, const struct kurir_message *m)
 {
+	struct imap_place place = { .account = in->s->account, .mailbox = url->mailbox };
 	struct imap_bytes b;
 	struct kurir_str text;
 	int r;
 
 	imap_bytes_begin(&b, NULL);
-	r = imap_bytes_open_in(in->s, url->mailbox, m, &b);
+	r = imap_bytes_open_in(in->s, &place, m, &b);
 	if (r >= 0)
 		r = imap_bytes_map(&b);
 	if (r >= 0) {

@@ -26,6 +26,32 @@ static bool too_many(struct imap *s, struct kurir_uid_set uids)
 	return imap_limit(s, &uids, &lowest) > 0;
 }
 
+/* Where they go, as the store of the one account that this is about knows it. */
+KURIR_PARKS static int target(struct imap *s, struct kurir_str *name, bool moves)
+{
+	uint32_t gives = moves ? IMAP_RIGHT_DELETE | IMAP_RIGHT_EXPUNGE : 0;
+	struct imap_place to;
+	int r = imap_place_find(s, *name, IMAP_RIGHT_INSERT, &to);
+
+	if (r >= 0 && (s->place.rights & gives) != gives)
+		r = -EACCES;
+	if (r >= 0 && !kurir_str_equal(to.account, s->place.account))
+		r = -EXDEV;
+	if (r >= 0)
+		*name = to.mailbox;
+	return r;
+}
+
+KURIR_PARKS static void refuse(struct imap *s, int r)
+{
+	if (r == -ENOENT)
+		imap_no(s, "[TRYCREATE] No such mailbox");
+	else if (r == -EXDEV)
+		imap_no(s, "[CANNOT] Messages of others have to be fetched and appended");
+	else
+		imap_failed(s, r);
+}
+
 KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_change_kind kind)
 {
 	struct kurir_change change = { .kind = kind, .keywords = KURIR_STR("") };
@@ -42,15 +68,20 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 		return;
 	}
+	r = target(s, &change.target, moves);
+	if (r < 0) {
+		refuse(s, r);
+		return;
+	}
 	if (too_many(s, change.uids)) {
 		imap_no(
 		    s, "[MESSAGELIMIT %lld] Too many messages", (long long)s->conf->messages_max);
 		return;
 	}
-	r = s->store->change(s->store_self, s->account, s->box.name, &change, imap_until(s),
-	    kurir_scratch(), &changed);
+	r = s->store->change(s->store_self, s->place.account, s->place.mailbox, &change,
+	    imap_until(s), kurir_scratch(), &changed);
 	if (r == -ENOENT) {
-		imap_no(s, "[TRYCREATE] No such mailbox");
+		refuse(s, r);
 		return;
 	}
 	if (r >= 0 && moves && changed.uids.count > 0) {

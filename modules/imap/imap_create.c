@@ -77,6 +77,10 @@ KURIR_PARKS void imap_create(struct imap *s, struct imap_args *a)
 		imap_no(s, "[USEATTR] No mailbox can be made for that use");
 		return;
 	}
+	if (imap_is_others(what.mailbox)) {
+		imap_failed(s, -EACCES);
+		return;
+	}
 	/* A trailing separator says that mailboxes are to be made below. */
 	if (what.mailbox.len > 1 && what.mailbox.ptr[what.mailbox.len - 1] == '/')
 		what.mailbox.len--;

@@ -19,8 +19,8 @@ KURIR_PARKS static int remove_deleted(
 		.target = KURIR_STR("") };
 
 	kurir_count(s->self, IMAP_EXPUNGED, 1);
-	return s->store->change(
-	    s->store_self, s->account, s->box.name, &change, imap_until(s), kurir_scratch(), ret);
+	return s->store->change(s->store_self, s->place.account, s->place.mailbox, &change,
+	    imap_until(s), kurir_scratch(), ret);
 }
 
 /* What the client knows of when it knows what this removed, too (RFC 7162 section 3.2.8): not
@@ -28,8 +28,8 @@ KURIR_PARKS static int remove_deleted(
 KURIR_PARKS static uint64_t modseq_after(struct imap *s, const struct kurir_uid_set *removed)
 {
 	struct kurir_mailbox_changes c;
-	int r = s->store->changes(s->store_self, s->account, s->box.name, s->view.modseq, false,
-	    imap_until(s), kurir_scratch(), &c);
+	int r = s->store->changes(s->store_self, s->place.account, s->place.mailbox,
+	    s->view.modseq, false, imap_until(s), kurir_scratch(), &c);
 	struct kurir_uid_set others;
 
 	if (r < 0 || c.now.count > 0)
@@ -53,6 +53,10 @@ KURIR_PARKS void imap_expunge(struct imap *s, struct imap_args *a)
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 		return;
 	}
+	if (!(s->place.rights & IMAP_RIGHT_EXPUNGE)) {
+		imap_failed(s, -EACCES);
+		return;
+	}
 	if (s->by_uid)
 		imap_limit(s, &uids, &lowest);
 	r = remove_deleted(s, &uids, &changed);
@@ -71,7 +75,8 @@ KURIR_PARKS void imap_close(struct imap *s, struct imap_args *a)
 {
 	struct kurir_uid_set uids = { 1, &all };
 	struct kurir_changed changed = { .uids = { 0, NULL } };
-	int r = s->read_only ? 0 : remove_deleted(s, &uids, &changed);
+	bool may = !s->read_only && (s->place.rights & IMAP_RIGHT_EXPUNGE);
+	int r = !may ? 0 : remove_deleted(s, &uids, &changed);
 	uint64_t modseq = 0;
 
 	(void)a;

@@ -71,8 +71,8 @@ KURIR_PARKS static void ask(struct imap_facts *f, size_t index)
 	f->error = 0;
 	f->until = imap_box_uid(&s->box, index);
 	if (set.count > 0)
-		f->error = s->store->facts(s->store_self, s->account, s->box.name, &set, f->want,
-		    imap_until(s), f->arena, &f->all, &f->count);
+		f->error = s->store->facts(s->store_self, s->place.account, s->place.mailbox,
+		    &set, f->want, imap_until(s), f->arena, &f->all, &f->count);
 	if (f->error < 0)
 		f->count = 0;
 	if (f->count > 0 && f->all[f->count - 1].uid > f->until)

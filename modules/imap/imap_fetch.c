@@ -130,7 +130,7 @@ static void plan(struct imap *s, struct fetch *f)
 		    item->kind >= IMAP_ITEM_ENVELOPE && !fact_of(item) && !is_whole(item);
 		f->sets_seen |=
 		    (item->kind == IMAP_ITEM_SECTION || item->kind == IMAP_ITEM_BINARY) &&
-		    !item->peek && !s->read_only;
+		    !item->peek && !s->read_only && (s->place.rights & IMAP_RIGHT_SEEN);
 		f->items[n++] = *item;
 	}
 	f->count = n;
@@ -183,8 +183,8 @@ KURIR_PARKS static int set_seen(struct imap *s, const struct fetch *f)
 		any = !(imap_at(s, i)->flags & KURIR_MESSAGE_SEEN);
 	if (!any)
 		return 0;
-	return s->store->change(s->store_self, s->account, s->box.name, &change, imap_until(s),
-	    kurir_scratch(), &changed);
+	return s->store->change(s->store_self, s->place.account, s->place.mailbox, &change,
+	    imap_until(s), kurir_scratch(), &changed);
 }
 
 /* date-time, always in UTC */
@@ -372,7 +372,7 @@ static int miss(struct imap *s, struct fetch *f, const struct kurir_message *m, 
 		return r;
 	if (r != -ENOENT)
 		kurir_log(s->self, KURIR_WARN, r, "cannot read %.*s of %.*s, answering NO",
-		    KURIR_ARG(m->name), KURIR_ARG(s->account));
+		    KURIR_ARG(m->name), KURIR_ARG(s->place.account));
 	if (f->missing == 0 || r != -ENOENT)
 		f->missing = r;
 	return 0;
@@ -479,7 +479,7 @@ KURIR_PARKS static int put_message(
 	else if ((f->looked = f->looks_into || lacks(f, b.facts)))
 		r = imap_bytes_open(s, m, &b);
 	else if (f->needs_bytes)
-		r = imap_bytes_open_in(s, s->box.name, m, &b);
+		r = imap_bytes_open_in(s, &s->place, m, &b);
 	if (r < 0) {
 		imap_bytes_close(&b);
 		return miss(s, f, m, r);

@@ -23,7 +23,8 @@ KURIR_PARKS static int wait_for_mailbox(struct imap_watch *w)
 {
 	struct imap *s = w->s;
 
-	return s->store->wait(s->store_self, s->account, s->box.name, &s->view, KURIR_FOREVER);
+	return s->store->wait(
+	    s->store_self, s->place.account, s->place.mailbox, &s->view, KURIR_FOREVER);
 }
 
 KURIR_PARKS static int tell(struct imap_watch *w)

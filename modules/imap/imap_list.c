@@ -95,9 +95,10 @@ KURIR_PARKS static int put_matching(
 			continue;
 		r = imap_put_list(s, "LIST", &all[i], l->options, below);
 		if ((l->options & IMAP_LIST_SAY_STATUS) &&
-		    !(all[i].flags & KURIR_MAILBOX_NOSELECT))
+		    !(all[i].flags & (KURIR_MAILBOX_NOSELECT | IMAP_MAILBOX_UNREADABLE)))
 			r = imap_put_counts(s, &all[i], l->status);
-		if (r >= 0 && l->metadata && !(all[i].flags & KURIR_MAILBOX_NOSELECT))
+		if (r >= 0 && l->metadata && !(all[i].flags & KURIR_MAILBOX_NOSELECT) &&
+		    !imap_is_others(all[i].name))
 			r = imap_put_metadata(s, all[i].name, l->metadata, &longest);
 	}
 	return r;
@@ -123,6 +124,8 @@ KURIR_PARKS void imap_list(struct imap *s, struct imap_args *a)
 	    l->options & IMAP_LIST_SAY_STATUS ? KURIR_LIST_COUNTS : 0, imap_until(s),
 	    kurir_scratch(), &all, &count);
 	if (r >= 0)
+		r = imap_others_add(s, l, &all, &count);
+	if (r >= 0)
 		r = put_matching(s, l, all, count);
 	imap_done(s, r);
 }
@@ -131,9 +134,15 @@ KURIR_PARKS int imap_put_list_of(struct imap *s, struct kurir_str mailbox)
 {
 	struct kurir_mailbox *all;
 	size_t count;
-	int r = s->store->list(
-	    s->store_self, s->account, 0, imap_until(s), kurir_scratch(), &all, &count);
+	int r;
 
+	if (imap_is_others(mailbox)) {
+		struct kurir_mailbox m = { .name = mailbox };
+
+		return imap_put_list(s, "LIST", &m, IMAP_LIST_EXTENDED, false);
+	}
+	r = s->store->list(
+	    s->store_self, s->account, 0, imap_until(s), kurir_scratch(), &all, &count);
 	for (size_t i = 0; r >= 0 && i < count; i++)
 		if (kurir_str_equal(all[i].name, mailbox))
 			r = imap_put_list(s, "LIST", &all[i], IMAP_LIST_EXTENDED, false);

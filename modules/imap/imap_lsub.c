@@ -35,6 +35,8 @@ KURIR_PARKS void imap_lsub(struct imap *s, struct imap_args *a)
 	}
 	r = s->store->list(
 	    s->store_self, s->account, 0, imap_until(s), kurir_scratch(), &all, &count);
+	if (r >= 0)
+		r = imap_others_add(s, l, &all, &count);
 	for (size_t i = 0; r >= 0 && i < count; i++) {
 		struct kurir_mailbox m = all[i];
 

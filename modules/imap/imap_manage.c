@@ -20,6 +20,12 @@ KURIR_PARKS static void manage(struct imap *s, struct imap_args *a, enum kurir_m
 		imap_bad(s, "This takes the name of a mailbox");
 		return;
 	}
+	/* Names of others can be subscribed to, and no more. */
+	if (kind != KURIR_MANAGE_SUBSCRIBE && kind != KURIR_MANAGE_UNSUBSCRIBE &&
+	    (imap_is_others(name) || imap_is_others(other))) {
+		imap_failed(s, -EACCES);
+		return;
+	}
 	what = (struct kurir_manage){ .kind = kind, .mailbox = name, .new_name = other };
 	imap_done(s,
 	    s->store->manage(

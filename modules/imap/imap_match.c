@@ -217,8 +217,8 @@ KURIR_PARKS static void ask_store(
 		return;
 	a = kurir_alloc(arena, sizeof(*a));
 	a->key = k;
-	if (s->store->find(s->store_self, s->account, s->box.name, &what, imap_until(s), arena,
-		&a->found, &a->unsure) < 0)
+	if (s->store->find(s->store_self, s->place.account, s->place.mailbox, &what,
+		imap_until(s), arena, &a->found, &a->unsure) < 0)
 		return;
 	a->next = *ret;
 	*ret = a;

@@ -8,6 +8,7 @@
 KURIR_PARKS void imap_namespace(struct imap *s, struct imap_args *a)
 {
 	(void)a;
-	imap_puts(s, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	kurir_printf(s->stream, "* NAMESPACE ((\"\" \"/\")) %s NIL\r\n",
+	    imap_has_acl(s) ? "((\"" IMAP_OTHERS "\" \"/\"))" : "NIL");
 	imap_ok(s, "Done");
 }

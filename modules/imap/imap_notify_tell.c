@@ -19,10 +19,18 @@ static int compare(const void *a, const void *b)
 KURIR_PARKS static int entries_of(struct imap *s, struct kurir_str mailbox,
     struct kurir_arena *arena, struct imap_seen_entries *ret)
 {
+	size_t left = 0;
+	int r;
+
 	if (!imap_has_metadata(s))
 		return 0;
-	return s->store->entries(
+	r = s->store->entries(
 	    s->store_self, s->account, mailbox, imap_until(s), arena, &ret->all, &ret->count);
+	for (size_t i = 0; r >= 0 && i < ret->count; i++) /* not those of imap_place.h */
+		if (kurir_str_starts(ret->all[i].name, KURIR_STR("/")))
+			ret->all[left++] = ret->all[i];
+	ret->count = r < 0 ? 0 : left;
+	return r;
 }
 
 KURIR_PARKS static int look_at_entries(struct imap *s, struct imap_seen *seen)

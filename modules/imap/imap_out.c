@@ -73,6 +73,9 @@ KURIR_PARKS void imap_failed(struct imap *s, int err)
 	case -ENAMETOOLONG:
 		imap_no(s, "[CANNOT] This name cannot be used");
 		return;
+	case -EACCES:
+		imap_no(s, "[NOPERM] You may not do this there");
+		return;
 	case -EDQUOT:
 	case -ENOSPC:
 		imap_no(s, "[OVERQUOTA] There is no room");

@@ -16,13 +16,13 @@ KURIR_PARKS static int vanished(
     struct imap *s, uint64_t since, struct kurir_arena *arena, struct kurir_mailbox_changes *ret)
 {
 	struct kurir_uid_range *ever = kurir_alloc(arena, sizeof(*ever));
-	int r = s->store->changes(
-	    s->store_self, s->account, s->box.name, since, false, imap_until(s), arena, ret);
+	int r = s->store->changes(s->store_self, s->place.account, s->place.mailbox, since, false,
+	    imap_until(s), arena, ret);
 
 	if (r != -ESTALE)
 		return r;
-	r = s->store->view(
-	    s->store_self, s->account, s->box.name, false, imap_until(s), arena, &ret->now);
+	r = s->store->view(s->store_self, s->place.account, s->place.mailbox, false,
+	    imap_until(s), arena, &ret->now);
 	*ever = (struct kurir_uid_range){ 1, s->view.uid_next - 1 };
 	ret->vanished = (struct kurir_uid_set){ s->view.uid_next > 1, ever };
 	return r;

@@ -37,7 +37,7 @@ KURIR_PARKS static void replace(
 		kurir_printf(s->stream, "* OK [APPENDUID %u ", made.target_validity);
 		imap_put_uids(s, &made.target);
 		imap_puts(s, "] The new one is there\r\n");
-		r = s->store->change(s->store_self, s->account, s->box.name, &change,
+		r = s->store->change(s->store_self, s->place.account, s->place.mailbox, &change,
 		    imap_until(s), kurir_scratch(), &gone);
 	}
 	if (r >= 0)
@@ -59,6 +59,8 @@ KURIR_PARKS void imap_replace(struct imap *s, struct imap_args *a)
 		imap_incoming_refuse(&in, r);
 	else if (found < 0)
 		imap_no(s, "[NONEXISTENT] There is no such message to replace");
+	else if (s->place.rights != IMAP_RIGHTS_ALL)
+		imap_failed(s, -EACCES);
 	else if (s->read_only)
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 	else

@@ -88,7 +88,7 @@ KURIR_PARKS static void open_mailbox(struct imap *s, struct imap_args *a, bool r
 		imap_failed(s, r);
 		return;
 	}
-	imap_ok(s, read_only ? "[READ-ONLY] Done" : "[READ-WRITE] Done");
+	imap_ok(s, s->read_only ? "[READ-ONLY] Done" : "[READ-WRITE] Done");
 }
 
 KURIR_PARKS void imap_select(struct imap *s, struct imap_args *a)

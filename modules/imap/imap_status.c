@@ -34,13 +34,14 @@ KURIR_PARKS static int put_counts(
 }
 
 /* For a store that cannot tell without looking at all messages. */
-KURIR_PARKS static int count(
-    struct imap *s, struct kurir_str mailbox, struct kurir_mailbox *ret, uint64_t *deleted_bytes)
+KURIR_PARKS static int count(struct imap *s, const struct imap_place *place,
+    struct kurir_mailbox *ret, uint64_t *deleted_bytes)
 {
 	struct kurir_arena *box = kurir_arena_new("imap status");
-	struct kurir_mailbox m = { .name = mailbox };
+	struct kurir_mailbox m = { .name = place->name };
 	struct kurir_mailbox_view v;
-	int r = s->store->view(s->store_self, s->account, mailbox, false, imap_until(s), box, &v);
+	int r = s->store->view(
+	    s->store_self, place->account, place->mailbox, false, imap_until(s), box, &v);
 
 	for (size_t i = 0; r >= 0 && i < v.count; i++) {
 		m.recent += (v.messages[i].flags & KURIR_MESSAGE_RECENT) != 0;
@@ -65,13 +66,19 @@ KURIR_PARKS static int count(
 KURIR_PARKS int imap_put_status(struct imap *s, struct kurir_str mailbox, uint32_t items)
 {
 	uint64_t deleted_bytes = 0;
+	struct imap_place place;
 	struct kurir_mailbox m;
-	int r = !(items & IMAP_STATUS_DELETED_STORAGE) && imap_store_has(s, status)
-	    ? s->store->status(
-		  s->store_self, s->account, mailbox, imap_until(s), kurir_scratch(), &m)
-	    : count(s, mailbox, &m, &deleted_bytes);
+	int r = imap_place_find(s, mailbox, IMAP_RIGHT_READ, &place);
 
-	return r < 0 ? r : put_counts(s, &m, deleted_bytes, items);
+	if (r >= 0)
+		r = !(items & IMAP_STATUS_DELETED_STORAGE) && imap_store_has(s, status)
+		    ? s->store->status(s->store_self, place.account, place.mailbox, imap_until(s),
+			  kurir_scratch(), &m)
+		    : count(s, &place, &m, &deleted_bytes);
+	if (r < 0)
+		return r;
+	m.name = place.name;
+	return put_counts(s, &m, deleted_bytes, items);
 }
 
 /* Nobody counts the bytes of deleted messages beforehand. */

@@ -160,6 +160,22 @@ KURIR_PARKS static void finish(
 	imap_puts(s, "] Done, but for these\r\n");
 }
 
+/* Leaves what the client may do (RFC 4314 section 4); false: that is nothing, or the flags that a
+ * message would lose are not all its to change. */
+static bool narrow(const struct imap *s, struct kurir_change *c)
+{
+	uint32_t rights = s->place.rights;
+
+	if (imap_flags_of(rights) == imap_flags_of(IMAP_RIGHTS_ALL))
+		return true;
+	if (c->kind == KURIR_CHANGE_FLAGS_SET)
+		return false;
+	c->flags &= imap_flags_of(rights);
+	if (!(rights & IMAP_RIGHT_WRITE))
+		c->keywords = KURIR_STR("");
+	return c->flags != 0 || c->keywords.len > 0;
+}
+
 KURIR_PARKS void imap_store(struct imap *s, struct imap_args *a)
 {
 	struct store q = { .change.target = KURIR_STR("") };
@@ -175,13 +191,17 @@ KURIR_PARKS void imap_store(struct imap *s, struct imap_args *a)
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 		return;
 	}
+	if (!narrow(s, &q.change)) {
+		imap_failed(s, -EACCES);
+		return;
+	}
 	if (q.conditional)
 		imap_enable_condstore(s);
 	imap_limit(s, &q.change.uids, &q.lowest);
 	r = imap_need(s, &q.change.uids);
 	/* Nothing is as old as 0, which the store takes for no condition. */
 	if (r >= 0 && (!q.conditional || q.change.unchanged_since > 0))
-		r = s->store->change(s->store_self, s->account, s->box.name, &q.change,
+		r = s->store->change(s->store_self, s->place.account, s->place.mailbox, &q.change,
 		    imap_until(s), kurir_scratch(), &changed);
 	if (r >= 0 && q.conditional)
 		left = modified(s, &q, changed.uids);

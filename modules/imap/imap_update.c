@@ -41,17 +41,27 @@ static bool learn(struct imap *s, struct kurir_str words)
 
 KURIR_PARKS void imap_put_keywords(struct imap *s)
 {
-	static const char system[] = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
 	const char *space = s->keywords.len ? " " : "";
+	struct kurir_str words = kurir_buf_str(&s->keywords);
+	uint32_t may = s->read_only ? 0 : s->place.rights;
 
-	kurir_printf(s->stream, "* FLAGS (%s%s%.*s)\r\n", system, space,
-	    KURIR_ARG(kurir_buf_str(&s->keywords)));
-	if (s->read_only)
+	kurir_printf(s->stream,
+	    "* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft%s%.*s)\r\n", space,
+	    KURIR_ARG(words));
+	if (!(may & IMAP_RIGHTS_CHANGE)) {
 		imap_puts(s, "* OK [PERMANENTFLAGS ()] Nothing can be changed\r\n");
-	else
-		kurir_printf(s->stream,
-		    "* OK [PERMANENTFLAGS (%s%s%.*s \\*)] And more keywords\r\n", system, space,
-		    KURIR_ARG(kurir_buf_str(&s->keywords)));
+		return;
+	}
+	/* Those that the client may change, as RFC 4314 section 5.1.1 asks for. */
+	imap_puts(s, "* OK [PERMANENTFLAGS (");
+	imap_puts(s, may & IMAP_RIGHT_WRITE ? "\\Answered \\Flagged" : "");
+	if (may & IMAP_RIGHT_DELETE)
+		imap_puts(s, may & IMAP_RIGHT_WRITE ? " \\Deleted" : "\\Deleted");
+	if (may & IMAP_RIGHT_SEEN)
+		imap_puts(s, may & (IMAP_RIGHT_WRITE | IMAP_RIGHT_DELETE) ? " \\Seen" : "\\Seen");
+	if (may & IMAP_RIGHT_WRITE)
+		kurir_printf(s->stream, " \\Draft%s%.*s \\*", space, KURIR_ARG(words));
+	imap_puts(s, ")] And more keywords\r\n");
 }
 
 /* What became of the mailbox. */
@@ -70,14 +80,14 @@ KURIR_PARKS static int ask_store(struct imap *s, struct kurir_arena *arena, stru
 	int r = -ESTALE;
 
 	if (imap_store_has(s, changes))
-		r = s->store->changes(s->store_self, s->account, s->box.name, s->view.modseq,
-		    !s->read_only, imap_until(s), arena, &c);
+		r = s->store->changes(s->store_self, s->place.account, s->place.mailbox,
+		    s->view.modseq, !s->read_only, imap_until(s), arena, &c);
 	if (r >= 0)
 		*d = (struct delta){ .now = c.now, .vanished = c.vanished };
 	if (r == -ESTALE) {
 		d->whole = true;
-		r = s->store->view(s->store_self, s->account, s->box.name, !s->read_only,
-		    imap_until(s), arena, &d->now);
+		r = s->store->view(s->store_self, s->place.account, s->place.mailbox,
+		    !s->read_only, imap_until(s), arena, &d->now);
 	}
 	if (r < 0)
 		return r;
@@ -91,12 +101,12 @@ KURIR_PARKS static int ask_store(struct imap *s, struct kurir_arena *arena, stru
 }
 
 /* All messages, of a store that has no outlines. */
-KURIR_PARKS static int look(struct imap *s, struct kurir_str mailbox, bool read_only,
+KURIR_PARKS static int look(struct imap *s, const struct imap_place *place, bool read_only,
     struct kurir_arena *arena, struct kurir_mailbox_outline *ret)
 {
 	struct kurir_mailbox_view *v = &ret->view;
 	int r = s->store->view(
-	    s->store_self, s->account, mailbox, !read_only, imap_until(s), arena, v);
+	    s->store_self, place->account, place->mailbox, !read_only, imap_until(s), arena, v);
 
 	for (size_t i = r < 0 ? 0 : v->count; i > 0; i--)
 		if (!(v->messages[i - 1].flags & KURIR_MESSAGE_SEEN))
@@ -124,20 +134,36 @@ static void take(struct imap *s, struct kurir_str mailbox, const struct kurir_ma
 	s->view.id = KURIR_STR("");
 }
 
+static void keep_place(struct imap *s, const struct imap_place *place)
+{
+	s->place_arena = kurir_arena_new("imap place");
+	s->place.account = kurir_copy(s->place_arena, place->account);
+	s->place.mailbox = kurir_copy(s->place_arena, place->mailbox);
+	s->place.name = kurir_copy(s->place_arena, place->name);
+	s->place.rights = place->rights;
+}
+
 /* Opens the one mailbox and lets go of the other, also when that fails. */
 KURIR_PARKS int imap_view_open(
     struct imap *s, struct kurir_str mailbox, bool read_only, uint32_t *ret_unseen)
 {
 	struct kurir_arena *found = kurir_arena_new("imap view");
 	struct kurir_mailbox_outline o = { .unseen = 0 };
-	int r = imap_store_has(s, outline) ? s->store->outline(s->store_self, s->account, mailbox,
-						 !read_only, imap_until(s), found, &o)
-					   : look(s, mailbox, read_only, found, &o);
+	struct imap_place place;
+	int r = imap_place_find(s, mailbox, IMAP_RIGHT_READ, &place);
 
+	if (r >= 0) {
+		read_only = read_only || !(place.rights & IMAP_RIGHTS_CHANGE);
+		r = imap_store_has(s, outline)
+		    ? s->store->outline(s->store_self, place.account, place.mailbox, !read_only,
+			  imap_until(s), found, &o)
+		    : look(s, &place, read_only, found, &o);
+	}
 	imap_view_close(s);
 	imap_saved_clear(s);
 	if (r >= 0) {
 		take(s, mailbox, &o);
+		keep_place(s, &place);
 		*ret_unseen = o.unseen;
 		s->read_only = read_only;
 		s->state = IMAP_SELECTED;
@@ -149,6 +175,9 @@ KURIR_PARKS int imap_view_open(
 void imap_view_close(struct imap *s)
 {
 	imap_box_end(&s->box);
+	kurir_arena_free(s->place_arena);
+	s->place_arena = NULL;
+	s->place = (struct imap_place){ .rights = 0 };
 	s->view = (struct kurir_mailbox_view){ .count = 0 };
 	kurir_buf_free(&s->keywords);
 	if (s->state == IMAP_SELECTED)
@@ -360,10 +389,10 @@ KURIR_PARKS static int load(
 	struct kurir_mailbox_view v;
 	struct kurir_message *all;
 	size_t n = 0, j = 0, count = 0;
-	int r = imap_store_has(s, part) ? s->store->part(s->store_self, s->account, s->box.name,
-					      want, imap_until(s), arena, &v)
-					: s->store->view(s->store_self, s->account, s->box.name,
-					      false, imap_until(s), arena, &v);
+	int r = imap_store_has(s, part) ? s->store->part(s->store_self, s->place.account,
+					      s->place.mailbox, want, imap_until(s), arena, &v)
+					: s->store->view(s->store_self, s->place.account,
+					      s->place.mailbox, false, imap_until(s), arena, &v);
 
 	if (r >= 0 && v.uid_validity != s->view.uid_validity)
 		r = -ENOENT;

@@ -1,5 +1,7 @@
 /* fuzz_imap.c - what a client's command says: tokens, sets, items, search keys, dates, lists,
  * URLs; and what threads are made of. */
+#include <stdlib.h>
+
 #include <modules/imap/imap_incoming.h>
 #include <modules/imap/imap_list.h>
 #include <modules/imap/imap_notify.h>
@@ -31,6 +33,18 @@ static void threads(struct kurir_str text)
 	}
 	imap_forest_by_references(&f[0]);
 	imap_forest_by_subject(&f[1]);
+}
+
+/* What is kept of rights is all of them, and no more. */
+static void rights(struct kurir_str text)
+{
+	char kept[IMAP_RIGHTS_TEXT];
+	uint32_t first, again;
+
+	if (imap_rights_parse(text, &first) >= 0 &&
+	    (imap_rights_parse(kurir_str_of(imap_rights_keep(kept, first)), &again) < 0 ||
+		again != first))
+		abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -83,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	a = (struct imap_args){ .rest = text };
 	imap_setmetadata_parse(&a, kurir_alloc(kurir_scratch(), sizeof(struct imap_setmetadata)));
 	imap_url_parse(text, &url);
+	rights(text);
 	imap_message_date(text, &when, &when);
 	threads(text);
 	a = (struct imap_args){ .rest = text };

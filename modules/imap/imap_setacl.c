@@ -1,0 +1,136 @@
+/* imap_setacl.c - SETACL and DELETEACL (RFC 4314 sections 3.1 and 3.2).
+ *
+ *   setacl     = "SETACL" SP mailbox SP identifier SP mod-rights
+ *   deleteacl  = "DELETEACL" SP mailbox SP identifier
+ *   mod-rights = astring  ; +rights to add, -rights to remove, rights to replace
+ *   identifier = astring  ; an account, or "anyone" */
+
+#include <errno.h>
+
+#include "imap.h"
+
+struct setacl {
+	struct imap_place place;
+	struct kurir_str name, identifier;
+	char how; /* '+', '-', or '=' */
+	uint32_t rights;
+};
+
+static int parse(struct imap_args *a, struct setacl *q, bool removes)
+{
+	struct kurir_str text = KURIR_STR("");
+
+	if (imap_mailbox(a, &q->name) < 0 || !imap_space(a) ||
+	    imap_astring(a, &q->identifier) < 0 || q->identifier.len == 0)
+		return -EBADMSG;
+	if (!removes && (!imap_space(a) || imap_astring(a, &text) < 0))
+		return -EBADMSG;
+	q->how = '=';
+	if (text.len > 0 && (text.ptr[0] == '+' || text.ptr[0] == '-')) {
+		q->how = text.ptr[0];
+		text = kurir_str_part(text, 1, text.len);
+	}
+	return imap_end(a) ? imap_rights_parse(text, &q->rights) : -EBADMSG;
+}
+
+/* Whom it is about: an account, as it is written; why not, for people; or NULL. */
+KURIR_PARKS static const char *objection(struct imap *s, struct setacl *q)
+{
+	bool anyone = kurir_str_equal_nocase(q->identifier, KURIR_STR("anyone"));
+
+	q->identifier = kurir_lower(kurir_scratch(), q->identifier);
+	if (q->identifier.ptr[0] == '-')
+		return "There are no negative rights";
+	if (kurir_str_equal(q->identifier, s->account))
+		return "The owner has all rights, always";
+	if (!anyone && imap_account_exists(s, q->identifier) <= 0)
+		return "There is nobody of that name";
+	if (q->how != '-' && (q->rights & ~(uint32_t)IMAP_RIGHTS_OTHERS))
+		return "Others can be given l, r, s, w, t and e";
+	return NULL;
+}
+
+/* What the identifier has so far. */
+KURIR_PARKS static int rights_now(struct imap *s, const struct setacl *q, struct kurir_str entry)
+{
+	struct kurir_entry *all;
+	uint32_t rights = 0;
+	size_t count;
+	int r = s->store->entries(s->store_self, q->place.account, q->place.mailbox,
+	    imap_until(s), kurir_scratch(), &all, &count);
+
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		if (kurir_str_equal(all[i].name, entry))
+			(void)imap_rights_parse(all[i].value, &rights);
+	return r < 0 ? r : (int)rights;
+}
+
+/* Where the other finds what it was given: first, as it is no right. */
+KURIR_PARKS static int leave_word(struct imap *s, const struct setacl *q)
+{
+	struct kurir_entry word = { .value = KURIR_STR("1") };
+
+	if (kurir_str_equal(q->identifier, KURIR_STR("anyone")))
+		return 0;
+	word.name =
+	    kurir_format(kurir_scratch(), IMAP_OWNER_ENTRY "%.*s", KURIR_ARG(q->place.account));
+	return s->store->set_entries(
+	    s->store_self, q->identifier, KURIR_STR(""), &word, 1, imap_until(s));
+}
+
+KURIR_PARKS static int set(struct imap *s, const struct setacl *q)
+{
+	struct kurir_entry entry = { .value = { NULL, 0 } };
+	char text[IMAP_RIGHTS_TEXT];
+	uint32_t rights;
+	int r;
+
+	entry.name =
+	    kurir_format(kurir_scratch(), IMAP_ACL_ENTRY "%.*s", KURIR_ARG(q->identifier));
+	r = rights_now(s, q, entry.name);
+	if (r < 0)
+		return r;
+	rights = q->how == '+' ? (uint32_t)r | q->rights
+	    : q->how == '-'    ? (uint32_t)r & ~q->rights
+			       : q->rights;
+	if (rights) {
+		entry.value = kurir_str_of(imap_rights_keep(text, rights));
+		r = leave_word(s, q);
+	}
+	return r < 0 ? r
+		     : s->store->set_entries(s->store_self, q->place.account, q->place.mailbox,
+			   &entry, 1, imap_until(s));
+}
+
+KURIR_PARKS static void change(struct imap *s, struct imap_args *a, bool removes)
+{
+	struct setacl q = { .rights = 0 };
+	int r = imap_has_acl(s) ? parse(a, &q, removes) : -EBADMSG;
+	const char *why;
+
+	if (r < 0) {
+		imap_bad(s, "This takes a mailbox, an identifier, and, for SETACL, rights");
+		return;
+	}
+	r = imap_place_find(s, q.name, IMAP_RIGHT_ADMIN, &q.place);
+	if (r >= 0 && (why = objection(s, &q)) != NULL) {
+		imap_no(s, "[CANNOT] %s", why);
+		return;
+	}
+	if (r >= 0)
+		r = set(s, &q);
+	if (r == -EMSGSIZE)
+		imap_no(s, "[LIMIT] There are too many rights, or owners who give some");
+	else
+		imap_done(s, r);
+}
+
+KURIR_PARKS void imap_setacl(struct imap *s, struct imap_args *a)
+{
+	change(s, a, false);
+}
+
+KURIR_PARKS void imap_deleteacl(struct imap *s, struct imap_args *a)
+{
+	change(s, a, true);
+}
