@@ -98,6 +98,7 @@ static const struct {
 	{ "NOTIFY", LOGGED, imap_can_notify, NULL },		    /* imap-notify */
 	{ "ACL", LOGGED, imap_has_acl, NULL },			    /* imap-acl */
 	{ "RIGHTS=texk", LOGGED, imap_has_acl, NULL },		    /* imap-acl */
+	{ "LIST-MYRIGHTS", LOGGED, imap_has_acl, NULL },	    /* imap-shared */
 	{ "QUOTA", LOGGED, imap_has_quota, NULL },		    /* imap-quota */
 	{ "QUOTA=RES-STORAGE", LOGGED, imap_has_quota, NULL },	    /* imap-quota */
 	{ "QUOTA=RES-MESSAGE", LOGGED, imap_has_quota, NULL },	    /* imap-quota */

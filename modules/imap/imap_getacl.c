@@ -97,6 +97,14 @@ KURIR_PARKS void imap_listrights(struct imap *s, struct imap_args *a)
 	imap_done(s, r);
 }
 
+KURIR_PARKS int imap_put_myrights(struct imap *s, const struct imap_place *place)
+{
+	imap_puts(s, "* MYRIGHTS ");
+	imap_put_mailbox(s, place->name);
+	put_rights(s, place->rights);
+	return imap_puts(s, "\r\n");
+}
+
 KURIR_PARKS void imap_myrights(struct imap *s, struct imap_args *a)
 {
 	struct imap_place place;
@@ -108,11 +116,5 @@ KURIR_PARKS void imap_myrights(struct imap *s, struct imap_args *a)
 		return;
 	}
 	r = find(s, name, 0, &place);
-	if (r >= 0) {
-		imap_puts(s, "* MYRIGHTS ");
-		imap_put_mailbox(s, name);
-		put_rights(s, place.rights);
-		imap_puts(s, "\r\n");
-	}
-	imap_done(s, r);
+	imap_done(s, r < 0 ? r : imap_put_myrights(s, &place));
 }

@@ -1,5 +1,6 @@
 /* imap_list.c - LIST (RFC 9051 section 6.3.9, its replies in section 7.3.1; CHILDREN, RFC 3348;
- * SPECIAL-USE, RFC 6154; LIST-STATUS, RFC 5819; LIST-METADATA, RFC 9590).
+ * SPECIAL-USE, RFC 6154; LIST-STATUS, RFC 5819; LIST-METADATA, RFC 9590; LIST-MYRIGHTS, RFC
+ * 8440).
  *
  *   mailbox-list = "(" [mbx-list-flags] ")" SP (DQUOTE QUOTED-CHAR DQUOTE / nil) SP mailbox
  *                  [SP mbox-list-extended]
@@ -78,6 +79,15 @@ static bool chosen_below(const struct imap_list *l, const struct kurir_mailbox *
 	return false;
 }
 
+/* Rights that were taken away meanwhile are none to tell of. */
+KURIR_PARKS static int put_rights(struct imap *s, struct kurir_str mailbox)
+{
+	struct imap_place place;
+	int r = imap_place_find(s, mailbox, 0, &place);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : imap_put_myrights(s, &place);
+}
+
 KURIR_PARKS static int put_matching(
     struct imap *s, const struct imap_list *l, const struct kurir_mailbox *all, size_t count)
 {
@@ -97,6 +107,9 @@ KURIR_PARKS static int put_matching(
 		if ((l->options & IMAP_LIST_SAY_STATUS) &&
 		    !(all[i].flags & (KURIR_MAILBOX_NOSELECT | IMAP_MAILBOX_UNREADABLE)))
 			r = imap_put_counts(s, &all[i], l->status);
+		if (r >= 0 && (l->options & IMAP_LIST_SAY_RIGHTS) &&
+		    !(all[i].flags & KURIR_MAILBOX_NOSELECT))
+			r = put_rights(s, all[i].name);
 		if (r >= 0 && l->metadata && !(all[i].flags & KURIR_MAILBOX_NOSELECT) &&
 		    !imap_is_others(all[i].name))
 			r = imap_put_metadata(s, all[i].name, l->metadata, &longest);
@@ -111,7 +124,8 @@ KURIR_PARKS void imap_list(struct imap *s, struct imap_args *a)
 	size_t count;
 	int r;
 
-	if (imap_list_parse(a, l) < 0 || (l->metadata && !imap_has_metadata(s))) {
+	if (imap_list_parse(a, l) < 0 || (l->metadata && !imap_has_metadata(s)) ||
+	    ((l->options & IMAP_LIST_SAY_RIGHTS) && !imap_has_acl(s))) {
 		imap_bad(s, "LIST takes a reference and patterns");
 		return;
 	}

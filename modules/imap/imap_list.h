@@ -15,6 +15,7 @@ enum imap_list_option {
 	/* What is said of each: */
 	IMAP_LIST_SAY_SUBSCRIBED = 1u << 8,
 	IMAP_LIST_SAY_STATUS = 1u << 9,
+	IMAP_LIST_SAY_RIGHTS = 1u << 10, /* RFC 8440 */
 	/* It came with options, or is in a form that RFC 3501 does not have. */
 	IMAP_LIST_EXTENDED = 1u << 16,
 };

@@ -7,7 +7,8 @@
  *   mbox-or-pat      = list-mailbox / "(" list-mailbox *(SP list-mailbox) ")"
  *   return-option    = "SUBSCRIBED" / "CHILDREN" / "SPECIAL-USE" /
  *                      "STATUS" SP "(" status-att *(SP status-att) ")" /
- *                      "METADATA" SP "(" entry-name *(SP entry-name) ")"   ; RFC 9590
+ *                      "METADATA" SP "(" entry-name *(SP entry-name) ")" / ; RFC 9590
+ *                      "MYRIGHTS"                                          ; RFC 8440
  *
  * In a pattern "*" matches all, "%" all but the separator. */
 
@@ -103,6 +104,8 @@ static int return_options(struct imap_args *a, struct imap_list *l)
 			l->options |= IMAP_LIST_SAY_STATUS;
 			if (!imap_space(a) || imap_status_items(a, &l->status) < 0)
 				return -EBADMSG;
+		} else if (imap_take_word(a, "MYRIGHTS")) {
+			l->options |= IMAP_LIST_SAY_RIGHTS;
 		} else if (imap_take_word(a, "METADATA")) {
 			l->metadata = kurir_alloc(kurir_scratch(), sizeof(*l->metadata));
 			l->metadata->max = UINT64_MAX;

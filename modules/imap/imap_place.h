@@ -67,6 +67,9 @@ int imap_rights_parse(struct kurir_str letters, uint32_t *ret); /* 0, -EBADMSG *
 const char *imap_rights_put(char text[IMAP_RIGHTS_TEXT], uint32_t rights);
 const char *imap_rights_keep(char text[IMAP_RIGHTS_TEXT], uint32_t rights);
 
+/* imap_getacl.c: the MYRIGHTS reply. */
+int imap_put_myrights(struct imap *, const struct imap_place *) KURIR_PARKS;
+
 /* imap_others.c: mailboxes of others that a LIST may be about, behind all; count grows. */
 struct imap_list;
 #define IMAP_MAILBOX_UNREADABLE (1u << 31) /* in their flags: nothing is said of its messages */
