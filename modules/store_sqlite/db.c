@@ -59,15 +59,15 @@ static int open_file(struct db *db, const char *path, int flags, const char *pra
 	return r;
 }
 
-/* One of before waits for the writer, which brings it to our format. */
+/* A new one waits for the writer, who makes it. */
 static int is_ours(struct db *db)
 {
 	int64_t version;
 	int r = db_number(db, &version, "PRAGMA user_version", "");
-	return r < 0		       ? r
-	    : version < SCHEMA_VERSION ? -EAGAIN
-	    : version > SCHEMA_VERSION ? -EPROTONOSUPPORT
-				       : 0;
+	return r < 0			? r
+	    : version == 0		? -EAGAIN
+	    : version != SCHEMA_VERSION ? -EPROTONOSUPPORT
+					: 0;
 }
 
 /* Not mapped: a fault in a file that is not in memory waits for all that the disk reads ahead. */
@@ -91,28 +91,30 @@ int db_open_reader(struct db *db, const char *path, bool writers)
 	return r;
 }
 
-/* Version 0 is a new file. */
-static int bring_up(struct db *db)
-{
-	int64_t version;
-	int r = db_number(db, &version, "PRAGMA user_version", "");
-	if (r < 0 || version == SCHEMA_VERSION)
-		return r;
-	return version == 0 ? db_text_run(db, schema_text) : schema_upgrade(db, version);
-}
-
-int db_open_writer(struct db *db, const char *path)
+int db_open_any(struct db *db, const char *path, int64_t *ret_version)
 {
 	int r = open_file(db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
 	    "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 	    "PRAGMA wal_autocheckpoint = " WAL_PAGES "; PRAGMA cache_size = " CACHE_KIB
 	    "; PRAGMA trusted_schema = 0; PRAGMA secure_delete = 0; PRAGMA temp_store = MEMORY;"
 	    "PRAGMA journal_size_limit = 67108864;");
-	if (r == 0) {
-		r = bring_up(db);
-		if (r < 0)
-			db_close(db);
-	}
+	if (r == 0 && (r = db_number(db, ret_version, "PRAGMA user_version", "")) < 0)
+		db_close(db);
+	return r;
+}
+
+int db_open_writer(struct db *db, const char *path)
+{
+	int64_t version;
+	int r = db_open_any(db, path, &version);
+	if (r < 0)
+		return r;
+	if (version == 0)
+		r = db_text_run(db, schema_text);
+	else if (version != SCHEMA_VERSION)
+		r = -EPROTONOSUPPORT;
+	if (r < 0)
+		db_close(db);
 	return r;
 }
 

@@ -25,7 +25,10 @@ struct db {
 };
 
 /* db.c */
-int db_open_writer(struct db *, const char *path); /* made and brought to our format if need be */
+int db_open_writer(
+    struct db *, const char *path); /* made if need be; -EPROTONOSUPPORT: not ours */
+int db_open_any(
+    struct db *, const char *path, int64_t *ret_version); /* whatever format; 0: new */
 /* writers: this process also writes there.  What maps a database's shared memory first decides
  * for all of a process whether it can be written. */
 int db_open_reader(struct db *, const char *path, bool writers);

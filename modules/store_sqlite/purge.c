@@ -130,6 +130,8 @@ static int purge_rows(struct shard *s, int64_t now)
 
 int purge_run(struct shard *s, int64_t now, struct kurir_buf *reply)
 {
+	if (s->held)
+		return kurir_put_u8(reply, false);
 	int64_t before = sqlite3_total_changes(s->db.sql);
 	int r = s->purged ? 0 : purge_files(s), copied;
 	s->purged = true;

@@ -74,6 +74,7 @@ struct shard {
 	struct request *first, **last; /* that wait for the next batch */
 	struct kurir_signal *done;
 	const struct sqlite_conf *conf;
+	bool held;	    /* it may be taken back to its former format: nothing is purged */
 	bool purged;	    /* in this transaction: what it says is not durable yet */
 	int64_t compacting; /* a segment, or 0 */
 	int64_t damaged;    /* one that turned out to be, and that nobody was told of */
@@ -105,6 +106,7 @@ struct sqlite_self {
 	struct ahead *ahead;
 	struct shard *shards[SHARDS_MAX];
 	struct shard_view *views[SHARDS_MAX];
+	int format; /* the file, locked: no tool changes what shards are */
 	int inotify;
 	struct kurir_watch *watch;
 	struct kurir_group *group;   /* purges, and the index; what is read ahead */
@@ -116,6 +118,7 @@ int shard_folder(const struct sqlite_conf *, unsigned number, char ret[SHARD_PAT
 
 /* format.c: 0 when the root is as the configuration says, or now is. */
 int format_check(struct kurir_self *);
+void format_release(struct kurir_self *);
 
 /* writer.c: the endpoint "store.sqlite" */
 int sqlite_writer(struct kurir_self *, const struct kurir_incoming *, struct kurir_buf *)

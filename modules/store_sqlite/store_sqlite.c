@@ -70,7 +70,7 @@ KURIR_PARKS static int start(struct kurir_self *self)
 	struct sqlite_self *m = kurir_state(self);
 	int r = 0;
 
-	m->inotify = -1;
+	m->inotify = m->format = -1;
 	m->group = kurir_group_begin(self);
 	if (kurir_roles() & KURIR_ROLE_ACCESS)
 		r = sqlite_wait_start(self);
@@ -96,6 +96,7 @@ KURIR_PARKS static void stop(struct kurir_self *self)
 	ahead_stop(self);
 	readers_stop(self);
 	places_stop(kurir_state(self));
+	format_release(self);
 }
 
 static const struct kurir_endpoint_ops transport = { .size = sizeof(transport),

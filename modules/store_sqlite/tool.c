@@ -1,6 +1,6 @@
-/* tool.c - kurir-store [--json] FOLDER COMMAND: check, repair, export, import, move.  FOLDER is
- * the option "root" of store_sqlite. Exit status: 0 done; 1 something is wrong with the
- * mailboxes; 2 it cannot tell, or the command line is wrong. */
+/* tool.c - kurir-store [--json] FOLDER COMMAND: check, repair, upgrade, export, import, move.
+ * FOLDER is the option "root" of store_sqlite. Exit status: 0 done; 1 something is wrong with
+ * the mailboxes; 2 it cannot tell, or the command line is wrong. */
 #include "tool.h"
 
 #include "schema.h"
@@ -23,6 +23,7 @@ static const char usage[] =
     "kurir-store [--json] FOLDER-OF-THE-SHARDS COMMAND\n"
     "  check                         counts, references and checksums of all shards\n"
     "  repair SHARD                  makes a shard's database again from its segments\n"
+    "  upgrade [back [anyway] | commit]  to this program's format; and what was before\n"
     "  export ACCOUNT maildir|mbox FOLDER\n"
     "  import ACCOUNT maildir FOLDER\n"
     "  import ACCOUNT mbox FILE MAILBOX\n"
@@ -132,18 +133,30 @@ void tool_rollback(struct tool_shard *s)
 	blob_cut(&s->blobs);
 }
 
-int tool_lock_shard(const struct tool *t, unsigned shard)
+static int lock_file(const char *path)
 {
-	char path[TOOL_PATH];
-	int r = tool_path(t, shard, "bell", path);
-	int fd = r < 0 ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640), r;
 	if (fd < 0)
-		return r < 0 ? r : -errno;
+		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 		return fd;
 	r = -errno;
 	close(fd);
 	return r;
+}
+
+int tool_lock_all(const struct tool *t)
+{
+	char path[TOOL_PATH];
+	int n = snprintf(path, sizeof(path), "%s/format", t->root);
+	return n < 0 || (size_t)n >= sizeof(path) ? -ENAMETOOLONG : lock_file(path);
+}
+
+int tool_lock_shard(const struct tool *t, unsigned shard)
+{
+	char path[TOOL_PATH];
+	int r = tool_path(t, shard, "bell", path);
+	return r < 0 ? r : lock_file(path);
 }
 
 /* The file "format": see format.c. */
@@ -184,26 +197,39 @@ static int become_owner(const struct tool *t)
 	return 0;
 }
 
+static int repair(struct tool *t, const char *number)
+{
+	char *end;
+	errno = 0;
+	unsigned long long shard = strtoull(number, &end, 16);
+	if (errno == 0 && *end == '\0' && shard < t->shards)
+		return tool_repair(t, (unsigned)shard);
+	tool_say(t, "kurir-store: there is no shard %s", number);
+	return 2;
+}
+
+static int import(struct tool *t, char **args, int n)
+{
+	if (t->account != NULL)
+		return tool_import(t, kurir_str_of(t->account), args + 1, n - 1);
+	if (n > 3)
+		return tool_import(t, kurir_str_of(args[1]), args + 2, n - 2);
+	(void)dprintf(STDERR_FILENO, "%s", usage);
+	return 2;
+}
+
 static int run(struct tool *t, char **args, int n)
 {
-	uint64_t shard;
 	if (n == 1 && strcmp(args[0], "check") == 0)
 		return tool_check(t);
-	if (n == 2 && strcmp(args[0], "repair") == 0) {
-		char *end;
-		errno = 0;
-		shard = strtoull(args[1], &end, 16);
-		if (errno == 0 && *end == '\0' && shard < t->shards)
-			return tool_repair(t, (unsigned)shard);
-		tool_say(t, "kurir-store: there is no shard %s", args[1]);
-		return 2;
-	}
+	if (n == 2 && strcmp(args[0], "repair") == 0)
+		return repair(t, args[1]);
 	if (n == 4 && strcmp(args[0], "export") == 0)
 		return tool_export(t, kurir_str_of(args[1]), args[2], args[3]);
-	if (n == 2 && strcmp(args[0], "import") == 0 && t->account != NULL)
-		return tool_import(t, kurir_str_of(t->account), args + 1, n - 1);
-	if (n > 3 && strcmp(args[0], "import") == 0 && t->account == NULL)
-		return tool_import(t, kurir_str_of(args[1]), args + 2, n - 2);
+	if (n > 1 && strcmp(args[0], "import") == 0)
+		return import(t, args, n);
+	if (n <= 3 && strcmp(args[0], "upgrade") == 0)
+		return tool_upgrade(t, n > 1 ? args[1] : "", n > 2 ? args[2] : "");
 	if (n == 3 && strcmp(args[0], "move") == 0)
 		return tool_move(t, kurir_str_of(args[1]), args[2]);
 	(void)dprintf(STDERR_FILENO, "%s", usage);

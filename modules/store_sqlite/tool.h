@@ -45,6 +45,7 @@ int tool_read_format(struct tool *); /* how many shards: 0, -errno */
 /* No server writes there, and none begins to: it needs this lock as well.  A descriptor that
  * has it; -EWOULDBLOCK. */
 int tool_lock_shard(const struct tool *, unsigned shard);
+int tool_lock_all(const struct tool *); /* the same of all shards there are or will be */
 unsigned tool_shard_of(const struct tool *, struct kurir_str account);
 
 /* tool_sheet.c: temp.unpacked has a row for each message then; what is wrong with a sheet is
@@ -55,6 +56,8 @@ int tool_unpack(struct tool *, struct tool_shard *);
 int tool_check(struct tool *);
 /* tool_repair.c: makes the database of a shard again from its segments. */
 int tool_repair(struct tool *, unsigned shard);
+/* tool_upgrade.c: verb is empty, "back", or "commit"; more "anyway". */
+int tool_upgrade(struct tool *, const char *verb, const char *more);
 /* tool_move.c: to the shards in that folder, where all of it is what it was here. */
 int tool_move(struct tool *, struct kurir_str account, const char *root);
 /* tool_export.c; kind "maildir" or "mbox" */

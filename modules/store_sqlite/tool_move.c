@@ -317,17 +317,17 @@ static int open_both(struct move *m)
 	char path[TOOL_PATH + 16];
 	struct tool *t = m->tool;
 	unsigned from = tool_shard_of(t, m->account), to = tool_shard_of(&m->to_tool, m->account);
-	m->from_lock = tool_lock_shard(t, from);
+	m->from_lock = tool_lock_all(t);
 	if (m->from_lock < 0)
 		return m->from_lock;
+	m->to_lock = tool_lock_all(&m->to_tool);
+	if (m->to_lock < 0)
+		return m->to_lock;
 	int r = tool_shard_open(t, from, &m->from);
-	if (r == 0) /* makes its folder */
+	if (r == 0)
 		r = tool_shard_open(&m->to_tool, to, &m->to);
 	if (r < 0)
 		return r;
-	m->to_lock = tool_lock_shard(&m->to_tool, to);
-	if (m->to_lock < 0)
-		return m->to_lock;
 	(void)snprintf(path, sizeof(path), "%s/index.db", m->from.folder);
 	return db_exec(&m->to.db, "ATTACH DATABASE ? AS old", "t", kurir_str_of(path));
 }
@@ -351,7 +351,7 @@ static void close_both(struct move *m)
 static int explain(struct move *m, int r, const char *root)
 {
 	if (r == -EWOULDBLOCK)
-		tool_say(m->tool, "kurir-store: a server uses this shard: stop it first");
+		tool_say(m->tool, "kurir-store: a server uses these shards: stop it first");
 	else if (r == -ENOENT)
 		tool_say(m->tool, "kurir-store: there is no such account");
 	else if (r == -EEXIST)

@@ -1,4 +1,5 @@
-/* upgrade.c - a database of an older format becomes one of ours.
+/* upgrade.c - a database of an older format becomes one of ours, when an administrator says so
+ * (tool_upgrade.c).
  *
  * Version 1 had all of a message in a row of "message", and indices of its mod-sequence and its
  * keywords.  Version 2 kept no fields of headers: those of its messages stay unknown. */
@@ -6,6 +7,9 @@
 #include "sheet.h"
 
 #include <errno.h>
+
+#define SCHEMA_TEXT(n) TEXT_OF(n)
+#define TEXT_OF(n)     #n
 
 #define BEFORE_1 \
 	"CREATE TABLE sheet(id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL," \
@@ -20,7 +24,7 @@
 #define AFTER_1 \
 	"INSERT INTO message SELECT mailbox, uid, email FROM message_1;" \
 	"DROP TABLE message_1;"
-#define FROM_2 "ALTER TABLE blob ADD COLUMN fields BLOB; PRAGMA user_version = 3;"
+#define FROM_2 "ALTER TABLE blob ADD COLUMN fields BLOB;"
 
 /* In the order of their UIDs, into sheets that are begun when one is full. */
 static int fill_sheets(struct db *db)
@@ -59,16 +63,26 @@ static int from_1(struct db *db)
 	return r < 0 ? r : db_text_run(db, AFTER_1);
 }
 
+static int from_2(struct db *db)
+{
+	return db_text_run(db, FROM_2);
+}
+
+/* Each from the version that is its place, counted from 1, to the next. */
+static int (*const steps[])(struct db *) = { from_1, from_2 };
+_Static_assert(sizeof(steps) / sizeof(steps[0]) == SCHEMA_VERSION - 1, "a step to each version");
+
 int schema_upgrade(struct db *db, int64_t version)
 {
-	int r =
-	    version == 1 || version == 2 ? db_exec(db, "BEGIN IMMEDIATE", "") : -EPROTONOSUPPORT;
+	if (version < 1 || version >= SCHEMA_VERSION)
+		return -EPROTONOSUPPORT;
+	int r = db_exec(db, "BEGIN IMMEDIATE", "");
 	if (r < 0)
 		return r;
-	if (version == 1)
-		r = from_1(db);
+	for (int64_t v = version; r == 0 && v < SCHEMA_VERSION; v++)
+		r = steps[v - 1](db);
 	if (r == 0)
-		r = db_text_run(db, FROM_2);
+		r = db_text_run(db, "PRAGMA user_version = " SCHEMA_TEXT(SCHEMA_VERSION));
 	if (r == 0)
 		return db_exec(db, "COMMIT", "");
 	(void)db_exec(db, "ROLLBACK", "");

@@ -3,6 +3,7 @@
  * A request is answered when what it did is durable.  One fiber at a time takes what waits, lets
  * a helper thread do it, and wakes the others; a request whose fiber was ended meanwhile belongs
  * to the batch that it is in. */
+#include "schema.h"
 #include "sqlite.h"
 
 #include <errno.h>
@@ -69,6 +70,8 @@ static int shard_open(struct shard *s)
 		s->bell = -1;
 		return -EBUSY;
 	}
+	(void)snprintf(path, sizeof(path), "%s/" SCHEMA_BEFORE, s->folder);
+	s->held = access(path, F_OK) == 0;
 	(void)snprintf(path, sizeof(path), "%s/index.db", s->folder);
 	r = db_open_writer(&s->db, path);
 	if (r == 0) {

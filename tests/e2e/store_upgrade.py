@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""store_sqlite: mailboxes of a shard in the format of version 1 are there when a server of this version has opened it; and what is
+"""store_sqlite: mailboxes of a shard in the format of version 1 are there when it was upgraded, and can be taken back; and what is
 wrong with a sheet is found by who checks it."""
 import imaplib
 import os
@@ -62,6 +62,65 @@ def checked(s, status=0):
     return r.stdout + r.stderr
 
 
+def upgrade(s, *words, status=0):
+    r = subprocess.run([TOOL, "--json", s.root(s.name), "upgrade"] + list(words), capture_output=True, text=True, timeout=300,
+                       check=False)
+    check(r.returncode == status, "upgrade %s ends with %d" % (" ".join(words), status), r.returncode, r.stdout, r.stderr)
+    return r.stdout + r.stderr
+
+
+def refused(s, words):
+    try:
+        s.start()
+        check(False, "the server starts")
+        s.stop()
+    except AssertionError:
+        check(words in s.text(), "the server says: " + words, s.text()[-1500:])
+
+
+def version(shard):
+    with sqlite3.connect(shard) as db:
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+    db.close()
+    return found
+
+
+def rehearsed(s, shard, before):
+    """To the new format, read there, and back; not without what came meanwhile, unless that is said; and at last for good."""
+    with open(shard, "rb") as f:
+        old = f.read()
+    refused(s, "kurirctl store upgrade")
+    check("does not know" not in checked(s, 1), "nor does the check read it")
+    equal((open(shard, "rb").read() == old, version(shard)), (True, 1), "and nothing is changed unasked")
+    check('"shards": 1' in upgrade(s), "it is upgraded")
+    check('"shards": 0' in upgrade(s), "once")
+    s.start()
+    upgrade(s, "back", status=2)
+    c = login(s)
+    check(seen(c) == before, "what was there is read in the new format")
+    c.logout()
+    equal(s.stop(), 0, "the server ends well")
+    check('"shards": 1' in upgrade(s, "back"), "it is taken back")
+    equal(version(shard), 1, "to what it was")
+    refused(s, "kurirctl store upgrade")
+    upgrade(s)
+    s.start()
+    c = login(s)
+    ok(c.append("INBOX", "", None, b"Subject: meanwhile\r\n\r\n"))
+    c.logout()
+    s.ctl("mailbox", "purge")
+    equal(s.stop(), 0, "the server ends well")
+    check("would be lost" in upgrade(s, "back", status=1), "it is not taken back when something came")
+    equal(version(shard), 3, "and stays")
+    upgrade(s, "back", "anyway")
+    equal(version(shard), 1, "unless that is said")
+    upgrade(s)
+    check('"shards": 1' in upgrade(s, "commit"), "it is committed")
+    check('"shards": 0' in upgrade(s, "back"), "after which there is no way back")
+    equal(version(shard), 3, "any more")
+    upgrade(s, "sideways", status=2)
+
+
 def older(s, shard):
     c = login(s)
     fill(c)
@@ -73,6 +132,7 @@ def older(s, shard):
     with sqlite3.connect(shard) as db:
         sheets.back_to_1(db)
     db.close()
+    rehearsed(s, shard, before)
     s.start()
     c = login(s)
     after = seen(c)
@@ -116,6 +176,8 @@ def newer(s, shard):
         db.execute("PRAGMA user_version = 4")
     db.close()
     check("cannot be read" in checked(s, 1), "a shard of a version to come is left alone")
+    upgrade(s, status=2)
+    refused(s, "of a later server")
 
 
 def main():
