@@ -77,6 +77,22 @@ KURIR_PARKS int imap_rights_of(struct imap *s, struct kurir_str owner, struct ku
 	return r < 0 ? r : (int)rights;
 }
 
+KURIR_PARKS int imap_place_still(struct imap *s)
+{
+	int r;
+
+	if (s->state != IMAP_SELECTED || kurir_str_equal(s->place.account, s->account))
+		return 0;
+	r = imap_rights_of(s, s->place.account, s->place.mailbox);
+	if (r == -ENOENT) /* it is gone, which is noticed by who looks for its messages */
+		return 0;
+	if (r < 0)
+		return r;
+	s->place.rights = (uint32_t)r;
+	s->read_only = s->read_only || !(s->place.rights & IMAP_RIGHTS_CHANGE);
+	return s->place.rights & IMAP_RIGHT_READ ? 0 : -EACCES;
+}
+
 uint32_t imap_flags_of(uint32_t rights)
 {
 	return (rights & IMAP_RIGHT_SEEN ? KURIR_MESSAGE_SEEN : 0u) |

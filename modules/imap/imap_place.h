@@ -5,9 +5,9 @@
  * below "user/", followed by the owner's account: "user/siti@satu.example/Lists".  A command that
  * asks here for nothing never leaves its own account.
  *
- * Rights are entries of a mailbox, "acl/IDENTIFIER", that METADATA does not show; so they go where
- * it goes.  For an account there is "owner/OWNER" for each owner who gave it rights: where to look,
- * which is no right to anything. */
+ * Rights are entries of a mailbox, "acl/IDENTIFIER", that METADATA does not show; so they go
+ * where it goes.  For an account there is "owner/OWNER" for each owner who gave it rights: where
+ * to look, which is no right to anything. */
 #ifndef IMAP_PLACE_H
 #define IMAP_PLACE_H
 
@@ -57,6 +57,9 @@ int imap_place_find(struct imap *, struct kurir_str name, uint32_t needed, struc
 int imap_account_exists(struct imap *, struct kurir_str account) KURIR_PARKS;
 /* What an account may do in a mailbox of another: rights, or -errno. */
 int imap_rights_of(struct imap *, struct kurir_str owner, struct kurir_str mailbox) KURIR_PARKS;
+/* What is left of the rights to the selected mailbox, when it is another's: 0; -EACCES: it may
+ * not be read any more; -errno: nobody can tell. */
+int imap_place_still(struct imap *) KURIR_PARKS;
 /* Flags that those rights are for; keywords are WRITE's. */
 uint32_t imap_flags_of(uint32_t rights);
 

@@ -187,16 +187,23 @@ KURIR_PARKS static void run_command(struct imap *s, struct kurir_str line)
 		.utf8 = (s->enabled & (IMAP_REV2 | IMAP_UTF8)) != 0 };
 	const struct imap_command *c = imap_command_parse(&a, &s->tag, &s->by_uid);
 	const char *why = c ? objection(s, c, &a) : "Unknown command";
+	int r = imap_place_still(s);
 
 	kurir_count(s->self, IMAP_COMMANDS, 1);
 	s->told = kurir_now();
-	if (s->tag.len == 0) {
+	if (r == -EACCES) {
+		imap_puts(s, "* BYE The mailbox may not be read any more\r\n");
+		s->over = true;
+	} else if (s->tag.len == 0) {
 		s->tag = KURIR_STR("*");
 		imap_bad(s, "A command begins with a tag");
 	} else if (why) {
 		if (c && (c->flags & IMAP_STREAMS))
 			imap_skip_literals(s, &a);
 		imap_bad(s, "%s", why);
+	} else if (r < 0) {
+		imap_skip_literals(s, &a);
+		imap_failed(s, r);
 	} else {
 		c->run(s, &a);
 	}

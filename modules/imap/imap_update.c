@@ -319,8 +319,10 @@ KURIR_PARKS int imap_update_telling(
 	struct kurir_arena *found = kurir_arena_new("imap view");
 	struct delta d = { .whole = false };
 	size_t before = s->box.count, fresh;
-	int r = ask_store(s, found, &d);
+	int r = imap_place_still(s);
 
+	if (r >= 0)
+		r = ask_store(s, found, &d);
 	if (r >= 0 && d.now.uid_validity != s->view.uid_validity) {
 		imap_puts(s, "* BYE The mailbox was made anew\r\n");
 		s->over = true;

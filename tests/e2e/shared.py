@@ -43,7 +43,13 @@ def main():
         check(rb"\Deleted" in flags[0] and rb"\Seen" in flags[0] and rb"\Seen" not in flags[1],
               "the owner has the same flags, %s" % what, flags)
         equal(owner.deleteacl("Lists", SITI)[0], "OK", "rights are taken away, %s" % what)
-        other.unselect()
+        try:
+            said = other.fetch("1", "(FLAGS)")
+        except imaplib.IMAP4.abort as e:
+            said = str(e)
+        check("may not be read any more" in said, "who has it open reads no more, %s" % what, said)
+        other.shutdown()
+        other = session(s, SITI)
         equal(other.select(SHARED)[0], "NO", "and it is there no more, %s" % what)
         for c in (owner, other):
             c.logout()
