@@ -54,6 +54,20 @@ struct stuffer {
 	bool done;
 };
 
+/* Where in data, but for its beginning, a line begins with a dot.  Text has fewer dots than
+ * lines. */
+static size_t dotted_line(struct kurir_str data)
+{
+	const char *end = data.ptr + data.len, *dot = data.ptr + 1;
+
+	while (dot < end && (dot = memchr(dot, '.', (size_t)(end - dot))) != NULL) {
+		if (dot[-1] == '\n')
+			return (size_t)(dot - data.ptr);
+		dot++;
+	}
+	return data.len;
+}
+
 /* All of data, with a dot doubled at each line's beginning: in as large pieces as there are. */
 KURIR_PARKS static int stuff_all(struct pop3 *p, struct stuffer *s, struct kurir_str data)
 {
@@ -63,11 +77,10 @@ KURIR_PARKS static int stuff_all(struct pop3 *p, struct stuffer *s, struct kurir
 		r = kurir_write(p->stream, KURIR_STR("."));
 	s->line_start = data.ptr[data.len - 1] == '\n';
 	while (data.len > 0 && r >= 0) {
-		const char *dot = memmem(data.ptr, data.len, "\n.", 2);
-		size_t n = dot ? (size_t)(dot - data.ptr) + 1 : data.len;
+		size_t n = dotted_line(data);
 
 		r = kurir_write(p->stream, kurir_str_part(data, 0, n));
-		if (dot && r >= 0)
+		if (n < data.len && r >= 0)
 			r = kurir_write(p->stream, KURIR_STR("."));
 		data = kurir_str_part(data, n, data.len);
 	}
