@@ -9,9 +9,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define FOR_HOW_LONG 1000 /* milliseconds */
+#define SOME	     16	  /* messages */
+#define SCATTERED    8	  /* times the bytes that are wanted: too much to be read along */
 
 struct run {
 	kurir_time until;
@@ -125,6 +128,52 @@ static size_t how_many(const struct run *r, uint32_t uid)
 	return more < READ_PLACES ? more : READ_PLACES;
 }
 
+struct stretch {
+	int fd;
+	uint64_t begin, end;
+};
+
+static int read_ahead(void *arg)
+{
+	const struct stretch *s = arg;
+	return -posix_fadvise(
+	    s->fd, (off_t)s->begin, (off_t)(s->end - s->begin), POSIX_FADV_WILLNEED);
+}
+
+/* What the system has at once. */
+static bool is_there(int fd, uint64_t offset)
+{
+	char byte;
+	struct iovec to = { &byte, 1 };
+	return preadv2(fd, &to, 1, (off_t)offset, RWF_NOWAIT) >= 0;
+}
+
+/* Messages that came one after the other stand so in the segment: they, and what is likely to be
+ * wanted next, come into the system's memory together. */
+KURIR_PARKS static void bring(const struct run *r, kurir_time until)
+{
+	const struct blob_place *first = &r->places[0].place;
+	uint64_t end = first->offset, bytes = 0;
+	for (size_t i = 0; i < r->count && r->places[i].place.segment == first->segment; i++) {
+		const struct blob_place *p = &r->places[i].place;
+		if (p->offset < first->offset)
+			break;
+		end = p->offset + p->length > end ? p->offset + p->length : end;
+		bytes += p->length;
+	}
+	uint64_t length = end - first->offset;
+	if (length > SCATTERED * bytes ||
+	    (is_there(r->segment.fd, end - 1) && is_there(r->segment.fd, end + length - 1)))
+		return;
+	struct stretch s = { .fd = fcntl(r->segment.fd, F_DUPFD_CLOEXEC, 3),
+		.begin = is_there(r->segment.fd, end - 1) ? end : first->offset,
+		.end = end + length };
+	if (s.fd < 0)
+		return;
+	(void)kurir_offload(read_ahead, &s, until);
+	close(s.fd);
+}
+
 KURIR_PARKS int places_open(struct kurir_self *self, const struct read *question,
     const char *folder, kurir_time until, struct kurir_body *ret)
 {
@@ -150,5 +199,8 @@ KURIR_PARKS int places_open(struct kurir_self *self, const struct read *question
 	r->count = q.count;
 	r->until = kurir_now() + FOR_HOW_LONG;
 	r->last = question->uid;
-	return open_place(r, folder, &q.places[0].place, ret);
+	e = open_place(r, folder, &q.places[0].place, ret);
+	if (e == 0 && r->count >= SOME)
+		bring(r, until);
+	return e;
 }

@@ -244,11 +244,22 @@ int read_view(struct read *r)
 	return e < 0 ? e : read_sheets(r, &all, 0, UINT32_MAX);
 }
 
+/* So many the answer has at most. */
+static size_t most_of(const struct read *r)
+{
+	size_t all = (size_t)r->mailbox_row.messages, n = 0;
+	for (size_t i = 0; i < r->uids->count && n < all; i++)
+		n += (size_t)(r->uids->ranges[i].last - r->uids->ranges[i].first) + 1;
+	return n < all ? n : all;
+}
+
 /* Those of the ranges of a set that the same sheet has are read with the first of them. */
 int read_part(struct read *r)
 {
 	struct wanted w = { .set = r->uids };
 	int e = read_mailbox(r);
+	if (e == 0)
+		messages_room(r, most_of(r) + SHEET_ROWS);
 	while (e == 0 && w.range < r->uids->count) {
 		struct kurir_uid_range range = r->uids->ranges[w.range];
 		e = read_sheets(r, &w, range.first, range.last);
