@@ -22,46 +22,23 @@ struct reader_turn {
 	struct reader_turn *next;
 };
 
-struct shard_view *shard_view(struct kurir_self *self, struct kurir_str account)
+static struct shard_view *shard_view_of(struct kurir_self *self, unsigned number)
 {
 	struct sqlite_self *m = kurir_state(self);
-	const struct sqlite_conf *conf = kurir_conf(self);
-	unsigned number = shard_of(conf, account);
 	struct shard_view *v = m->views[number];
 	if (v != NULL)
 		return v;
 	v = kurir_alloc(kurir_self_arena(self), sizeof(*v));
 	v->wd = -1;
-	if (shard_folder(conf, number, v->folder) < 0)
+	if (shard_folder(kurir_conf(self), number, v->folder) < 0)
 		return NULL;
 	m->views[number] = v;
 	return v;
 }
 
-static struct reader *idle_one(struct shard_view *v)
+struct shard_view *shard_view(struct kurir_self *self, struct kurir_str account)
 {
-	struct reader *r = v->idle;
-	if (r != NULL)
-		v->idle = r->next;
-	return r;
-}
-
-/* One more; NULL: *ret_error, -EBUSY when there are enough. */
-static struct reader *open_one(struct shard_view *v, int *ret_error)
-{
-	char path[SHARD_PATH + 16];
-	struct reader *r = v->open < READERS ? calloc(1, sizeof(*r)) : NULL;
-	*ret_error = v->open < READERS ? -ENOMEM : -EBUSY;
-	if (r == NULL)
-		return NULL;
-	(void)snprintf(path, sizeof(path), "%s/index.db", v->folder);
-	*ret_error = db_open_reader(&r->db, path, (kurir_roles() & KURIR_ROLE_STORE) != 0);
-	if (*ret_error == 0) {
-		v->open++;
-		return r;
-	}
-	free(r);
-	return NULL;
+	return shard_view_of(self, shard_of(kurir_conf(self), account));
 }
 
 bool reader_is_warm(struct kurir_self *self, struct kurir_str account)
@@ -73,11 +50,12 @@ bool reader_is_warm(struct kurir_self *self, struct kurir_str account)
 struct db *reader_take(struct kurir_self *self, struct kurir_str account, int *ret_error)
 {
 	struct shard_view *v = shard_view(self, account);
-	struct reader *r = v == NULL ? NULL : idle_one(v);
-	*ret_error = v == NULL ? -ENAMETOOLONG : 0;
-	if (v != NULL && r == NULL)
-		r = open_one(v, ret_error);
-	return r == NULL ? NULL : &r->db;
+	struct reader *r = v == NULL ? NULL : v->idle;
+	*ret_error = v == NULL ? -ENAMETOOLONG : r == NULL ? -EBUSY : 0;
+	if (r == NULL)
+		return NULL;
+	v->idle = r->next;
+	return &r->db;
 }
 
 static void leave(struct shard_view *v, struct reader_turn *t)
@@ -99,29 +77,95 @@ static void next_turn(struct shard_view *v, struct reader *r)
 	kurir_signal_raise(t->signal);
 }
 
+static void give(struct shard_view *v, struct reader *r)
+{
+	if (v->turns != NULL) {
+		next_turn(v, r);
+		return;
+	}
+	r->next = v->idle;
+	v->idle = r;
+}
+
+struct opening {
+	struct db db;
+	char path[SHARD_PATH + 16];
+	bool writers;
+	int result;
+};
+
+/* In a helper thread.  What is asked most is ready then: no account has that name. */
+static int open_run(void *arg)
+{
+	struct opening *o = arg;
+	struct account_row account = { .id = 0 };
+	struct mailbox_row mailbox;
+	o->result = db_open_reader(&o->db, o->path, o->writers);
+	if (o->result == 0) {
+		(void)account_load(&o->db, KURIR_STR(""), &account);
+		(void)mailbox_load(&o->db, &account, KURIR_STR(""), &mailbox);
+	}
+	return 0;
+}
+
+/* One more, which is the caller's; it is idle when nobody waits for it any longer. */
+KURIR_PARKS static struct reader *open_one(struct shard_view *v, kurir_time until, int *ret_error)
+{
+	struct opening *o = kurir_alloc(kurir_scratch(), sizeof(*o));
+	struct reader *r = calloc(1, sizeof(*r));
+	*ret_error = -ENOMEM;
+	if (r == NULL)
+		return NULL;
+	v->open++;
+	(void)snprintf(o->path, sizeof(o->path), "%s/index.db", v->folder);
+	o->writers = (kurir_roles() & KURIR_ROLE_STORE) != 0;
+	o->result = -EAGAIN;
+	*ret_error = kurir_offload(open_run, o, until);
+	if (o->result < 0) {
+		free(r);
+		v->open--;
+		if (v->turns != NULL)
+			next_turn(v, NULL);
+		*ret_error = *ret_error < 0 ? *ret_error : o->result;
+		return NULL;
+	}
+	r->db = o->db;
+	if (*ret_error < 0)
+		give(v, r);
+	return *ret_error < 0 ? NULL : r;
+}
+
+/* The next that comes, or may be opened. */
+KURIR_PARKS static struct reader *wait_for(struct shard_view *v, kurir_time until, int *ret_error)
+{
+	struct reader_turn t = { .signal = kurir_signal_new(kurir_scratch()) };
+	struct reader_turn **at = &v->turns;
+	int r = 0;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = &t;
+	while (r == 0 && !t.come)
+		r = kurir_signal_wait(t.signal, until);
+	leave(v, &t);
+	if (r < 0 && t.reader != NULL)
+		give(v, t.reader);
+	else if (r < 0 && t.come && v->turns != NULL)
+		next_turn(v, NULL);
+	*ret_error = r < 0 ? r : -EBUSY;
+	return r < 0 ? NULL : t.reader;
+}
+
 KURIR_PARKS struct db *reader_wait(
     struct kurir_self *self, struct kurir_str account, kurir_time until, int *ret_error)
 {
 	struct db *db = reader_take(self, account, ret_error);
 	while (db == NULL && *ret_error == -EBUSY) {
 		struct shard_view *v = shard_view(self, account);
-		struct reader_turn t = { .signal = kurir_signal_new(kurir_scratch()) };
-		struct reader_turn **at = &v->turns;
-		int r = 0;
-		while (*at != NULL)
-			at = &(*at)->next;
-		*at = &t;
-		while (r == 0 && !t.come)
-			r = kurir_signal_wait(t.signal, until);
-		leave(v, &t);
-		if (r < 0 && t.reader != NULL)
-			reader_give(self, account, &t.reader->db);
-		else if (r < 0 && t.come && v->turns != NULL)
-			next_turn(v, NULL);
-		*ret_error = r;
-		if (r < 0)
-			return NULL;
-		db = t.reader != NULL ? &t.reader->db : reader_take(self, account, ret_error);
+		struct reader *r = v->open < READERS ? open_one(v, until, ret_error)
+						     : wait_for(v, until, ret_error);
+		db = r != NULL		   ? &r->db
+		    : *ret_error == -EBUSY ? reader_take(self, account, ret_error)
+					   : NULL;
 	}
 	return db;
 }
@@ -138,14 +182,30 @@ void reader_drop(struct kurir_self *self, struct kurir_str account, struct db *d
 
 void reader_give(struct kurir_self *self, struct kurir_str account, struct db *db)
 {
-	struct shard_view *v = shard_view(self, account);
-	struct reader *r = (struct reader *)(void *)db;
-	if (v->turns != NULL) {
-		next_turn(v, r);
-		return;
+	give(shard_view(self, account), (struct reader *)(void *)db);
+}
+
+/* Whoever comes first need not wait for a shard that is there. */
+KURIR_PARKS static void open_all(void *arg)
+{
+	struct kurir_self *self = arg;
+	const struct sqlite_conf *conf = kurir_conf(self);
+	int r = 0;
+	for (unsigned i = 0; i < (unsigned)conf->shards && r != -ECANCELED; i++) {
+		struct kurir_mark mark = kurir_mark(kurir_scratch());
+		struct shard_view *v = shard_view_of(self, i);
+		struct reader *one =
+		    v == NULL || v->open > 0 ? NULL : open_one(v, KURIR_FOREVER, &r);
+		if (one != NULL)
+			give(v, one);
+		kurir_rewind(kurir_scratch(), mark);
 	}
-	r->next = v->idle;
-	v->idle = r;
+}
+
+int readers_start(struct kurir_self *self)
+{
+	struct sqlite_self *m = kurir_state(self);
+	return kurir_group_go(m->group, "store-readers", open_all, self);
 }
 
 void readers_stop(struct kurir_self *self)

@@ -105,6 +105,10 @@ struct sqlite_self {
 	struct run *runs;
 	struct ahead *ahead;
 	struct shard *shards[SHARDS_MAX];
+	struct {
+		uint64_t given, ended, at_once;
+		struct kurir_signal *signal;
+	} turns; /* to write */
 	struct shard_view *views[SHARDS_MAX];
 	int format; /* the file, locked: no tool changes what shards are */
 	int inotify;
@@ -188,6 +192,7 @@ void reader_drop(struct kurir_self *, struct kurir_str account, struct db *);
 /* The same, when all are in use as soon as one is not. */
 struct db *reader_wait(struct kurir_self *, struct kurir_str account, kurir_time, int *ret_error)
     KURIR_PARKS;
+int readers_start(struct kurir_self *);
 void readers_stop(struct kurir_self *);
 void places_stop(struct sqlite_self *); /* places.c */
 

@@ -3,8 +3,10 @@
 #include "sqlite.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define PURGE_EVERY 60000
+#define WRITERS_MIN 2
 
 static const struct kurir_option options[] = {
 	KURIR_OPT_PATH("root", struct sqlite_conf, root, NULL,
@@ -72,10 +74,15 @@ KURIR_PARKS static int start(struct kurir_self *self)
 
 	m->inotify = m->format = -1;
 	m->group = kurir_group_begin(self);
+	m->turns.signal = kurir_signal_new(kurir_self_arena(self));
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	m->turns.at_once = processors > WRITERS_MIN ? (uint64_t)processors : WRITERS_MIN;
 	if (kurir_roles() & KURIR_ROLE_ACCESS)
 		r = sqlite_wait_start(self);
 	if (r >= 0 && kurir_roles() & KURIR_ROLE_ACCESS)
 		r = ahead_start(self);
+	if (r >= 0 && kurir_roles() & KURIR_ROLE_ACCESS)
+		r = readers_start(self);
 	if (r >= 0 && kurir_roles() & KURIR_ROLE_STORE)
 		r = format_check(self);
 	if (r >= 0 && kurir_roles() & KURIR_ROLE_STORE) {

@@ -247,12 +247,34 @@ static void batch_end(struct batch *b)
 	}
 }
 
+/* As many shards write at once as there are processors, in the order in which they came: what
+ * comes to the others meanwhile shares their next transaction. */
+KURIR_PARKS static int turn_begin(struct sqlite_self *m)
+{
+	uint64_t mine = m->turns.given++;
+	int r = 0;
+	while (r == 0 && mine >= m->turns.ended + m->turns.at_once)
+		r = kurir_signal_wait(m->turns.signal, KURIR_FOREVER);
+	return r;
+}
+
+static void turn_end(struct sqlite_self *m)
+{
+	m->turns.ended++;
+	kurir_signal_raise(m->turns.signal);
+}
+
 KURIR_PARKS static int shard_batch(struct shard *s)
 {
+	struct sqlite_self *m = kurir_state(s->self);
 	struct batch b = { .shard = s };
-	batch_take(&b);
 	s->busy = true;
-	int r = kurir_offload(batch_run, &b, KURIR_FOREVER);
+	int r = turn_begin(m);
+	if (r == 0) {
+		batch_take(&b);
+		r = kurir_offload(batch_run, &b, KURIR_FOREVER);
+	}
+	turn_end(m);
 	s->busy = false;
 	if (b.ran)
 		batch_end(&b);
