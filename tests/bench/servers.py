@@ -1,9 +1,12 @@
 """What is measured: one running server at a time, in a folder of its own; this server, the floor and the sink.  The servers
 of others are in peers.py."""
+import contextlib
+import glob
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -225,6 +228,7 @@ class Sink:
 class Kurir(Server):
     name = "kurir"
     modes = ("accept", "relay", "mailboxes")
+    store = "store_maildir"
 
     def start(self):
         """In mode accept all mail is held in the queue."""
@@ -254,10 +258,26 @@ class Kurir(Server):
             modules.update({"imap": {"plaintext-login": True},
                             "auth_file": {"users": "users", "domain": "load.test"},
                             "accounts": {"domains": ["load.test"], "mailboxes-file": "boxes"},
-                            "route_local": {}, "store_maildir": {"root": "mail"}})
+                            "route_local": {}, self.store: {"root": "mail"}})
         else:
             modules.update({"relay_smtp": {}, "route_static": {
                 "routes": {"*": f"smtp:[127.0.0.1]:{self.sink.port}"}, "tls": "never"}})
         with open(self.tmp + "/kurir.json", "w", encoding="utf-8") as f:
             json.dump(conf, f)
         self.spawn(BUILT + "/kurird", "-c", self.tmp + "/kurir.json", KURIR_MODULE_PATH=BUILT)
+
+
+class KurirSqlite(Kurir):
+    name = "kurir-sqlite"
+    modes = ("mailboxes",)
+    store = "store_sqlite"
+
+    def delivered(self):
+        count = 0
+        for shard in glob.glob(self.boxes() + "/??/index.db"):
+            with contextlib.closing(sqlite3.connect(f"file:{shard}?mode=ro", uri=True, timeout=10)) as db:
+                try:
+                    count += db.execute("SELECT ifnull(sum(messages), 0) FROM mailbox").fetchone()[0]
+                except sqlite3.OperationalError:
+                    pass  # it is being made
+        return count
