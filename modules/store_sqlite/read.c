@@ -358,6 +358,38 @@ bool read_is_place(const struct read *r, const struct read_place *p)
 	    (r->date == 0 || (r->date == p->date && r->size == p->place.length));
 }
 
+/* What the rows say: segment, offset, length, record, UID and date. */
+static int take_places(struct read *r, sqlite3_stmt *s, size_t most)
+{
+	int e = 0;
+	r->count = 0;
+	while (e == 0 && r->count < most && (e = db_step(r->db, s)) == 1) {
+		r->places[r->count++] =
+		    (struct read_place){ (uint32_t)db_column(s, 4), db_column(s, 5),
+			    { (uint64_t)db_column(s, 0), (uint64_t)db_column(s, 1),
+				(uint64_t)db_column(s, 2), (uint64_t)db_column(s, 3) } };
+		e = 0;
+	}
+	db_done(s);
+	return e;
+}
+
+#define WENT_JUST_NOW "4096" /* messages of a mailbox */
+
+/* One that went: who has not heard of it yet may read it while its bytes are kept. */
+static int read_gone_place(struct read *r)
+{
+	int e;
+	sqlite3_stmt *s = db_query(r->db, &e,
+	    "SELECT b.segment, b.offset, b.length, b.record, g.uid, e.date FROM"
+	    " (SELECT uid, email FROM gone WHERE mailbox = ? ORDER BY modseq DESC, uid DESC"
+	    " LIMIT " WENT_JUST_NOW
+	    ") g JOIN email e ON e.id = g.email JOIN blob b ON b.id = e.blob"
+	    " WHERE g.uid = ? LIMIT 1",
+	    "ii", r->mailbox_row.id, (int64_t)r->uid);
+	return e < 0 ? e : take_places(r, s, 1);
+}
+
 int read_places(struct read *r)
 {
 	int e = read_mailbox(r);
@@ -368,14 +400,10 @@ int read_places(struct read *r)
 		    " JOIN email e ON e.id = m.email JOIN blob b ON b.id = e.blob"
 		    " WHERE m.mailbox = ? AND m.uid >= ? ORDER BY m.uid LIMIT ?",
 		    "iii", r->mailbox_row.id, (int64_t)r->uid, (int64_t)r->room);
-	while (e == 0 && r->count < r->room && (e = db_step(r->db, s)) == 1) {
-		r->places[r->count++] =
-		    (struct read_place){ (uint32_t)db_column(s, 4), db_column(s, 5),
-			    { (uint64_t)db_column(s, 0), (uint64_t)db_column(s, 1),
-				(uint64_t)db_column(s, 2), (uint64_t)db_column(s, 3) } };
-		e = 0;
-	}
-	db_done(s);
+	if (e == 0)
+		e = take_places(r, s, r->room);
+	if (e == 0 && (r->count == 0 || r->places[0].uid != r->uid))
+		e = read_gone_place(r);
 	if (e < 0)
 		return e;
 	return r->count > 0 && read_is_place(r, &r->places[0]) ? 0 : -ENOENT;

@@ -127,6 +127,31 @@ def idle(s):
     c.logout()
 
 
+def behind(s):
+    """A session that has not heard yet that another expunged a message."""
+    c, other = login(s), login(s)
+    ok(c.create("Dua"))
+    for subject in ("first", "second", "third"):
+        ok(c.append("Dua", "", None, (TEXT % subject).encode()))
+    ok(c.select("Dua"))
+    ok(other.select("Dua"))
+    ok(other.store("2", "+FLAGS", r"(\Deleted)"))
+    ok(other.expunge())
+    rows = [r[1].decode() for r in ok(c.fetch("1:3", "(BODY.PEEK[])")) if isinstance(r, tuple)]
+    equal(rows, [TEXT % x for x in ("first", "second", "third")], "it reads it still")
+    envelopes = b"".join(ok(c.fetch("1:3", "(ENVELOPE)")))
+    check(b'"second"' in envelopes, "and what it is about", envelopes)
+    ok(c.noop())
+    equal(c.response("EXPUNGE")[1], [b"2"], "then it is told")
+    rows = [r[1].decode() for r in ok(c.fetch("1:*", "(BODY.PEEK[])")) if isinstance(r, tuple)]
+    equal(rows, [TEXT % x for x in ("first", "third")], "and it is gone")
+    equal(ok(c.uid("fetch", "2", "(BODY.PEEK[])")), [None], "by its UID too")
+    c.close()
+    ok(c.delete("Dua"))
+    c.logout()
+    other.logout()
+
+
 def pop3(s):
     p = poplib.POP3_SSL("127.0.0.1", s.port["pop3s"], context=tls())
     p.user(USER)
@@ -241,7 +266,7 @@ def main():
         more = {"sandbox": "required", "users": {r: 64300 + n for n, r in enumerate(ROLES)}}
     s = Mailboxes(store="store_sqlite", single=False, **more)
     try:
-        for part in (imap, idle, pop3, shared_bytes, tools, crash, facts, rights):
+        for part in (imap, idle, behind, pop3, shared_bytes, tools, crash, facts, rights):
             part(s)
     except (AssertionError, OSError, imaplib.IMAP4.error) as e:
         check(False, "the clients' story", repr(e), s.text()[-3000:])
