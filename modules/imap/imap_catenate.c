@@ -2,7 +2,7 @@
  *
  *   cat-part = "URL" SP astring / "TEXT" SP literal
  *
- * "(" cat-part *(SP cat-part) ")".  A URL names a message of this account, or a part of one. */
+ * "(" cat-part *(SP cat-part) ")".  A URL names a message that may be read, or a part of one. */
 
 #include <errno.h>
 
@@ -11,12 +11,12 @@
 #define PARTS_MAX 1000
 
 /* The message with that UID as the store has it; *ret_messages lives in arena. */
-KURIR_PARKS static int find(struct imap *s, const struct imap_url *url, struct kurir_arena *arena,
-    const struct kurir_message **ret)
+KURIR_PARKS static int find(struct imap *s, const struct imap_place *place,
+    const struct imap_url *url, struct kurir_arena *arena, const struct kurir_message **ret)
 {
 	struct kurir_mailbox_view view;
 	int r = s->store->view(
-	    s->store_self, s->account, url->mailbox, false, imap_until(s), arena, &view);
+	    s->store_self, place->account, place->mailbox, false, imap_until(s), arena, &view);
 
 	if (r < 0)
 		return r;
@@ -30,16 +30,15 @@ KURIR_PARKS static int find(struct imap *s, const struct imap_url *url, struct k
 	return -ENOENT;
 }
 
-KURIR_PARKS static int copy_section(
-    struct imap_incoming *in, const struct imap_url *url, const struct kurir_message *m)
+KURIR_PARKS static int copy_section(struct imap_incoming *in, const struct imap_place *place,
+    const struct imap_url *url, const struct kurir_message *m)
 {
-	struct imap_place place = { .account = in->s->account, .mailbox = url->mailbox };
 	struct imap_bytes b;
 	struct kurir_str text;
 	int r;
 
 	imap_bytes_begin(&b, NULL);
-	r = imap_bytes_open_in(in->s, &place, m, &b);
+	r = imap_bytes_open_in(in->s, place, m, &b);
 	if (r >= 0)
 		r = imap_bytes_map(&b);
 	if (r >= 0) {
@@ -56,23 +55,24 @@ KURIR_PARKS static int copy_url(struct imap_incoming *in)
 {
 	struct kurir_arena *arena;
 	const struct kurir_message *m;
+	struct imap_place place = in->s->place; /* of the selected one */
 	struct imap_url url;
 	int r = imap_incoming_astring(in, &in->url);
 
 	if (r < 0)
 		return r;
 	r = imap_url_parse(in->url, &url);
-	if (r >= 0 && url.mailbox.len == 0) {
+	if (r >= 0 && url.mailbox.len == 0)
 		r = in->s->state == IMAP_SELECTED ? 0 : -ENOENT;
-		url.mailbox = in->s->box.name;
-	}
+	else if (r >= 0)
+		r = imap_place_find(in->s, url.mailbox, IMAP_RIGHT_READ, &place);
 	arena = kurir_arena_new("imap url");
 	if (r >= 0)
-		r = find(in->s, &url, arena, &m);
+		r = find(in->s, &place, &url, arena, &m);
 	if (r >= 0)
-		r = copy_section(in, &url, m);
+		r = copy_section(in, &place, &url, m);
 	kurir_arena_free(arena);
-	if (r == -ENOENT || r == -EBADMSG || r == -EINVAL) {
+	if (r == -ENOENT || r == -EBADMSG || r == -EINVAL || r == -EACCES) {
 		in->refusal = IMAP_REFUSED_URL;
 		r = -EPERM;
 	}

@@ -26,30 +26,40 @@ static bool too_many(struct imap *s, struct kurir_uid_set uids)
 	return imap_limit(s, &uids, &lowest) > 0;
 }
 
-/* Where they go, as the store of the one account that this is about knows it. */
-KURIR_PARKS static int target(struct imap *s, struct kurir_str *name, bool moves)
+/* Where they go. */
+KURIR_PARKS static int target(
+    struct imap *s, struct kurir_str name, bool moves, struct imap_place *ret)
 {
 	uint32_t gives = moves ? IMAP_RIGHT_DELETE | IMAP_RIGHT_EXPUNGE : 0;
-	struct imap_place to;
-	int r = imap_place_find(s, *name, IMAP_RIGHT_INSERT, &to);
+	int r = imap_place_find(s, name, IMAP_RIGHT_INSERT, ret);
 
-	if (r >= 0 && (s->place.rights & gives) != gives)
-		r = -EACCES;
-	if (r >= 0 && !kurir_str_equal(to.account, s->place.account))
-		r = -EXDEV;
-	if (r >= 0)
-		*name = to.mailbox;
-	return r;
+	return r >= 0 && (s->place.rights & gives) != gives ? -EACCES : r;
 }
 
 KURIR_PARKS static void refuse(struct imap *s, int r)
 {
 	if (r == -ENOENT)
 		imap_no(s, "[TRYCREATE] No such mailbox");
-	else if (r == -EXDEV)
-		imap_no(s, "[CANNOT] Messages of others have to be fetched and appended");
+	else if (r == -EMSGSIZE)
+		imap_no(s, "[TOOBIG] A message is larger than what can be appended");
 	else
 		imap_failed(s, r);
+}
+
+/* Within an account the store copies, which costs no bytes; it knows no rights, so where some are
+ * missing, and between accounts, the messages are appended. */
+KURIR_PARKS static int carry(struct imap *s, struct kurir_change *change,
+    const struct imap_place *to, struct kurir_changed *ret)
+{
+	bool moves = change->kind == KURIR_CHANGE_MOVE;
+
+	if (kurir_str_equal(to->account, s->place.account) &&
+	    imap_flags_of(to->rights) == imap_flags_of(IMAP_RIGHTS_ALL)) {
+		change->target = to->mailbox;
+		return s->store->change(s->store_self, s->place.account, s->place.mailbox, change,
+		    imap_until(s), kurir_scratch(), ret);
+	}
+	return imap_transfer(s, to, &change->uids, moves, ret);
 }
 
 KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_change_kind kind)
@@ -57,6 +67,7 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 	struct kurir_change change = { .kind = kind, .keywords = KURIR_STR("") };
 	bool moves = kind == KURIR_CHANGE_MOVE;
 	struct kurir_changed changed;
+	struct imap_place to;
 	int r;
 
 	if (imap_set_arg(s, a, &change.uids) < 0 || !imap_space(a) ||
@@ -68,7 +79,7 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 		imap_no(s, "[READ-ONLY] Nothing can be changed");
 		return;
 	}
-	r = target(s, &change.target, moves);
+	r = target(s, change.target, moves, &to);
 	if (r < 0) {
 		refuse(s, r);
 		return;
@@ -78,9 +89,8 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 		    s, "[MESSAGELIMIT %lld] Too many messages", (long long)s->conf->messages_max);
 		return;
 	}
-	r = s->store->change(s->store_self, s->place.account, s->place.mailbox, &change,
-	    imap_until(s), kurir_scratch(), &changed);
-	if (r == -ENOENT) {
+	r = carry(s, &change, &to, &changed);
+	if (r == -ENOENT || r == -EMSGSIZE) {
 		refuse(s, r);
 		return;
 	}

@@ -4,7 +4,8 @@
  *   create       = "CREATE" SP mailbox [SP "(" create-param *(SP create-param) ")"]
  *   create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")"
  *
- * \All and \Flagged would be views of other mailboxes, which we do not have. */
+ * \All and \Flagged would be views of other mailboxes, which we do not have.  What a mailbox is
+ * for only its owner says.  It has the rights of the one above (RFC 4314 section 4). */
 
 #include <errno.h>
 
@@ -62,10 +63,36 @@ bool imap_keeps_uses(const struct imap *s)
 	return imap_store_has(s, set_entries);
 }
 
+/* Each level that is not there yet is made for itself, so that no right is missing from one. */
+KURIR_PARKS static int make(struct imap *s, const struct imap_place *place,
+    struct kurir_manage *what, struct kurir_str above, struct kurir_str *ret_id)
+{
+	struct imap_place level = *place;
+	int r = 0;
+
+	for (size_t i = above.len + 1; i <= place->mailbox.len && r >= 0; i++) {
+		bool last = i == place->mailbox.len;
+
+		if (!last && (above.len == 0 || place->mailbox.ptr[i] != '/'))
+			continue;
+		level.mailbox = kurir_str_part(place->mailbox, 0, i);
+		struct kurir_manage one = { .kind = KURIR_MANAGE_CREATE,
+			.mailbox = level.mailbox,
+			.new_name = KURIR_STR(""),
+			.uses = last ? what->uses : 0 };
+		r = s->store->manage(
+		    s->store_self, place->account, &one, imap_until(s), kurir_scratch(), ret_id);
+		if (r >= 0)
+			r = imap_place_inherit(s, &level, above);
+	}
+	return r;
+}
+
 KURIR_PARKS void imap_create(struct imap *s, struct imap_args *a)
 {
 	struct kurir_manage what = { .kind = KURIR_MANAGE_CREATE, .new_name = KURIR_STR("") };
-	struct kurir_str id = KURIR_STR("");
+	struct kurir_str id = KURIR_STR(""), above;
+	struct imap_place place;
 	bool known = true;
 	int r = parse(a, &what, &known);
 
@@ -77,15 +104,14 @@ KURIR_PARKS void imap_create(struct imap *s, struct imap_args *a)
 		imap_no(s, "[USEATTR] No mailbox can be made for that use");
 		return;
 	}
-	if (imap_is_others(what.mailbox)) {
-		imap_failed(s, -EACCES);
-		return;
-	}
 	/* A trailing separator says that mailboxes are to be made below. */
 	if (what.mailbox.len > 1 && what.mailbox.ptr[what.mailbox.len - 1] == '/')
 		what.mailbox.len--;
-	r = s->store->manage(
-	    s->store_self, s->account, &what, imap_until(s), kurir_scratch(), &id);
+	r = imap_place_new(s, what.mailbox, &place, &above);
+	if (r >= 0 && what.uses != 0 && !kurir_str_equal(place.account, s->account))
+		r = -EACCES;
+	if (r >= 0)
+		r = make(s, &place, &what, above, &id);
 	if (r >= 0 && id.len > 0)
 		imap_ok(s, "[MAILBOXID (%.*s)] Done", KURIR_ARG(id));
 	else

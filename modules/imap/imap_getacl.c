@@ -91,7 +91,7 @@ KURIR_PARKS void imap_listrights(struct imap *s, struct imap_args *a)
 		if (kurir_str_equal_nocase(identifier, place.account))
 			put_rights(s, IMAP_RIGHTS_ALL);
 		else
-			imap_puts(s, " \"\" l r s w t e d");
+			imap_puts(s, " \"\" l r s w i k x t e a c d");
 		imap_puts(s, "\r\n");
 	}
 	imap_done(s, r);

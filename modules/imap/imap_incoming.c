@@ -256,9 +256,12 @@ KURIR_PARKS static bool target_is_there(struct imap_incoming *in)
 {
 	struct kurir_arena *arena = kurir_arena_new("imap target");
 	struct kurir_mailbox_view view;
-	int r = in->s->store->view(in->s->store_self, in->s->account, in->mailbox, false,
-	    imap_until(in->s), arena, &view);
+	struct imap_place place;
+	int r = imap_place_find(in->s, in->mailbox, IMAP_RIGHT_INSERT, &place);
 
+	if (r >= 0)
+		r = in->s->store->view(in->s->store_self, place.account, place.mailbox, false,
+		    imap_until(in->s), arena, &view);
 	kurir_arena_free(arena);
 	return r != -ENOENT;
 }
@@ -318,8 +321,14 @@ void imap_incoming_end(struct imap_incoming *in)
 KURIR_PARKS int imap_incoming_store(struct imap_incoming *in, struct kurir_changed *ret)
 {
 	struct imap *s = in->s;
-	int r = s->store->append(s->store_self, s->account, in->mailbox, in->messages, in->count,
-	    imap_until(s), kurir_scratch(), ret);
+	struct imap_place place;
+	int r = imap_place_find(s, in->mailbox, IMAP_RIGHT_INSERT, &place);
+
+	for (size_t i = 0; r >= 0 && i < in->count; i++)
+		imap_place_flags(&place, &in->messages[i]);
+	if (r >= 0)
+		r = s->store->append(s->store_self, place.account, place.mailbox, in->messages,
+		    in->count, imap_until(s), kurir_scratch(), ret);
 
 	if (r >= 0)
 		kurir_count(s->self, IMAP_APPENDED, in->count);

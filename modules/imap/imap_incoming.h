@@ -19,8 +19,8 @@ enum imap_refusal {
 struct imap_incoming {
 	struct imap *s;
 	struct imap_args *a;
-	struct kurir_str mailbox;
-	int fd; /* all messages, one behind the other; owned */
+	struct kurir_str mailbox; /* as the client names it */
+	int fd;			  /* all messages, one behind the other; owned */
 	uint64_t length;
 	uint64_t dropped; /* of it: bytes that no message has any more */
 	bool nul;	  /* a literal8 had one */
@@ -39,6 +39,7 @@ void imap_incoming_refuse(struct imap_incoming *, int r) KURIR_PARKS;
 void imap_incoming_end(struct imap_incoming *);
 /* mailbox, which may be a literal. */
 int imap_incoming_mailbox(struct imap_incoming *) KURIR_PARKS;
+/* Where the client may insert, with those of the flags that it may set (RFC 4314 section 4). */
 int imap_incoming_store(struct imap_incoming *, struct kurir_changed *ret) KURIR_PARKS;
 
 /* For imap_catenate.c. */

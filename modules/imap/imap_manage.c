@@ -7,9 +7,40 @@
 
 #include "imap.h"
 
+/* Where they are, and whether the client may do that there: "x" for the one that goes, "k" for
+ * the one above its new place (RFC 4314 section 4).  Names can be subscribed to, and no more. */
+KURIR_PARKS static int resolve(
+    struct imap *s, struct kurir_manage *what, struct kurir_str *account)
+{
+	struct imap_place from, to;
+	struct kurir_str above;
+	int r;
+
+	*account = s->account;
+	if (what->kind == KURIR_MANAGE_SUBSCRIBE || what->kind == KURIR_MANAGE_UNSUBSCRIBE)
+		return 0;
+	r = imap_place_find(s, what->mailbox, IMAP_RIGHT_REMOVE, &from);
+	if (r < 0)
+		return r;
+	*account = from.account;
+	what->mailbox = from.mailbox;
+	/* What leaves an INBOX stays in the account: that is its owner's. */
+	if (!kurir_str_equal(*account, s->account) &&
+	    kurir_str_equal(from.mailbox, KURIR_STR("INBOX")))
+		return -EACCES;
+	if (what->kind != KURIR_MANAGE_RENAME)
+		return 0;
+	r = imap_place_new(s, what->new_name, &to, &above);
+	if (r >= 0 && !kurir_str_equal(to.account, *account))
+		r = -EXDEV;
+	if (r >= 0)
+		what->new_name = to.mailbox;
+	return r;
+}
+
 KURIR_PARKS static void manage(struct imap *s, struct imap_args *a, enum kurir_manage_kind kind)
 {
-	struct kurir_str name, other = KURIR_STR(""), id;
+	struct kurir_str name, other = KURIR_STR(""), id, account;
 	struct kurir_manage what;
 	int r = imap_mailbox(a, &name);
 
@@ -20,16 +51,15 @@ KURIR_PARKS static void manage(struct imap *s, struct imap_args *a, enum kurir_m
 		imap_bad(s, "This takes the name of a mailbox");
 		return;
 	}
-	/* Names of others can be subscribed to, and no more. */
-	if (kind != KURIR_MANAGE_SUBSCRIBE && kind != KURIR_MANAGE_UNSUBSCRIBE &&
-	    (imap_is_others(name) || imap_is_others(other))) {
-		imap_failed(s, -EACCES);
-		return;
-	}
 	what = (struct kurir_manage){ .kind = kind, .mailbox = name, .new_name = other };
-	imap_done(s,
-	    s->store->manage(
-		s->store_self, s->account, &what, imap_until(s), kurir_scratch(), &id));
+	r = resolve(s, &what, &account);
+	if (r >= 0)
+		r = s->store->manage(
+		    s->store_self, account, &what, imap_until(s), kurir_scratch(), &id);
+	if (r == -EXDEV)
+		imap_no(s, "[CANNOT] A mailbox stays with its owner");
+	else
+		imap_done(s, r);
 }
 
 KURIR_PARKS void imap_delete(struct imap *s, struct imap_args *a)

@@ -102,6 +102,13 @@ uint32_t imap_flags_of(uint32_t rights)
 		    : 0u);
 }
 
+void imap_place_flags(const struct imap_place *place, struct kurir_append *m)
+{
+	m->flags &= imap_flags_of(place->rights) | KURIR_MESSAGE_RECENT;
+	if (!(place->rights & IMAP_RIGHT_WRITE))
+		m->keywords = KURIR_STR("");
+}
+
 KURIR_PARKS int imap_place_find(
     struct imap *s, struct kurir_str name, uint32_t needed, struct imap_place *ret)
 {
@@ -122,5 +129,62 @@ KURIR_PARKS int imap_place_find(
 		p.rights = (uint32_t)r;
 	}
 	*ret = p;
-	return (p.rights & needed) == needed ? 0 : -EACCES;
+	if ((p.rights & needed) == needed)
+		return 0;
+	return p.rights & IMAP_RIGHT_LOOKUP ? -EACCES : -ENOENT;
+}
+
+/* The next level up; false: there is none. */
+static bool go_up(struct kurir_str *name)
+{
+	while (name->len > 0 && name->ptr[name->len - 1] != '/')
+		name->len--;
+	if (name->len > 0)
+		name->len--;
+	return name->len > 0;
+}
+
+KURIR_PARKS int imap_place_new(
+    struct imap *s, struct kurir_str name, struct imap_place *ret, struct kurir_str *ret_above)
+{
+	struct imap_place p = {
+		.account = s->account, .mailbox = name, .name = name, .rights = IMAP_RIGHTS_ALL
+	};
+	bool others = split(name, &p.account, &p.mailbox);
+	int r = -ENOENT;
+
+	*ret_above = p.mailbox;
+	if (others &&
+	    (!imap_has_acl(s) || p.mailbox.len == 0 || kurir_str_equal(p.account, s->account)))
+		return -EACCES;
+	if (others && (r = imap_account_exists(s, p.account)) <= 0)
+		return r < 0 ? r : -EACCES;
+	r = -ENOENT;
+	while (r == -ENOENT && imap_has_acl(s) && go_up(ret_above))
+		r = imap_rights_of(s, p.account, *ret_above);
+	if (r == -ENOENT)
+		*ret_above = KURIR_STR("");
+	else if (r < 0)
+		return r;
+	*ret = p;
+	return !others || (r >= 0 && (r & IMAP_RIGHT_CREATE)) ? 0 : -EACCES;
+}
+
+KURIR_PARKS int imap_place_inherit(
+    struct imap *s, const struct imap_place *place, struct kurir_str above)
+{
+	struct kurir_entry *all;
+	size_t count, kept = 0;
+	int r;
+
+	if (above.len == 0)
+		return 0;
+	r = s->store->entries(
+	    s->store_self, place->account, above, imap_until(s), kurir_scratch(), &all, &count);
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		if (kurir_str_starts(all[i].name, KURIR_STR(IMAP_ACL_ENTRY)))
+			all[kept++] = all[i];
+	return r < 0 || kept == 0 ? r
+				  : s->store->set_entries(s->store_self, place->account,
+					place->mailbox, all, kept, imap_until(s));
 }

@@ -28,9 +28,8 @@ enum imap_right {
 	IMAP_RIGHT_EXPUNGE = 1u << 9, /* e */
 	IMAP_RIGHT_ADMIN = 1u << 10,  /* a */
 	IMAP_RIGHTS_ALL = (1u << 11) - 1,
-	/* What others can be given. */
-	IMAP_RIGHTS_OTHERS = IMAP_RIGHT_LOOKUP | IMAP_RIGHT_READ | IMAP_RIGHT_SEEN |
-	    IMAP_RIGHT_WRITE | IMAP_RIGHT_DELETE | IMAP_RIGHT_EXPUNGE,
+	/* What others can be given: there is no address to post to. */
+	IMAP_RIGHTS_OTHERS = IMAP_RIGHTS_ALL & ~IMAP_RIGHT_POST,
 	/* Without all of them a mailbox is read-only (section 5.2). */
 	IMAP_RIGHTS_CHANGE = IMAP_RIGHT_INSERT | IMAP_RIGHT_EXPUNGE | IMAP_RIGHT_SEEN |
 	    IMAP_RIGHT_DELETE | IMAP_RIGHT_WRITE,
@@ -53,6 +52,13 @@ bool imap_is_others(struct kurir_str name); /* in the namespace of others */
  * -EACCES: some of needed is not there. */
 int imap_place_find(struct imap *, struct kurir_str name, uint32_t needed, struct imap_place *ret)
     KURIR_PARKS;
+/* Where a mailbox would be: -EACCES unless the nearest above it that is there has the right "k".
+ * *ret_above: that one, as the store knows it; empty: there is none, which is for owners only. */
+int imap_place_new(struct imap *, struct kurir_str name, struct imap_place *ret,
+    struct kurir_str *ret_above) KURIR_PARKS;
+/* A mailbox that was just made has the rights of the one above. */
+int imap_place_inherit(struct imap *, const struct imap_place *, struct kurir_str above)
+    KURIR_PARKS;
 /* Whether there is an account of exactly that name: 1, 0; -errno. */
 int imap_account_exists(struct imap *, struct kurir_str account) KURIR_PARKS;
 /* What an account may do in a mailbox of another: rights, or -errno. */
@@ -62,6 +68,8 @@ int imap_rights_of(struct imap *, struct kurir_str owner, struct kurir_str mailb
 int imap_place_still(struct imap *) KURIR_PARKS;
 /* Flags that those rights are for; keywords are WRITE's. */
 uint32_t imap_flags_of(uint32_t rights);
+/* Leaves a message the flags that may be set there. */
+void imap_place_flags(const struct imap_place *, struct kurir_append *);
 
 /* imap_rights.c: letters of section 2.1; those of RFC 2086 mean all that they stood for. */
 int imap_rights_parse(struct kurir_str letters, uint32_t *ret); /* 0, -EBADMSG */
@@ -72,6 +80,11 @@ const char *imap_rights_keep(char text[IMAP_RIGHTS_TEXT], uint32_t rights);
 
 /* imap_getacl.c: the MYRIGHTS reply. */
 int imap_put_myrights(struct imap *, const struct imap_place *) KURIR_PARKS;
+
+/* imap_transfer.c: appends messages of the selected mailbox there; moves: they leave it.  All of
+ * them, or none; -EMSGSIZE: one is too large. */
+int imap_transfer(struct imap *, const struct imap_place *to, const struct kurir_uid_set *,
+    bool moves, struct kurir_changed *ret) KURIR_PARKS;
 
 /* imap_others.c: mailboxes of others that a LIST may be about, behind all; count grows. */
 struct imap_list;

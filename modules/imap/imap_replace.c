@@ -9,6 +9,8 @@
 
 #include "imap_incoming.h"
 
+#define REMOVES (IMAP_RIGHT_DELETE | IMAP_RIGHT_EXPUNGE)
+
 /* One message that is there. */
 static int parse_old(struct imap *s, struct imap_args *a, struct kurir_uid_set *ret)
 {
@@ -59,7 +61,7 @@ KURIR_PARKS void imap_replace(struct imap *s, struct imap_args *a)
 		imap_incoming_refuse(&in, r);
 	else if (found < 0)
 		imap_no(s, "[NONEXISTENT] There is no such message to replace");
-	else if (s->place.rights != IMAP_RIGHTS_ALL)
+	else if ((s->place.rights & REMOVES) != REMOVES)
 		imap_failed(s, -EACCES);
 	else if (s->read_only)
 		imap_no(s, "[READ-ONLY] Nothing can be changed");

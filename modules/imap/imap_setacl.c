@@ -33,21 +33,25 @@ static int parse(struct imap_args *a, struct setacl *q, bool removes)
 	return imap_end(a) ? imap_rights_parse(text, &q->rights) : -EBADMSG;
 }
 
-/* Whom it is about: an account, as it is written; why not, for people; or NULL. */
-KURIR_PARKS static const char *objection(struct imap *s, struct setacl *q)
+/* Whom it is about: an account, as it is written; *ret: why not, for people; or NULL.  Who is
+ * no account any more can lose rights. */
+KURIR_PARKS static int objection(struct imap *s, struct setacl *q, const char **ret)
 {
 	bool anyone = kurir_str_equal_nocase(q->identifier, KURIR_STR("anyone"));
+	bool gives = q->how != '-' && q->rights != 0;
+	int known = 1;
 
 	q->identifier = kurir_lower(kurir_scratch(), q->identifier);
-	if (q->identifier.ptr[0] == '-')
-		return "There are no negative rights";
-	if (kurir_str_equal(q->identifier, s->account))
-		return "The owner has all rights, always";
-	if (!anyone && imap_account_exists(s, q->identifier) <= 0)
-		return "There is nobody of that name";
-	if (q->how != '-' && (q->rights & ~(uint32_t)IMAP_RIGHTS_OTHERS))
-		return "Others can be given l, r, s, w, t and e";
-	return NULL;
+	*ret = q->identifier.ptr[0] == '-' ? "There are no negative rights"
+	    : kurir_str_equal(q->identifier, q->place.account)
+	    ? "The owner has all rights, always"
+	    : gives && (q->rights & ~(uint32_t)IMAP_RIGHTS_OTHERS) ? "There is no right to post"
+								   : NULL;
+	if (*ret == NULL && gives && !anyone)
+		known = imap_account_exists(s, q->identifier);
+	if (known == 0)
+		*ret = "There is nobody of that name";
+	return known < 0 ? known : 0;
 }
 
 /* What the identifier has so far. */
@@ -106,14 +110,16 @@ KURIR_PARKS static void change(struct imap *s, struct imap_args *a, bool removes
 {
 	struct setacl q = { .rights = 0 };
 	int r = imap_has_acl(s) ? parse(a, &q, removes) : -EBADMSG;
-	const char *why;
+	const char *why = NULL;
 
 	if (r < 0) {
 		imap_bad(s, "This takes a mailbox, an identifier, and, for SETACL, rights");
 		return;
 	}
 	r = imap_place_find(s, q.name, IMAP_RIGHT_ADMIN, &q.place);
-	if (r >= 0 && (why = objection(s, &q)) != NULL) {
+	if (r >= 0)
+		r = objection(s, &q, &why);
+	if (r >= 0 && why != NULL) {
 		imap_no(s, "[CANNOT] %s", why);
 		return;
 	}

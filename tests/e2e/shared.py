@@ -20,6 +20,83 @@ def rights(c, mailbox):
     return set(c.myrights(mailbox)[1][0].decode().rsplit(" ", 1)[1].strip('"'))
 
 
+def bodies(c, mailbox):
+    count = int(c.select(mailbox, readonly=True)[1][0])
+    rows = c.fetch("1:*", "(BODY.PEEK[])")[1] if count else []
+    c.close()
+    return [r[1] for r in rows if isinstance(r, tuple)]
+
+
+def flags(c, mailbox):
+    c.select(mailbox, readonly=True)
+    rows = c.fetch("1:*", "(FLAGS)")[1]
+    c.close()
+    return [r.decode().split("(FLAGS (")[1].split(")")[0] for r in rows]
+
+
+def between(owner, other, what):
+    """Messages go from one account to the other, as far as rights allow it."""
+    texts = [b"Subject: %d\r\n\r\n%s\r\n" % (n, b"x" * (n * 1000)) for n in range(1, 120)]
+    owner.create("Team")
+    other.create("Mine")
+    for n, text in enumerate(texts):
+        other.append("Mine", r"(\Flagged work)" if n == 0 else r"(\Seen)", '"01-Feb-2026 10:00:00 +0000"', text)
+    team = "user/%s/Team" % HYD
+    other.select("Mine")
+    said = other.copy("1", team)
+    check(said[0] == "NO" and b"TRYCREATE" in said[1][0], "nothing is copied to where nobody lets one, %s" % what, said)
+    check(other.append(team, None, None, TEXT)[0] == "NO", "nor appended, %s" % what)
+    owner.setacl("Team", SITI, "l")
+    said = other.append(team, None, None, TEXT)
+    check(said[0] == "NO" and b"NOPERM" in said[1][0], "nor where one may only see it, %s" % what, said)
+    owner.setacl("Team", SITI, "lri")
+    said = other.copy("1:*", team)
+    equal(said[0], "OK", "with the right i all are copied, %s" % what)
+    check(b"COPYUID" in said[1][0] and said[1][0].split()[2:4] == [b"1:119", b"1:119]"] or b"1:119 1:119" in said[1][0],
+          "and their UIDs told, %s" % what, said)
+    equal(bodies(owner, "Team"), texts, "whole, and in their order, %s" % what)
+    equal({f.replace("\\Recent", "") for f in flags(owner, "Team")}, {""}, "without flags that one may not set, %s" % what)
+    equal(other.append(team, r"(\Seen \Deleted work)", None, TEXT)[0], "OK", "and one is appended, %s" % what)
+    equal(flags(owner, "Team")[119].replace("\\Recent", "").strip(), "", "without flags too, %s" % what)
+    owner.setacl("Team", SITI, "lriswte")
+    other.select("Mine")
+    equal(other._simple_command("MOVE", "1:2", team)[0], "OK", "they are moved, %s" % what)
+    equal(len(bodies(other, "Mine")), 117, "and leave where they were, %s" % what)
+    got = flags(owner, "Team")
+    check("work" in got[120] and "Flagged" in got[120] and "Seen" in got[121], "with their flags, %s" % what, got[118:])
+    other.select(team)
+    equal(other._simple_command("MOVE", "1:2", "Mine")[0], "OK", "and back, %s" % what)
+    equal(len(bodies(other, "Mine")), 119, "to one's own, %s" % what)
+    equal(len(bodies(owner, "Team")), 120, "away from the other, %s" % what)
+
+
+def levels(owner, other, what):
+    """Mailboxes are made, renamed, removed, and opened to a third by who has the rights."""
+    team = "user/%s/Team" % HYD
+    check(other.create(team + "/Satu")[0] == "NO", "no mailbox is made without k, %s" % what)
+    owner.setacl("Team", SITI, "+k")
+    equal(other.create(team + "/Satu/Dua")[0], "OK", "with k one is, %s" % what)
+    for name in ("Team/Satu", "Team/Satu/Dua"):
+        check(SITI.encode() in owner.getacl(name)[1][0], "it has the rights of the one above, %s" % what, owner.getacl(name))
+    check(other.create("user/%s/Lain" % HYD)[0] == "NO", "but not beside all others, %s" % what)
+    check(other.create("user/%s/Lain" % "nobody@satu.example")[0] == "NO", "nor with nobody, %s" % what)
+    said = other.rename(team + "/Satu", team + "/Tiga")
+    check(said[0] == "NO" and b"NOPERM" in said[1][0], "it is not renamed without x, %s" % what, said)
+    owner.setacl("Team/Satu", SITI, "+x")
+    equal(other.rename(team + "/Satu", team + "/Tiga")[0], "OK", "with x it is, %s" % what)
+    check(b"CANNOT" in other.rename(team + "/Tiga", "Tiga")[1][0], "but not out of the account, %s" % what)
+    check(other.delete(team + "/Tiga/Dua")[0] == "NO", "one below keeps its own rights, %s" % what)
+    owner.setacl("Team/Tiga/Dua", SITI, "+x")
+    equal(other.delete(team + "/Tiga/Dua")[0], "OK", "and goes with x, %s" % what)
+    equal(other.delete(team + "/Tiga")[0], "OK", "so does the one above, %s" % what)
+    check(other.setacl(team, "anyone", "lr")[0] == "NO", "rights are not given without a, %s" % what)
+    owner.setacl("Team", SITI, "+a")
+    equal(other.setacl(team, "anyone", "lr")[0], "OK", "with a they are, %s" % what)
+    check(other.setacl(team, HYD, "lr")[0] == "NO", "but the owner's, %s" % what)
+    equal(other.deleteacl(team, "nobody@satu.example")[0], "OK", "who is no more loses what he had, %s" % what)
+    owner.delete("Team")
+
+
 def main():
     for single in (True, False):
         what = "one process" if single else "processes"
@@ -51,6 +128,8 @@ def main():
         other.shutdown()
         other = session(s, SITI)
         equal(other.select(SHARED)[0], "NO", "and it is there no more, %s" % what)
+        between(owner, other, what)
+        levels(owner, other, what)
         for c in (owner, other):
             c.logout()
         equal(s.stop(), 0, "the server ends well, %s" % what)
