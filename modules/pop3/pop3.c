@@ -1,4 +1,5 @@
-/* pop3.c - the listener protocol "pop3": RFC 1939, 2449 (CAPA), 2595 (STLS), 5034 (AUTH).
+/* pop3.c - the listener protocol "pop3": RFC 1939, 2449 (CAPA), 2595 (STLS), 5034 (AUTH), 6856
+ * (UTF8).
  *
  * AUTHORIZATION runs in the edge role (pop3_auth.c); after a login the connection moves to the
  * access role, where TRANSACTION and UPDATE run (pop3_mailbox.c). */
@@ -19,6 +20,10 @@ static const struct kurir_option options[] = {
 	    "Offer SCRAM-SHA-256: when all users have a verifier."),
 	KURIR_OPT_BOOL("oauth", struct pop3_conf, bearer, "false",
 	    "Offer OAUTHBEARER and XOAUTH2: when a module checks tokens."),
+	KURIR_OPT_RANGE("expire-days", KURIR_INT, int64_t, struct pop3_conf, expire, "-1", -1,
+	    36500,
+	    "A message older than that goes when its owner logs in; 0: it goes at the end of the"
+	    " session that retrieved it; -1: never."),
 	{ 0 },
 };
 
@@ -30,6 +35,7 @@ static const char *const counters[] = {
 	[POP3_ERRORS] = "errors",
 	[POP3_RETRIEVED] = "retrieved",
 	[POP3_DELETED] = "deleted",
+	[POP3_EXPIRED] = "expired",
 	NULL,
 };
 

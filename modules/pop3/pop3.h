@@ -15,6 +15,7 @@ struct pop3_conf {
 	int64_t errors;
 	bool plaintext; /* passwords without TLS */
 	bool scram, bearer;
+	int64_t expire; /* days; 0: what was retrieved goes at QUIT; -1: never */
 };
 
 enum pop3_counter {
@@ -25,6 +26,7 @@ enum pop3_counter {
 	POP3_ERRORS,
 	POP3_RETRIEVED,
 	POP3_DELETED,
+	POP3_EXPIRED,
 };
 
 enum pop3_state { POP3_AUTHORIZATION = 1, POP3_TRANSACTION = 2 };
@@ -48,6 +50,7 @@ struct pop3 {
 	struct kurir_mailbox_view view;
 	bool *deleted; /* by message number, from 0 */
 	size_t deleted_count;
+	bool *retrieved; /* by message number, from 0 */
 };
 
 struct pop3_command {
@@ -80,6 +83,7 @@ void pop3_resume(struct kurir_self *, struct kurir_conn *, struct kurir_str stat
 
 /* pop3_auth.c: AUTHORIZATION */
 void pop3_capa(struct pop3 *, const struct kurir_str *, unsigned) KURIR_PARKS;
+void pop3_utf8(struct pop3 *, const struct kurir_str *, unsigned) KURIR_PARKS;
 void pop3_stls(struct pop3 *, const struct kurir_str *, unsigned) KURIR_PARKS;
 void pop3_user(struct pop3 *, const struct kurir_str *, unsigned) KURIR_PARKS;
 void pop3_pass(struct pop3 *, const struct kurir_str *, unsigned) KURIR_PARKS;

@@ -38,7 +38,11 @@ KURIR_PARKS void pop3_capa(struct pop3 *p, const struct kurir_str *args, unsigne
 	(void)count;
 	pop3_ok(p, "Capability list follows");
 	kurir_write(p->stream,
-	    KURIR_STR("TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"));
+	    KURIR_STR("TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nUTF8\r\n"));
+	if (p->conf->expire < 0)
+		kurir_write(p->stream, KURIR_STR("EXPIRE NEVER\r\n"));
+	else
+		kurir_printf(p->stream, "EXPIRE %lld\r\n", (long long)p->conf->expire);
 	if (may_upgrade(p))
 		kurir_write(p->stream, KURIR_STR("STLS\r\n"));
 	if (p->state == POP3_TRANSACTION || may_log_in(p)) {
@@ -47,6 +51,15 @@ KURIR_PARKS void pop3_capa(struct pop3 *p, const struct kurir_str *args, unsigne
 		kurir_write(p->stream, KURIR_STR("\r\n"));
 	}
 	kurir_write(p->stream, KURIR_STR("IMPLEMENTATION Kurir\r\n.\r\n"));
+}
+
+/* UTF8, RFC 6856 section 2.  Messages are sent as they are with it and without it: what is in
+ * UTF-8 came to a mailbox whose owner said that his program can read that. */
+KURIR_PARKS void pop3_utf8(struct pop3 *p, const struct kurir_str *args, unsigned count)
+{
+	(void)args;
+	(void)count;
+	pop3_ok(p, "UTF-8");
 }
 
 /* STLS, RFC 2595 section 4.  What the client sent ahead of the handshake is never obeyed. */

@@ -8,6 +8,78 @@
 
 #include "pop3.h"
 
+#define DAY ((kurir_time)86400 * 1000)
+
+/* What is marked goes, in one change: how many, or -errno. */
+KURIR_PARKS static int expunge(struct pop3 *p, const bool *marked, size_t count)
+{
+	struct kurir_uid_range *ranges = kurir_alloc(kurir_scratch(), count * sizeof(*ranges));
+	struct kurir_change change = { .kind = KURIR_CHANGE_EXPUNGE, .force = true };
+	struct kurir_changed changed;
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < p->view.count; i++) {
+		uint32_t uid = p->view.messages[i].uid;
+
+		if (!marked[i])
+			continue;
+		if (n > 0 && ranges[n - 1].last + 1 == uid)
+			ranges[n - 1].last = uid;
+		else
+			ranges[n++] = (struct kurir_uid_range){ uid, uid };
+	}
+	change.uids = (struct kurir_uid_set){ n, ranges };
+	r = p->store->change(p->store_self, kurir_conn_account(p->conn), KURIR_STR("INBOX"),
+	    &change, kurir_now() + p->conf->login, kurir_scratch(), &changed);
+	return r < 0 ? r : (int)count;
+}
+
+/* Says so to who asks later where the messages are. */
+KURIR_PARKS static void tell_expired(struct pop3 *p, size_t count)
+{
+	kurir_count(p->self, POP3_EXPIRED, count);
+	KURIR_EMIT(p->self, KURIR_INFO, "expired", { "account", kurir_conn_account(p->conn) },
+	    { "messages", kurir_format(kurir_scratch(), "%zu", count) });
+}
+
+/* What has come to INBOX too long ago is not in the session any more (RFC 2449 section 6.7): 1
+ * when something went. */
+KURIR_PARKS static int expire(struct pop3 *p)
+{
+	kurir_time before = kurir_wallclock() - p->conf->expire * DAY;
+	size_t count = 0;
+	int r;
+
+	if (p->conf->expire <= 0)
+		return 0;
+	for (size_t i = 0; i < p->view.count; i++) {
+		const struct kurir_message *m = &p->view.messages[i];
+
+		p->deleted[i] = (m->saved != 0 ? m->saved : m->date) < before;
+		count += p->deleted[i];
+	}
+	if (count == 0)
+		return 0;
+	r = expunge(p, p->deleted, count);
+	if (r < 0)
+		return r;
+	tell_expired(p, count);
+	return 1;
+}
+
+KURIR_PARKS static int take_view(struct pop3 *p, kurir_time until)
+{
+	int r = p->store->view(p->store_self, kurir_conn_account(p->conn), KURIR_STR("INBOX"),
+	    false, until, p->arena, &p->view);
+
+	if (r < 0)
+		return r;
+	p->deleted = kurir_alloc(p->arena, p->view.count + 1);
+	p->retrieved = kurir_alloc(p->arena, p->view.count + 1);
+	return 0;
+}
+
 KURIR_PARKS int pop3_mailbox_open(struct pop3 *p)
 {
 	kurir_time until = kurir_now() + p->conf->login;
@@ -19,14 +91,11 @@ KURIR_PARKS int pop3_mailbox_open(struct pop3 *p)
 		return -ENOENT;
 	p->arena = kurir_conn_arena(p->conn);
 	r = p->store->lock(p->store_self, account, KURIR_STR("INBOX"), until, p->arena);
-	if (r < 0)
-		return r;
-	r = p->store->view(
-	    p->store_self, account, KURIR_STR("INBOX"), false, until, p->arena, &p->view);
-	if (r < 0)
-		return r;
-	p->deleted = kurir_alloc(p->arena, p->view.count + 1);
-	return 0;
+	if (r >= 0)
+		r = take_view(p, until);
+	if (r >= 0)
+		r = expire(p);
+	return r > 0 ? take_view(p, until) : r;
 }
 
 /* Number and octets of what is not marked as deleted. */
@@ -134,8 +203,10 @@ KURIR_PARKS static void send_message(struct pop3 *p, struct kurir_str number, in
 		kurir_drop_input(p->stream);
 		return;
 	}
-	if (lines < 0)
+	if (lines < 0) {
 		kurir_count(p->self, POP3_RETRIEVED, 1);
+		p->retrieved[m - p->view.messages] = true;
+	}
 }
 
 KURIR_PARKS void pop3_retr(struct pop3 *p, const struct kurir_str *args, unsigned count)
@@ -177,46 +248,36 @@ KURIR_PARKS void pop3_rset(struct pop3 *p, const struct kurir_str *args, unsigne
 	pop3_ok(p, "%zu messages", p->view.count);
 }
 
-/* The UIDs of what is marked, as ranges. */
-static struct kurir_uid_set marked(struct pop3 *p)
+/* Those of which no copy is to stay here are marked too. */
+static size_t mark_retrieved(struct pop3 *p)
 {
-	struct kurir_uid_range *ranges =
-	    kurir_alloc(kurir_scratch(), p->deleted_count * sizeof(*ranges));
-	size_t n = 0;
+	size_t count = 0;
 
-	for (size_t i = 0; i < p->view.count; i++) {
-		uint32_t uid = p->view.messages[i].uid;
-
-		if (!p->deleted[i])
+	for (size_t i = 0; i < p->view.count && p->conf->expire == 0; i++) {
+		if (!p->retrieved[i] || p->deleted[i])
 			continue;
-		if (n > 0 && ranges[n - 1].last + 1 == uid)
-			ranges[n - 1].last = uid;
-		else
-			ranges[n++] = (struct kurir_uid_range){ uid, uid };
+		p->deleted[i] = true;
+		count++;
 	}
-	return (struct kurir_uid_set){ n, ranges };
+	return count;
 }
 
 /* QUIT in TRANSACTION: deletes what was marked, in one change, and says how it went. */
 KURIR_PARKS void pop3_update(struct pop3 *p)
 {
-	struct kurir_change change = { .kind = KURIR_CHANGE_EXPUNGE, .force = true };
-	struct kurir_changed changed;
-	int r;
+	size_t expired = mark_retrieved(p), count = p->deleted_count + expired;
+	int r = count > 0 ? expunge(p, p->deleted, count) : 0;
 
-	if (p->deleted_count == 0) {
-		pop3_ok(p, "Bye");
-		return;
-	}
-	change.uids = marked(p);
-	r = p->store->change(p->store_self, kurir_conn_account(p->conn), KURIR_STR("INBOX"),
-	    &change, kurir_now() + p->conf->login, kurir_scratch(), &changed);
 	if (r < 0) {
-		kurir_log(p->self, KURIR_WARN, r, "cannot delete %zu messages, they stay",
-		    p->deleted_count);
+		kurir_log(p->self, KURIR_WARN, r, "cannot delete %zu messages, they stay", count);
 		pop3_err(p, "[SYS/TEMP] Some messages were not deleted");
 		return;
 	}
 	kurir_count(p->self, POP3_DELETED, p->deleted_count);
-	pop3_ok(p, "Bye, %zu messages deleted", p->deleted_count);
+	if (expired > 0)
+		tell_expired(p, expired);
+	if (count == 0)
+		pop3_ok(p, "Bye");
+	else
+		pop3_ok(p, "Bye, %zu messages deleted", count);
 }

@@ -98,6 +98,7 @@ KURIR_PARKS static void noop(struct pop3 *p, const struct kurir_str *args, unsig
 
 const struct pop3_command pop3_commands[] = {
 	{ "CAPA", POP3_AUTHORIZATION | POP3_TRANSACTION, 0, 0, pop3_capa },
+	{ "UTF8", POP3_AUTHORIZATION, 0, 0, pop3_utf8 },
 	{ "STLS", POP3_AUTHORIZATION, 0, 0, pop3_stls },
 	{ "USER", POP3_AUTHORIZATION, 1, 1, pop3_user },
 	{ "PASS", POP3_AUTHORIZATION, 1, 1, pop3_pass },
