@@ -66,7 +66,7 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 {
 	struct kurir_change change = { .kind = kind, .keywords = KURIR_STR("") };
 	bool moves = kind == KURIR_CHANGE_MOVE;
-	struct kurir_changed changed;
+	struct kurir_changed changed = { .uids = { 0, NULL } };
 	struct imap_place to;
 	int r;
 
@@ -90,13 +90,13 @@ KURIR_PARKS static void copy(struct imap *s, struct imap_args *a, enum kurir_cha
 		return;
 	}
 	r = carry(s, &change, &to, &changed);
+	if (moves && changed.uids.count > 0) {
+		imap_puts(s, "* ");
+		put_copied(s, &changed);
+	}
 	if (r == -ENOENT || r == -EMSGSIZE) {
 		refuse(s, r);
 		return;
-	}
-	if (r >= 0 && moves && changed.uids.count > 0) {
-		imap_puts(s, "* ");
-		put_copied(s, &changed);
 	}
 	if (r >= 0)
 		r = imap_update(s, moves);

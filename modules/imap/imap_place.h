@@ -30,6 +30,9 @@ enum imap_right {
 	IMAP_RIGHTS_ALL = (1u << 11) - 1,
 	/* What others can be given: there is no address to post to. */
 	IMAP_RIGHTS_OTHERS = IMAP_RIGHTS_ALL & ~IMAP_RIGHT_POST,
+	/* Any of them lets an account ask for its rights (section 4). */
+	IMAP_RIGHTS_MY = IMAP_RIGHT_LOOKUP | IMAP_RIGHT_READ | IMAP_RIGHT_INSERT |
+	    IMAP_RIGHT_CREATE | IMAP_RIGHT_REMOVE | IMAP_RIGHT_ADMIN,
 	/* Without all of them a mailbox is read-only (section 5.2). */
 	IMAP_RIGHTS_CHANGE = IMAP_RIGHT_INSERT | IMAP_RIGHT_EXPUNGE | IMAP_RIGHT_SEEN |
 	    IMAP_RIGHT_DELETE | IMAP_RIGHT_WRITE,
@@ -82,7 +85,8 @@ const char *imap_rights_keep(char text[IMAP_RIGHTS_TEXT], uint32_t rights);
 int imap_put_myrights(struct imap *, const struct imap_place *) KURIR_PARKS;
 
 /* imap_transfer.c: appends messages of the selected mailbox there; moves: they leave it.  All of
- * them, or none; -EMSGSIZE: one is too large. */
+ * them, or none; -EMSGSIZE: one is too large.  ret is set in any case: moves that fail may have
+ * left copies, which stay. */
 int imap_transfer(struct imap *, const struct imap_place *to, const struct kurir_uid_set *,
     bool moves, struct kurir_changed *ret) KURIR_PARKS;
 

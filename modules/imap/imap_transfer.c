@@ -3,7 +3,7 @@
  *
  * Messages are appended, some at a time.  All of them arrive or none (RFC 9051 section 6.4.7):
  * what came before goes again.  A message that is moved is durable in its new place before it
- * leaves the old one. */
+ * leaves the old one; when it cannot leave that, it is in both. */
 
 #include <errno.h>
 #include <string.h>
@@ -131,11 +131,23 @@ KURIR_PARKS static int expunge(
 				     &change, imap_until(s), kurir_scratch(), &gone);
 }
 
+/* What came of them before one did not. */
+KURIR_PARKS static void take_back(struct transfer *t)
+{
+	int r = expunge(t->s, t->to, t->done->target);
+
+	if (r < 0)
+		kurir_log(t->s->self, KURIR_ERROR, r,
+		    "messages that were copied to %.*s of %.*s cannot be taken back there",
+		    KURIR_ARG(t->to->mailbox), KURIR_ARG(t->to->account));
+	*t->done = (struct kurir_changed){ .uids = { 0, NULL } };
+}
+
 KURIR_PARKS int imap_transfer(struct imap *s, const struct imap_place *to,
     const struct kurir_uid_set *uids, bool moves, struct kurir_changed *ret)
 {
 	struct transfer *t = kurir_alloc(kurir_scratch(), sizeof(*t));
-	int r, undone;
+	int r;
 
 	*ret = (struct kurir_changed){ .uids = { 0, NULL } };
 	*t = (struct transfer){ .s = s, .to = to, .in = { .s = s, .fd = -1 }, .done = ret };
@@ -145,14 +157,10 @@ KURIR_PARKS int imap_transfer(struct imap *s, const struct imap_place *to,
 	r = copy_all(t, uids);
 	imap_incoming_end(&t->in);
 	ret->uids = (struct kurir_uid_set){ t->from_count, t->from };
-	if (r >= 0 && moves)
-		r = expunge(s, &s->place, ret->uids);
-	if (r >= 0)
-		return 0;
-	undone = expunge(s, to, ret->target);
-	if (undone < 0)
-		kurir_log(s->self, KURIR_ERROR, undone,
-		    "messages that were copied to %.*s of %.*s cannot be taken back there",
-		    KURIR_ARG(to->mailbox), KURIR_ARG(to->account));
-	return r;
+	if (r < 0) {
+		take_back(t);
+		return r;
+	}
+	/* Who asked in vain may have been heard all the same: then there are only the copies. */
+	return moves ? expunge(s, &s->place, ret->uids) : 0;
 }
