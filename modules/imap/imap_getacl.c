@@ -116,5 +116,7 @@ KURIR_PARKS void imap_myrights(struct imap *s, struct imap_args *a)
 		return;
 	}
 	r = find(s, name, 0, &place);
+	if (r >= 0 && !(place.rights & IMAP_RIGHTS_MY))
+		r = -ENOENT;
 	imap_done(s, r < 0 ? r : imap_put_myrights(s, &place));
 }

@@ -97,6 +97,66 @@ def levels(owner, other, what):
     owner.delete("Team")
 
 
+# What a client can say of a mailbox, by its name, and the rights that it takes.  %s is the name.
+COMMANDS = [
+    ("SELECT %s", "r"), ("EXAMINE %s", "r"), ("STATUS %s (MESSAGES)", "r"), ("DELETE %s", "x"), ("RENAME %s Taken", "x"),
+    ("RENAME Own %s/x", "k"), ("CREATE %s/x", "k"), ("GETACL %s", "a"), ("LISTRIGHTS %s anyone", "a"), ("MYRIGHTS %s", "lrikxa"),
+    ("SETACL %s anyone lr", "a"), ("SETACL %s nobody@satu.example lr", "a"), ("SETACL %s anyone -r", "a"), ("DELETEACL %s anyone", "a"),
+    ("APPEND %s {1+}\r\nx", "i"), ("APPEND %s CATENATE (URL \"/Own/;UID=1\")", "i"), ("UID COPY 1 %s", "i"), ("UID MOVE 1 %s", "i"),
+    ("UID REPLACE 1 %s {1+}\r\nx", "i"), ("APPEND Own CATENATE (URL \"/%s/;UID=1\")", "r"), ("LIST \"\" %s RETURN (MYRIGHTS)", ""),
+    ("GETMETADATA %s /shared/comment", ""), ("SETMETADATA %s (/shared/comment \"x\")", ""),
+]
+
+
+def say(c, text):
+    """All that is answered, without the tag."""
+    tag = c._new_tag()
+    c.send(tag + b" " + text.encode() + b"\r\n")
+    lines = []
+    while True:
+        lines.append(c.readline())
+        if lines[-1].startswith(tag) or not lines[-1]:
+            return b"".join(lines).replace(tag + b" ", b"").decode()
+
+
+def refused(owner, other, name, commands, given):
+    """Those of the commands that are refused for the want of a right."""
+    no = []
+    for command, right in commands:
+        owner.setacl("Rahasia", SITI, given(right))
+        other.select("Own")
+        said = say(other, command % name)
+        if "NO [NOPERM]" in said or "NO [BADURL " in said:
+            no.append((command, right))
+    return no
+
+
+def hidden(owner, other, what):
+    """Who may not look a mailbox up is told of it what he is told of what is not there."""
+    owner.create("Rahasia")
+    other.create("Own")
+    other.append("Own", None, None, TEXT)
+    secret, missing, nobody = ("user/%s/%s" % p for p in ((HYD, "Rahasia"), (HYD, "Hampa"), ("nobody@satu.example", "Rahasia")))
+    for given in ("", "s", "w", "t", "e"):
+        owner.setacl("Rahasia", SITI, given or '""')
+        wrong = []
+        for command, _ in COMMANDS:
+            said = []
+            for name in (secret, missing, nobody):
+                other.select("Own")
+                said.append(say(other, command % name).replace(name, "NAME"))
+            if said != said[:1] * 3 or (" OK" in said[0] and not command.startswith("LIST")):
+                wrong.append((command, said))
+        equal(wrong, [], "no command tells a mailbox with the rights \"%s\" from none, %s" % (given, what))
+    # Known, and no more; then with the right that a command is for.
+    needs = [c for c in COMMANDS if len(c[1]) == 1]
+    equal(refused(owner, other, secret, needs, lambda right: "l"), needs, "no command does what it lacks the right for, %s" % what)
+    equal(rights(other, secret), {"l"}, "the rights are what they were, %s" % what)
+    stays = [c for c in needs if c[1] != "x"]
+    equal(refused(owner, other, secret, stays, lambda right: "l" + right), [], "each is done with its right, %s" % what)
+    owner.deleteacl("Rahasia", SITI)
+
+
 def main():
     for single in (True, False):
         what = "one process" if single else "processes"
@@ -130,6 +190,7 @@ def main():
         equal(other.select(SHARED)[0], "NO", "and it is there no more, %s" % what)
         between(owner, other, what)
         levels(owner, other, what)
+        hidden(owner, other, what)
         for c in (owner, other):
             c.logout()
         equal(s.stop(), 0, "the server ends well, %s" % what)
