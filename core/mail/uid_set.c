@@ -59,6 +59,8 @@ int kurir_put_change(struct kurir_buf *b, const struct kurir_change *c)
 	kurir_put_u32(b, c->flags);
 	kurir_put_u8(b, c->force);
 	kurir_put_u64(b, c->unchanged_since);
+	kurir_put_u32(b, c->keeps);
+	kurir_put_u8(b, c->keeps_keywords);
 	kurir_put_text(b, c->keywords);
 	kurir_put_text(b, c->target);
 	return kurir_put_uid_set(b, &c->uids);
@@ -70,6 +72,8 @@ int kurir_get_change(struct kurir_reader *in, struct kurir_arena *arena, struct 
 	ret->flags = kurir_get_u32(in);
 	ret->force = kurir_get_u8(in) != 0;
 	ret->unchanged_since = kurir_get_u64(in);
+	ret->keeps = kurir_get_u32(in);
+	ret->keeps_keywords = kurir_get_u8(in) != 0;
 	ret->keywords = kurir_get_text(in);
 	ret->target = kurir_get_text(in);
 	return kurir_get_uid_set(in, arena, &ret->uids);

@@ -172,7 +172,9 @@ struct kurir_change {
 	bool force;
 	struct kurir_str target;  /* COPY, MOVE: the mailbox */
 	uint64_t unchanged_since; /* skip messages changed after this mod-sequence; 0: all */
-	uint64_t reserved[4];
+	uint32_t keeps;		  /* FLAGS_SET: flags that stay what they are; none of flags */
+	bool keeps_keywords;	  /* FLAGS_SET: so do keywords; there are none here then */
+	uint64_t reserved[3];
 };
 /* What was done.  For COPY and MOVE target has the new UIDs, in the order of uids. */
 struct kurir_changed {

@@ -69,7 +69,7 @@ static struct kurir_str new_words(
 	struct kurir_str more;
 
 	if (c->kind == KURIR_CHANGE_FLAGS_SET)
-		return kurir_copy(arena, c->keywords);
+		return c->keeps_keywords ? old : kurir_copy(arena, c->keywords);
 	if (c->keywords.len == 0)
 		return old;
 	if (c->kind == KURIR_CHANGE_FLAGS_REMOVE)
@@ -92,7 +92,7 @@ static bool set_one(struct imap *s, const struct kurir_change *c, struct kurir_m
 	else if (c->kind == KURIR_CHANGE_FLAGS_REMOVE)
 		m->flags &= ~c->flags;
 	else
-		m->flags = (m->flags & KURIR_MESSAGE_RECENT) | c->flags;
+		m->flags = (m->flags & (KURIR_MESSAGE_RECENT | c->keeps)) | c->flags;
 	if (!same)
 		imap_box_set_keywords(&s->box, m, words);
 	kurir_rewind(kurir_scratch(), mark);
@@ -160,20 +160,23 @@ KURIR_PARKS static void finish(
 	imap_puts(s, "] Done, but for these\r\n");
 }
 
-/* Leaves what the client may do (RFC 4314 section 4); false: that is nothing, or the flags that a
- * message would lose are not all its to change. */
+/* Leaves what the client may do (RFC 4314 section 4): what it may not change is not in the way of
+ * what it may.  False: that is nothing of what it asked for. */
 static bool narrow(const struct imap *s, struct kurir_change *c)
 {
-	uint32_t rights = s->place.rights;
+	uint32_t all = imap_flags_of(IMAP_RIGHTS_ALL), may = imap_flags_of(s->place.rights);
+	bool any = c->flags != 0 || c->keywords.len > 0;
 
-	if (imap_flags_of(rights) == imap_flags_of(IMAP_RIGHTS_ALL))
+	if (may == all)
 		return true;
-	if (c->kind == KURIR_CHANGE_FLAGS_SET)
-		return false;
-	c->flags &= imap_flags_of(rights);
-	if (!(rights & IMAP_RIGHT_WRITE))
+	if (c->kind == KURIR_CHANGE_FLAGS_SET) {
+		c->keeps = all & ~may;
+		c->keeps_keywords = !(s->place.rights & IMAP_RIGHT_WRITE);
+	}
+	c->flags &= may;
+	if (!(s->place.rights & IMAP_RIGHT_WRITE))
 		c->keywords = KURIR_STR("");
-	return c->flags != 0 || c->keywords.len > 0;
+	return c->flags != 0 || c->keywords.len > 0 || (!any && may != 0);
 }
 
 KURIR_PARKS void imap_store(struct imap *s, struct imap_args *a)

@@ -74,7 +74,8 @@ static struct kurir_str new_keywords(const struct work *w, const struct maildir_
 
 	switch (w->change->kind) {
 	case KURIR_CHANGE_FLAGS_SET:
-		return kurir_copy(arena, w->change->keywords);
+		return kurir_copy(
+		    arena, w->change->keeps_keywords ? e->keywords : w->change->keywords);
 	case KURIR_CHANGE_FLAGS_REMOVE:
 		return select_words(arena, e->keywords, w->change->keywords, false);
 	default:
@@ -91,7 +92,8 @@ static uint32_t new_flags(const struct work *w, const struct maildir_entry *e)
 
 	if (w->change->kind == KURIR_CHANGE_FLAGS_ADD)
 		return e->flags | f;
-	return w->change->kind == KURIR_CHANGE_FLAGS_REMOVE ? e->flags & ~f : f;
+	return w->change->kind == KURIR_CHANGE_FLAGS_REMOVE ? e->flags & ~f
+							    : f | (e->flags & w->change->keeps);
 }
 
 static int set_flags(struct work *w, struct maildir_entry *e)

@@ -44,7 +44,7 @@ static int new_keywords(
 {
 	switch (c->kind) {
 	case KURIR_CHANGE_FLAGS_SET:
-		return keyword_add(out, c->keywords, KURIR_STR(""));
+		return keyword_add(out, c->keeps_keywords ? before : c->keywords, KURIR_STR(""));
 	case KURIR_CHANGE_FLAGS_REMOVE:
 		return keyword_add(out, before, c->keywords);
 	default: {
@@ -59,7 +59,7 @@ static int64_t new_flags(const struct kurir_change *c, int64_t before)
 	int64_t flags = c->flags & (KURIR_MESSAGE_RECENT - 1);
 	return c->kind == KURIR_CHANGE_FLAGS_ADD   ? before | flags
 	    : c->kind == KURIR_CHANGE_FLAGS_REMOVE ? before & ~flags
-						   : flags;
+						   : flags | (before & c->keeps);
 }
 
 static bool is_set(const struct kurir_change *c)

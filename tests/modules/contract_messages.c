@@ -160,6 +160,34 @@ static void flags(struct contract *c)
 	EXPECT_EQ(c, contract_uids(&done.uids), 0);
 }
 
+/* What is kept is the message's own, whatever all others are set to. */
+static void keeps(struct contract *c)
+{
+	struct kurir_uid_range range = { 1, UINT32_MAX };
+	struct kurir_change what = { .kind = KURIR_CHANGE_FLAGS_SET,
+		.uids = { 1, &range },
+		.flags = KURIR_MESSAGE_ANSWERED,
+		.keywords = KURIR_STR("mine"),
+		.target = KURIR_STR(""),
+		.keeps = KURIR_MESSAGE_SEEN };
+	struct kurir_changed done;
+	three_messages(c);
+	EXPECT_DONE(c);
+	for (unsigned i = 0; i < 2; i++) {
+		EXPECT_EQ(c,
+		    c->ops->change(
+			c->owner, c->account, KURIR_STR("INBOX"), &what, LATE, c->arena, &done),
+		    0);
+		EXPECT_EQ(c, contract_uids(&done.uids), 3);
+		EXPECT_EQ(c, flags_of(c, 1), what.flags | KURIR_MESSAGE_SEEN);
+		EXPECT_EQ(c, flags_of(c, 2), what.flags);
+		EXPECT(c, keywords_are(c, 1, "mine"));
+		what.flags = KURIR_MESSAGE_DRAFT;
+		what.keywords = KURIR_STR("");
+		what.keeps_keywords = true;
+	}
+}
+
 /* Of two that change a message after the same look only the first does. */
 static void unchanged(struct contract *c)
 {
@@ -496,6 +524,7 @@ static void reborn(struct contract *c)
 }
 
 const struct contract_part contract_messages[] = { { "empty", empty }, { "append", append },
-	{ "flags", flags }, { "unchanged", unchanged }, { "expunge", expunge }, { "copy", copy },
-	{ "move", move }, { "recent", recent }, { "writers", writers }, { "others", others },
-	{ "wait", wait }, { "wait account", wait_account }, { "reborn", reborn }, { 0 } };
+	{ "flags", flags }, { "keeps", keeps }, { "unchanged", unchanged },
+	{ "expunge", expunge }, { "copy", copy }, { "move", move }, { "recent", recent },
+	{ "writers", writers }, { "others", others }, { "wait", wait },
+	{ "wait account", wait_account }, { "reborn", reborn }, { 0 } };
