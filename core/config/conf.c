@@ -103,6 +103,8 @@ static const struct kurir_option limit_options[] = {
 	    "Connections at one time from one address (IPv6: from one /64)."),
 	RANGE_SPAN("handshake", limit_handshake, "30s", 1000, 600000,
 	    "How long a TLS handshake may take on a listener with implicit TLS."),
+	RANGE_SPAN("silence", limit_silence, "1m", 2000, 3600000,
+	    "A process in which nothing moves for so long is ended and started again."),
 	RANGE_SPAN("drain", limit_drain, "5m", 0, 86400000,
 	    "How long sessions may go on after a reload."),
 	KURIR_OPT_SIZE("memory", struct conf, limit_memory, "0",

@@ -59,6 +59,7 @@ struct conf {
 	int64_t limit_connections, limit_connections_per_peer;
 	kurir_time limit_handshake; /* for implicit TLS */
 	kurir_time limit_drain;	    /* how long an old generation may finish its sessions */
+	kurir_time limit_silence;   /* of a process, before it is taken for hung */
 	uint64_t limit_memory;	    /* of one process; 0: none */
 	uint64_t history_size;	    /* 0: none is kept */
 	kurir_time history_age;

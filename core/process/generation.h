@@ -24,11 +24,11 @@ struct process {
 	enum process_state state;
 	struct loop_fd control; /* fd -1: none */
 	struct loop_timer again, limit;
-	kurir_time started;
-	unsigned restarts, quick; /* quick: crashes within a second of starting, in a row */
-	unsigned lost;		  /* channels that it or others had to close */
-	bool gone;		  /* has been told to go: told instances may start */
-	bool killed;		  /* and not yet reaped */
+	kurir_time started, heard; /* heard: when it last said something */
+	unsigned restarts, quick;  /* quick: crashes within a second of starting, in a row */
+	unsigned lost;		   /* channels that it or others had to close */
+	bool gone;		   /* has been told to go: told instances may start */
+	bool killed;		   /* and not yet reaped */
 };
 
 struct generation {
@@ -46,6 +46,9 @@ struct generation {
 
 /* Newest first. */
 extern struct generation *generation_newest;
+
+/* process.c: those that have been silent for too long are ended, and begin again. */
+void process_watch(void);
 
 /* What the supervisor wants to hear. */
 void supervisor_ready(struct process *);

@@ -23,6 +23,7 @@
 #define CONTROL_ROOM (1 << 20)
 #define HEAR_BURST   64 /* packets, then the others have their turn */
 #define LOST_MAX     20
+#define WATCH	     1000 /* ms */
 
 #define CONTAINER(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
@@ -170,6 +171,7 @@ static void process_heard(struct process *p, const struct wire *w)
 {
 	if (w->fd >= 0)
 		(void)close(w->fd);
+	p->heard = kurir_now();
 	if (w->kind == WIRE_READY)
 		supervisor_ready(p);
 	else if (w->kind == WIRE_FAILED)
@@ -201,6 +203,34 @@ static void process_hear(struct loop_fd *f, uint32_t events)
 	}
 	if (!p->killed)
 		(void)loop_fd_change(f, EPOLLIN); /* tells of what is left */
+}
+
+/* One whose loop does not turn can do nothing, and never will: a module spins, or waits for what
+ * does not come.  Workers are ended by whom they keep waiting, and who begins or ends has other
+ * limits.  When it is us who were stopped the others had no chance to be heard. */
+static void watch(struct loop_timer *t)
+{
+	static kurir_time before;
+	kurir_time now = kurir_now();
+	bool late = before > 0 && now > before + 2 * WATCH;
+
+	before = now;
+	for (struct generation *g = generation_newest; g != NULL; g = g->older)
+		for (struct process *p = g->processes; p != NULL; p = p->next) {
+			if (late || p->state != PROCESS_READY)
+				p->heard = now;
+			else if (p->role != KURIR_ROLE_WORKER &&
+			    now > p->heard + g->plan->conf.limit_silence)
+				process_kill(p, "hangs");
+		}
+	loop_timer_set(t, now + WATCH, watch);
+}
+
+void process_watch(void)
+{
+	static struct loop_timer timer;
+
+	watch(&timer);
 }
 
 static int process_spawn(struct process *p, int plan_fd, int control_fd)

@@ -158,14 +158,24 @@ int role_control_begin(void)
 	return loop_fd_add(&control, EPOLLIN | EPOLLRDHUP | EPOLLET);
 }
 
+/* Says that the loop turns. */
+static void role_say_alive(struct loop_timer *t)
+{
+	(void)wire_send(ROLE_FD_CONTROL, &(struct wire){ .kind = WIRE_ALIVE, .fd = -1 });
+	loop_timer_set(t, kurir_now() + role.plan->conf.limit_silence / 4, role_say_alive);
+}
+
 void role_say_ready(void)
 {
+	static struct loop_timer alive;
+
 	if (role.single) {
 		(void)kurir_log(NULL, KURIR_NOTICE, 0, "ready");
 		log_flush();
 		return;
 	}
 	(void)wire_send(ROLE_FD_CONTROL, &(struct wire){ .kind = WIRE_READY, .fd = -1 });
+	role_say_alive(&alive);
 }
 
 void role_say_failed(struct kurir_str why)

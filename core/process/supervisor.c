@@ -477,6 +477,7 @@ int supervisor_run(const char *file)
 	r = spawn_signals(&signals);
 	if (r >= 0)
 		r = supervisor_reload();
+	process_watch();
 	if (r < 0) {
 		(void)kurir_log(NULL, KURIR_ERROR, r, "cannot begin");
 		return 1;

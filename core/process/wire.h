@@ -22,7 +22,8 @@ enum wire_kind {
 	/* to a role again */
 	/* pair index was replaced: descriptor of its certificate (count 0), then key (1) */
 	WIRE_KEY,
-	WIRE_LOST, /* from a role: the channel to process value is closed, but that one lives */
+	WIRE_LOST,  /* from a role: the channel to process value is closed, but that one lives */
+	WIRE_ALIVE, /* from a role, again and again */
 	WIRE_KINDS,
 };
 
