@@ -268,7 +268,8 @@ struct kurir_store_ops {
 	int (*entries)(struct kurir_self *, struct kurir_str account, struct kurir_str mailbox,
 	    kurir_time, struct kurir_arena *, struct kurir_entry **ret, size_t *ret_count)
 	    KURIR_PARKS;
-	/* All of them or none; -EMSGSIZE: too many or too long. */
+	/* All of them or none; -EMSGSIZE: too many or too long.  Names that begin with "/" are those
+	 * of RFC 5464, all others the callers' own: neither take room from the others. */
 	int (*set_entries)(struct kurir_self *, struct kurir_str account,
 	    struct kurir_str mailbox, const struct kurir_entry *, size_t count, kurir_time)
 	    KURIR_PARKS;

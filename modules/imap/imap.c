@@ -40,6 +40,7 @@ static const char *const counters[] = {
 	[IMAP_EXPUNGED] = "expunged",
 	[IMAP_IDLES] = "idles",
 	[IMAP_COMPRESSED] = "compressed",
+	[IMAP_RIGHTS_CHANGED] = "rights",
 	NULL,
 };
 

@@ -8,13 +8,13 @@
 
 #include "imap_list.h"
 
-#define OWNERS_MAX 132 /* entries of an account, and patterns */
+#define OWNERS_MAX 1032 /* entries of an account, and patterns */
 #define FOUND_MAX  4096
 
 struct search {
 	struct imap *s;
 	struct kurir_str owners[OWNERS_MAX];
-	size_t owner_count;
+	size_t owner_count, words; /* so many of them are entries */
 	struct kurir_mailbox *found;
 	size_t count, room;
 	bool shown; /* something of the owner that is looked at */
@@ -80,6 +80,7 @@ KURIR_PARKS static int find_owners(struct search *f, const struct imap_list *l)
 			add_owner(f,
 			    kurir_str_part(
 				all[i].name, sizeof(IMAP_OWNER_ENTRY) - 1, all[i].name.len));
+	f->words = f->owner_count;
 	for (size_t i = 0; i < l->count; i++)
 		add_named(f, l->patterns[i]);
 	return r < 0 ? r : 0;
@@ -111,7 +112,9 @@ static void add_level(struct search *f, struct kurir_str name)
 /* One of the owner's, if the client may know of it; the first has the levels above in front. */
 KURIR_PARKS static int look_at(struct search *f, struct kurir_str owner, struct kurir_mailbox m)
 {
-	int r = m.flags & KURIR_MAILBOX_NOSELECT ? 0 : imap_rights_of(f->s, owner, m.name);
+	int r = m.flags & KURIR_MAILBOX_NOSELECT
+	    ? 0
+	    : imap_rights_of(f->s, f->s->account, owner, m.name);
 
 	if (r <= 0 || !(r & IMAP_RIGHT_LOOKUP))
 		return r < 0 && r != -ENOENT ? r : 0; /* it may have just gone */
@@ -127,20 +130,25 @@ KURIR_PARKS static int look_at(struct search *f, struct kurir_str owner, struct 
 	return 0;
 }
 
-KURIR_PARKS static int look_at_owner(struct search *f, struct kurir_str owner)
+/* A word of an owner who shows nothing any more is not needed. */
+KURIR_PARKS static int look_at_owner(struct search *f, struct kurir_str owner, bool word)
 {
 	struct imap *s = f->s;
 	struct kurir_mailbox *all;
 	size_t count;
 	int r = imap_account_exists(s, owner);
 
-	if (r <= 0)
-		return r;
 	f->shown = false;
+	if (r < 0)
+		return r;
+	if (r == 0) /* the owner is gone */
+		return word ? imap_word_remove(s, s->account, owner) : 0;
 	r = s->store->list(s->store_self, owner, KURIR_LIST_COUNTS, imap_until(s),
 	    kurir_scratch(), &all, &count);
 	for (size_t i = 0; r >= 0 && i < count; i++)
 		r = look_at(f, owner, all[i]);
+	if (r >= 0 && word && !f->shown)
+		r = imap_word_tidy(s, s->account, owner);
 	return r < 0 ? r : 0;
 }
 
@@ -178,7 +186,7 @@ KURIR_PARKS int imap_others_add(
 	f->s = s;
 	r = find_owners(f, l);
 	for (size_t i = 0; r >= 0 && i < f->owner_count; i++)
-		r = look_at_owner(f, f->owners[i]);
+		r = look_at_owner(f, f->owners[i], i < f->words);
 	if (r < 0 || f->count == 0)
 		return r;
 	complete(f, *all, count);

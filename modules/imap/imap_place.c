@@ -55,7 +55,8 @@ KURIR_PARKS int imap_account_exists(struct imap *s, struct kurir_str account)
 	return match.kind == KURIR_ACCOUNT_MAILBOX && kurir_str_equal(match.account, account);
 }
 
-KURIR_PARKS int imap_rights_of(struct imap *s, struct kurir_str owner, struct kurir_str mailbox)
+KURIR_PARKS int imap_rights_of(
+    struct imap *s, struct kurir_str account, struct kurir_str owner, struct kurir_str mailbox)
 {
 	struct kurir_entry *all;
 	uint32_t rights = 0, more;
@@ -69,8 +70,7 @@ KURIR_PARKS int imap_rights_of(struct imap *s, struct kurir_str owner, struct ku
 		if (!kurir_str_starts(id, KURIR_STR(IMAP_ACL_ENTRY)))
 			continue;
 		id = kurir_str_part(id, sizeof(IMAP_ACL_ENTRY) - 1, id.len);
-		if ((kurir_str_equal(id, s->account) ||
-			kurir_str_equal(id, KURIR_STR("anyone"))) &&
+		if ((kurir_str_equal(id, account) || kurir_str_equal(id, KURIR_STR("anyone"))) &&
 		    imap_rights_parse(all[i].value, &more) >= 0)
 			rights |= more & IMAP_RIGHTS_OTHERS;
 	}
@@ -83,7 +83,7 @@ KURIR_PARKS int imap_place_still(struct imap *s)
 
 	if (s->state != IMAP_SELECTED || kurir_str_equal(s->place.account, s->account))
 		return 0;
-	r = imap_rights_of(s, s->place.account, s->place.mailbox);
+	r = imap_rights_of(s, s->account, s->place.account, s->place.mailbox);
 	if (r == -ENOENT) /* it is gone, which is noticed by who looks for its messages */
 		return 0;
 	if (r < 0)
@@ -123,7 +123,7 @@ KURIR_PARKS int imap_place_find(
 			return -ENOENT;
 		r = imap_account_exists(s, p.account);
 		if (r > 0)
-			r = imap_rights_of(s, p.account, p.mailbox);
+			r = imap_rights_of(s, s->account, p.account, p.mailbox);
 		if (r <= 0)
 			return r < 0 ? r : -ENOENT;
 		p.rights = (uint32_t)r;
@@ -161,7 +161,7 @@ KURIR_PARKS int imap_place_new(
 		return r < 0 ? r : -EACCES;
 	r = -ENOENT;
 	while (r == -ENOENT && imap_has_acl(s) && go_up(ret_above))
-		r = imap_rights_of(s, p.account, *ret_above);
+		r = imap_rights_of(s, s->account, p.account, *ret_above);
 	if (r == -ENOENT)
 		*ret_above = KURIR_STR("");
 	else if (r < 0)

@@ -65,7 +65,8 @@ int imap_place_inherit(struct imap *, const struct imap_place *, struct kurir_st
 /* Whether there is an account of exactly that name: 1, 0; -errno. */
 int imap_account_exists(struct imap *, struct kurir_str account) KURIR_PARKS;
 /* What an account may do in a mailbox of another: rights, or -errno. */
-int imap_rights_of(struct imap *, struct kurir_str owner, struct kurir_str mailbox) KURIR_PARKS;
+int imap_rights_of(struct imap *, struct kurir_str account, struct kurir_str owner,
+    struct kurir_str mailbox) KURIR_PARKS;
 /* What is left of the rights to the selected mailbox, when it is another's: 0; -EACCES: it may
  * not be read any more; -errno: nobody can tell. */
 int imap_place_still(struct imap *) KURIR_PARKS;
@@ -89,6 +90,12 @@ int imap_put_myrights(struct imap *, const struct imap_place *) KURIR_PARKS;
  * left copies, which stay. */
 int imap_transfer(struct imap *, const struct imap_place *to, const struct kurir_uid_set *,
     bool moves, struct kurir_changed *ret) KURIR_PARKS;
+
+/* imap_word.c: the owner's entry of the account.  Tidy: it goes when the account may look up no
+ * mailbox of the owner.  -EMSGSIZE: too many owners gave it rights. */
+int imap_word_leave(struct imap *, struct kurir_str account, struct kurir_str owner) KURIR_PARKS;
+int imap_word_remove(struct imap *, struct kurir_str account, struct kurir_str owner) KURIR_PARKS;
+int imap_word_tidy(struct imap *, struct kurir_str account, struct kurir_str owner) KURIR_PARKS;
 
 /* imap_others.c: mailboxes of others that a LIST may be about, behind all; count grows. */
 struct imap_list;

@@ -69,24 +69,27 @@ KURIR_PARKS static int rights_now(struct imap *s, const struct setacl *q, struct
 	return r < 0 ? r : (int)rights;
 }
 
-/* Where the other finds what it was given: first, as it is no right. */
-KURIR_PARKS static int leave_word(struct imap *s, const struct setacl *q)
+static bool is_anyone(const struct setacl *q)
 {
-	struct kurir_entry word = { .value = KURIR_STR("1") };
-
-	if (kurir_str_equal(q->identifier, KURIR_STR("anyone")))
-		return 0;
-	word.name =
-	    kurir_format(kurir_scratch(), IMAP_OWNER_ENTRY "%.*s", KURIR_ARG(q->place.account));
-	return s->store->set_entries(
-	    s->store_self, q->identifier, KURIR_STR(""), &word, 1, imap_until(s));
+	return kurir_str_equal(q->identifier, KURIR_STR("anyone"));
 }
 
-KURIR_PARKS static int set(struct imap *s, const struct setacl *q)
+/* Where the other finds what it was given, and no longer than that. */
+KURIR_PARKS static int tidy(struct imap *s, const struct setacl *q)
+{
+	int r = is_anyone(q) ? 0 : imap_account_exists(s, q->identifier);
+
+	if (r <= 0)
+		return r;
+	return q->rights ? imap_word_leave(s, q->identifier, q->place.account)
+			 : imap_word_tidy(s, q->identifier, q->place.account);
+}
+
+/* q->rights are those that the identifier has then. */
+KURIR_PARKS static int set(struct imap *s, struct setacl *q)
 {
 	struct kurir_entry entry = { .value = { NULL, 0 } };
 	char text[IMAP_RIGHTS_TEXT];
-	uint32_t rights;
 	int r;
 
 	entry.name =
@@ -94,16 +97,28 @@ KURIR_PARKS static int set(struct imap *s, const struct setacl *q)
 	r = rights_now(s, q, entry.name);
 	if (r < 0)
 		return r;
-	rights = q->how == '+' ? (uint32_t)r | q->rights
-	    : q->how == '-'    ? (uint32_t)r & ~q->rights
-			       : q->rights;
-	if (rights) {
-		entry.value = kurir_str_of(imap_rights_keep(text, rights));
-		r = leave_word(s, q);
+	q->rights = q->how == '+' ? (uint32_t)r | q->rights
+	    : q->how == '-'	  ? (uint32_t)r & ~q->rights
+				  : q->rights;
+	if (q->rights) {
+		entry.value = kurir_str_of(imap_rights_keep(text, q->rights));
+		r = tidy(s, q);
 	}
 	return r < 0 ? r
 		     : s->store->set_entries(s->store_self, q->place.account, q->place.mailbox,
 			   &entry, 1, imap_until(s));
+}
+
+KURIR_PARKS static void tell(struct imap *s, const struct setacl *q)
+{
+	char text[IMAP_RIGHTS_TEXT];
+
+	kurir_count(s->self, IMAP_RIGHTS_CHANGED, 1);
+	KURIR_EMIT(s->self, KURIR_INFO, "rights", { "account", s->account },
+	    { "owner", q->place.account }, { "mailbox", q->place.mailbox },
+	    { "to", q->identifier },
+	    { "rights", kurir_str_of(imap_rights_keep(text, q->rights)) },
+	    { "peer", kurir_conn_peer(s->conn) });
 }
 
 KURIR_PARKS static void change(struct imap *s, struct imap_args *a, bool removes)
@@ -125,6 +140,10 @@ KURIR_PARKS static void change(struct imap *s, struct imap_args *a, bool removes
 	}
 	if (r >= 0)
 		r = set(s, &q);
+	if (r >= 0) {
+		tell(s, &q);
+		r = tidy(s, &q);
+	}
 	if (r == -EMSGSIZE)
 		imap_no(s, "[LIMIT] There are too many rights, or owners who give some");
 	else

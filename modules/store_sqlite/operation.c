@@ -34,16 +34,40 @@ static int op_manage(struct db *db, struct account_row *a, struct kurir_str mail
 	return r < 0 ? r : kurir_put_u64(reply, (uint64_t)id);
 }
 
-#define ENTRIES_MAX	100	/* of one mailbox, or of the account */
+#define ENTRIES_MAX	100	/* of one mailbox, or of the account; and so many of no user's */
+#define OWNERS_MAX	1000	/* of the account, of the latter */
 #define ENTRY_VALUE_MAX 65536	/* bytes */
 #define ENTRY_BYTES_MAX 8388608 /* of all of an account, whose quota does not count them */
+
+/* Whether there is room for what is there now. */
+static int entries_fit(struct db *db, const struct account_row *a, const struct mailbox_row *m)
+{
+	int64_t all, users, bytes;
+	int r = db_number(db, &all,
+	    "SELECT count(*) FROM entry WHERE account = ? AND mailbox = ?", "ii", a->id, m->id);
+	if (r == 0)
+		r = db_number(db, &users,
+		    "SELECT count(*) FROM entry WHERE account = ? AND mailbox = ?"
+		    " AND name GLOB '/*'",
+		    "ii", a->id, m->id);
+	if (r == 0)
+		r = db_number(db, &bytes,
+		    "SELECT coalesce(sum(length(CAST(value AS BLOB))), 0) FROM entry"
+		    " WHERE account = ?",
+		    "i", a->id);
+	if (r < 0)
+		return r;
+	return users <= ENTRIES_MAX && all - users <= (m->id > 0 ? ENTRIES_MAX : OWNERS_MAX) &&
+		bytes <= ENTRY_BYTES_MAX
+	    ? 0
+	    : -EMSGSIZE;
+}
 
 static int op_entries(
     struct db *db, struct account_row *a, struct kurir_str mailbox, struct kurir_reader *in)
 {
 	struct mailbox_row m = { .id = 0 };
 	uint32_t n = kurir_get_u32(in);
-	int64_t count, bytes = 0;
 	int r = mailbox.len > 0 ? mailbox_load(db, a, mailbox, &m) : 0;
 	for (uint32_t i = 0; r == 0 && i < n && in->error == 0; i++) {
 		struct kurir_str name = kurir_get_text(in);
@@ -62,15 +86,9 @@ static int op_entries(
 	}
 	if (r < 0 || in->error < 0)
 		return r < 0 ? r : in->error;
-	r = db_number(db, &count, "SELECT count(*) FROM entry WHERE account = ? AND mailbox = ?",
-	    "ii", a->id, m.id);
-	if (r == 0)
-		r = db_number(db, &bytes,
-		    "SELECT coalesce(sum(length(CAST(value AS BLOB))), 0) FROM entry"
-		    " WHERE account = ?",
-		    "i", a->id);
-	if (r < 0 || count > ENTRIES_MAX || bytes > ENTRY_BYTES_MAX)
-		return r < 0 ? r : -EMSGSIZE;
+	r = entries_fit(db, a, &m);
+	if (r < 0)
+		return r;
 	a->modseq++;
 	return account_save(db, a);
 }

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """A mailbox that two accounts use, by Python's imaplib: rights given, used, and taken away; also when the roles are processes."""
+import glob
 import imaplib
+import os
+import sqlite3
 
 from mailboxlib import USERS, MailServer, tls
 from netlib import check, done, equal
@@ -154,7 +157,39 @@ def hidden(owner, other, what):
     equal(rights(other, secret), {"l"}, "the rights are what they were, %s" % what)
     stays = [c for c in needs if c[1] != "x"]
     equal(refused(owner, other, secret, stays, lambda right: "l" + right), [], "each is done with its right, %s" % what)
+    owner.delete("Rahasia/x")
     owner.deleteacl("Rahasia", SITI)
+
+
+def words(s):
+    """Owners who are known to have given rights to SITI, as the store keeps them."""
+    found = []
+    for file in glob.glob(os.path.join(s.root(s.name), "**/index.db"), recursive=True):
+        db = sqlite3.connect("file:%s?mode=ro" % file, uri=True)
+        found += db.execute("SELECT entry.name FROM entry JOIN account ON account.id = entry.account"
+                            " WHERE account.name = ? AND entry.name GLOB 'owner/*'", (SITI,)).fetchall()
+        db.close()
+    return [name for name, in found]
+
+
+def room(s, owner, other, what):
+    """What owners gave takes no room from annotations, and is forgotten when it is taken away."""
+    full = ['(/private/a%d "x")' % n for n in range(100)]
+    equal([e for e in full if "OK" not in say(other, 'SETMETADATA "" ' + e)], [], "annotations of the account, %s" % what)
+    check("TOOMANY" in say(other, 'SETMETADATA "" (/private/b "x")'), "there is no room for one more, %s" % what)
+    equal(words(s), [], "what was given and taken away is forgotten, %s" % what)
+    for name in ("Satu", "Dua", "Tiga"):
+        owner.create(name)
+        equal(owner.setacl(name, SITI, "lr")[0], "OK", "rights take no such room, %s" % what)
+    equal(words(s), ["owner/" + HYD], "an owner takes one place, %s" % what)
+    for n in range(100):
+        say(other, 'SETMETADATA "" (/private/a%d NIL)' % n)
+    owner.deleteacl("Satu", SITI)
+    equal(words(s), ["owner/" + HYD], "and keeps it while there is another mailbox, %s" % what)
+    owner.setacl("Dua", SITI, "-lr")
+    owner.delete("Tiga")
+    check(SHARED.encode() not in b"".join(other.list()[1]), "nothing is shown any more, %s" % what)
+    equal(words(s), [], "nor remembered, %s" % what)
 
 
 def main():
@@ -191,6 +226,7 @@ def main():
         between(owner, other, what)
         levels(owner, other, what)
         hidden(owner, other, what)
+        room(s, owner, other, what)
         for c in (owner, other):
             c.logout()
         equal(s.stop(), 0, "the server ends well, %s" % what)

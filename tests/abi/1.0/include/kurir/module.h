@@ -382,7 +382,7 @@ struct kurir_field {
 	struct kurir_str value;
 };
 /* event: connect helo auth mail rcpt data message queued route attempt delivered deferred
- * bounced cancelled held released closed.  Also kept for "kurirctl explain". */
+ * bounced cancelled held released rights closed.  Also kept for "kurirctl explain". */
 KURIR_API void kurir_emit(struct kurir_self *, enum kurir_level, const char *event,
     const struct kurir_field *, size_t count);
 #define KURIR_EMIT(self, level, event, ...) \
