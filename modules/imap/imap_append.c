@@ -11,9 +11,10 @@ KURIR_PARKS static void store(struct imap *s, struct imap_incoming *in)
 {
 	struct kurir_changed changed = { .target_validity = 0 };
 	bool here = s->state == IMAP_SELECTED && kurir_str_equal(in->mailbox, s->box.name);
+	bool claims = here && !s->read_only && kurir_str_equal(s->place.account, s->account);
 	int r;
 
-	for (size_t i = 0; i < in->count && here && !s->read_only; i++)
+	for (size_t i = 0; i < in->count && claims; i++)
 		in->messages[i].flags |= KURIR_MESSAGE_RECENT;
 	r = imap_incoming_store(in, &changed);
 

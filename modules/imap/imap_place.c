@@ -40,6 +40,13 @@ bool imap_is_others(struct kurir_str name)
 	return split(name, &owner, &rest);
 }
 
+bool imap_others_owner(struct kurir_str name, struct kurir_str *ret)
+{
+	struct kurir_str rest;
+
+	return split(name, ret, &rest);
+}
+
 KURIR_PARKS int imap_account_exists(struct imap *s, struct kurir_str account)
 {
 	struct kurir_account_match match;

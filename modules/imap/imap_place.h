@@ -62,6 +62,8 @@ int imap_place_new(struct imap *, struct kurir_str name, struct imap_place *ret,
 /* A mailbox that was just made has the rights of the one above. */
 int imap_place_inherit(struct imap *, const struct imap_place *, struct kurir_str above)
     KURIR_PARKS;
+/* The account that such a name, or the beginning of such names, is about. */
+bool imap_others_owner(struct kurir_str name, struct kurir_str *ret);
 /* Whether there is an account of exactly that name: 1, 0; -errno. */
 int imap_account_exists(struct imap *, struct kurir_str account) KURIR_PARKS;
 /* What an account may do in a mailbox of another: rights, or -errno. */
@@ -95,6 +97,9 @@ int imap_transfer(struct imap *, const struct imap_place *to, const struct kurir
  * mailbox of the owner.  -EMSGSIZE: too many owners gave it rights. */
 int imap_word_leave(struct imap *, struct kurir_str account, struct kurir_str owner) KURIR_PARKS;
 int imap_word_remove(struct imap *, struct kurir_str account, struct kurir_str owner) KURIR_PARKS;
+/* Whether the account has that right to some mailbox of the owner: 1, 0; -errno. */
+int imap_word_holds(
+    struct imap *, struct kurir_str account, struct kurir_str owner, uint32_t right) KURIR_PARKS;
 int imap_word_tidy(struct imap *, struct kurir_str account, struct kurir_str owner) KURIR_PARKS;
 
 /* imap_others.c: mailboxes of others that a LIST may be about, behind all; count grows. */

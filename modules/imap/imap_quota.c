@@ -7,8 +7,11 @@
  *   quota-resource     = resource-name SP resource-usage SP resource-limit
  *   quotaroot-response = "QUOTAROOT" SP mailbox *(SP quota-root-name)
  *
- * There is one root, "", for all of an account.  STORAGE counts units of 1,024 bytes.  What has no
- * limit is not listed. */
+ * There is one root, "", for all of an account, and "user/OWNER" for that of another: of it those
+ * hear who may put messages there, for which the owner pays.  STORAGE counts units of 1,024
+ * bytes.  What has no limit is not listed. */
+
+#include <errno.h>
 
 #include "imap.h"
 
@@ -22,15 +25,17 @@ KURIR_PARKS static void put_resource(
 	*before = " ";
 }
 
-KURIR_PARKS static int put_quota(struct imap *s)
+KURIR_PARKS static int put_quota(struct imap *s, struct kurir_str root, struct kurir_str account)
 {
 	struct kurir_quota q;
-	int r = s->store->quota(s->store_self, s->account, imap_until(s), &q);
+	int r = s->store->quota(s->store_self, account, imap_until(s), &q);
 	const char *before = "";
 
 	if (r < 0)
 		return r;
-	imap_puts(s, "* QUOTA \"\" (");
+	imap_puts(s, "* QUOTA ");
+	imap_string(s, root);
+	imap_puts(s, " (");
 	put_resource(s, &before, "STORAGE", (q.bytes + 1023) / 1024, q.bytes_limit / 1024);
 	put_resource(s, &before, "MESSAGE", q.messages, q.messages_limit);
 	return imap_puts(s, ")\r\n");
@@ -41,29 +46,67 @@ bool imap_has_quota(const struct imap *s)
 	return imap_store_has(s, quota);
 }
 
-KURIR_PARKS void imap_getquota(struct imap *s, struct imap_args *a)
+/* Whose root that is: 0; -ENOENT: nobody's of whom the client may know. */
+KURIR_PARKS static int find_root(struct imap *s, struct kurir_str root, struct kurir_str *ret)
 {
-	struct kurir_str root;
+	int r = 0;
 
-	if (!imap_has_quota(s) || imap_astring(a, &root) < 0 || !imap_end(a))
-		imap_bad(s, "GETQUOTA takes the name of a root");
-	else if (root.len > 0)
-		imap_no(s, "[NONEXISTENT] The only root has an empty name");
-	else
-		imap_done(s, put_quota(s));
+	*ret = s->account;
+	if (root.len == 0)
+		return 0;
+	if (imap_has_acl(s) && imap_others_owner(root, ret) &&
+	    root.len == sizeof(IMAP_OTHERS) - 1 + ret->len && !kurir_str_equal(*ret, s->account))
+		r = imap_account_exists(s, *ret);
+	if (r > 0)
+		r = imap_word_holds(s, s->account, *ret, IMAP_RIGHT_INSERT);
+	return r != 0 ? r : -ENOENT;
 }
 
-/* The mailbox need not be there. */
+KURIR_PARKS void imap_getquota(struct imap *s, struct imap_args *a)
+{
+	struct kurir_str root, account;
+	int r;
+
+	if (!imap_has_quota(s) || imap_astring(a, &root) < 0 || !imap_end(a)) {
+		imap_bad(s, "GETQUOTA takes the name of a root");
+		return;
+	}
+	r = find_root(s, root, &account);
+	if (r == -ENOENT)
+		imap_no(s, "[NONEXISTENT] There is no such root");
+	else
+		imap_done(s, r < 0 ? r : put_quota(s, root, account));
+}
+
+/* A mailbox of one's own need not be there. */
 KURIR_PARKS void imap_getquotaroot(struct imap *s, struct imap_args *a)
 {
-	struct kurir_str mailbox;
+	struct kurir_str mailbox, root = KURIR_STR("");
+	struct imap_place place;
+	bool told = true;
+	int r;
 
 	if (!imap_has_quota(s) || imap_mailbox(a, &mailbox) < 0 || !imap_end(a)) {
 		imap_bad(s, "GETQUOTAROOT takes the name of a mailbox");
 		return;
 	}
-	imap_puts(s, "* QUOTAROOT ");
-	imap_put_mailbox(s, mailbox);
-	imap_puts(s, " \"\"\r\n");
-	imap_done(s, put_quota(s));
+	r = imap_place_find(s, mailbox, 0, &place);
+	if (r >= 0 && !kurir_str_equal(place.account, s->account)) {
+		root =
+		    kurir_format(kurir_scratch(), IMAP_OTHERS "%.*s", KURIR_ARG(place.account));
+		told = (place.rights & IMAP_RIGHT_INSERT) != 0;
+		if (!(place.rights & (IMAP_RIGHT_LOOKUP | IMAP_RIGHT_INSERT)))
+			r = -ENOENT;
+	}
+	if (r >= 0) {
+		imap_puts(s, "* QUOTAROOT ");
+		imap_put_mailbox(s, mailbox);
+		if (told) {
+			imap_puts(s, " ");
+			imap_string(s, root);
+		}
+		imap_puts(s, "\r\n");
+		r = told ? put_quota(s, root, place.account) : 0;
+	}
+	imap_done(s, r);
 }

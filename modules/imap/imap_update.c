@@ -73,6 +73,12 @@ struct delta {
 	bool whole; /* all messages: from a view */
 };
 
+/* What is recent is so until its owner looks (RFC 3501 section 2.3.2): others leave it so. */
+static bool claims(const struct imap *s, const struct imap_place *place, bool read_only)
+{
+	return !read_only && kurir_str_equal(place->account, s->account);
+}
+
 KURIR_PARKS static int ask_store(struct imap *s, struct kurir_arena *arena, struct delta *d)
 {
 	struct kurir_uid_set all = imap_box_all(&s->box), there;
@@ -81,13 +87,13 @@ KURIR_PARKS static int ask_store(struct imap *s, struct kurir_arena *arena, stru
 
 	if (imap_store_has(s, changes))
 		r = s->store->changes(s->store_self, s->place.account, s->place.mailbox,
-		    s->view.modseq, !s->read_only, imap_until(s), arena, &c);
+		    s->view.modseq, claims(s, &s->place, s->read_only), imap_until(s), arena, &c);
 	if (r >= 0)
 		*d = (struct delta){ .now = c.now, .vanished = c.vanished };
 	if (r == -ESTALE) {
 		d->whole = true;
 		r = s->store->view(s->store_self, s->place.account, s->place.mailbox,
-		    !s->read_only, imap_until(s), arena, &d->now);
+		    claims(s, &s->place, s->read_only), imap_until(s), arena, &d->now);
 	}
 	if (r < 0)
 		return r;
@@ -105,8 +111,8 @@ KURIR_PARKS static int look(struct imap *s, const struct imap_place *place, bool
     struct kurir_arena *arena, struct kurir_mailbox_outline *ret)
 {
 	struct kurir_mailbox_view *v = &ret->view;
-	int r = s->store->view(
-	    s->store_self, place->account, place->mailbox, !read_only, imap_until(s), arena, v);
+	int r = s->store->view(s->store_self, place->account, place->mailbox,
+	    claims(s, place, read_only), imap_until(s), arena, v);
 
 	for (size_t i = r < 0 ? 0 : v->count; i > 0; i--)
 		if (!(v->messages[i - 1].flags & KURIR_MESSAGE_SEEN))
@@ -155,8 +161,8 @@ KURIR_PARKS int imap_view_open(
 	if (r >= 0) {
 		read_only = read_only || !(place.rights & IMAP_RIGHTS_CHANGE);
 		r = imap_store_has(s, outline)
-		    ? s->store->outline(s->store_self, place.account, place.mailbox, !read_only,
-			  imap_until(s), found, &o)
+		    ? s->store->outline(s->store_self, place.account, place.mailbox,
+			  claims(s, &place, read_only), imap_until(s), found, &o)
 		    : look(s, &place, read_only, found, &o);
 	}
 	imap_view_close(s);

@@ -29,8 +29,8 @@ KURIR_PARKS int imap_word_remove(struct imap *s, struct kurir_str account, struc
 	return set(s, account, owner, (struct kurir_str){ NULL, 0 });
 }
 
-/* Whether some mailbox of the owner may be looked up: 1, 0; -errno. */
-KURIR_PARKS static int shows(struct imap *s, struct kurir_str account, struct kurir_str owner)
+KURIR_PARKS int imap_word_holds(
+    struct imap *s, struct kurir_str account, struct kurir_str owner, uint32_t right)
 {
 	struct kurir_arena *arena = kurir_arena_new("imap word");
 	struct kurir_mailbox *all;
@@ -44,7 +44,7 @@ KURIR_PARKS static int shows(struct imap *s, struct kurir_str account, struct ku
 		if (all[i].flags & KURIR_MAILBOX_NOSELECT)
 			continue;
 		r = imap_rights_of(s, account, owner, all[i].name);
-		any = r > 0 && (r & IMAP_RIGHT_LOOKUP);
+		any = r > 0 && (r & (int)right);
 		r = r == -ENOENT ? 0 : r; /* it has just gone */
 		kurir_rewind(kurir_scratch(), mark);
 	}
@@ -54,12 +54,12 @@ KURIR_PARKS static int shows(struct imap *s, struct kurir_str account, struct ku
 
 KURIR_PARKS int imap_word_tidy(struct imap *s, struct kurir_str account, struct kurir_str owner)
 {
-	int r = shows(s, account, owner);
+	int r = imap_word_holds(s, account, owner, IMAP_RIGHT_LOOKUP);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = imap_word_remove(s, account, owner);
 	if (r >= 0)
-		r = shows(s, account, owner);
+		r = imap_word_holds(s, account, owner, IMAP_RIGHT_LOOKUP);
 	return r > 0 ? imap_word_leave(s, account, owner) : r;
 }

@@ -107,7 +107,7 @@ COMMANDS = [
     ("SETACL %s anyone lr", "a"), ("SETACL %s nobody@satu.example lr", "a"), ("SETACL %s anyone -r", "a"), ("DELETEACL %s anyone", "a"),
     ("APPEND %s {1+}\r\nx", "i"), ("APPEND %s CATENATE (URL \"/Own/;UID=1\")", "i"), ("UID COPY 1 %s", "i"), ("UID MOVE 1 %s", "i"),
     ("UID REPLACE 1 %s {1+}\r\nx", "i"), ("APPEND Own CATENATE (URL \"/%s/;UID=1\")", "r"), ("LIST \"\" %s RETURN (MYRIGHTS)", ""),
-    ("GETMETADATA %s /shared/comment", ""), ("SETMETADATA %s (/shared/comment \"x\")", ""),
+    ("GETQUOTAROOT %s", "li"), ("GETMETADATA %s /shared/comment", ""), ("SETMETADATA %s (/shared/comment \"x\")", ""),
 ]
 
 
