@@ -15,12 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #define SESSIONS_MAX 50000
 #define BUCKETS	     4096u
-#define BEAT	     500 /* ms */
-#define STALLED	     5	 /* seconds */
+#define BEAT	     250  /* ms */
+#define STALLED_MIN  1000 /* ms */
+#define STALLED_MAX  5000
 
 struct guest {
 	struct kurir_conn *conn;
@@ -336,9 +338,18 @@ void worker_serve(void)
 	channel_serve(WORKER_ENDPOINT, KURIR_ROLE_WORKER, hook_called, NULL);
 }
 
+/* Who blocks for longer than the deadline of his hooks answers nobody in time. */
 static void beat(struct loop_timer *t)
 {
-	(void)alarm(STALLED);
+	kurir_time patience = ready() ? host->deadline : STALLED_MAX;
+	struct itimerval end = { .it_value = { 0 } };
+
+	patience = patience < STALLED_MIN ? STALLED_MIN
+	    : patience > STALLED_MAX	  ? STALLED_MAX
+					  : patience;
+	end.it_value.tv_sec = (patience + BEAT) / 1000;
+	end.it_value.tv_usec = (patience + BEAT) % 1000 * 1000;
+	(void)setitimer(ITIMER_REAL, &end, NULL);
 	loop_timer_set(t, kurir_now() + BEAT, beat);
 }
 
