@@ -1,8 +1,8 @@
 /* breaker.h - who fails again and again is not asked for a while.
  *
- * After some failures in a row at one point an instance is left alone there for a second, then one
- * call tries it again; when that fails, too, for twice as long, up to a minute.  Meanwhile its "on-error" decides
- * at once, and nobody waits for its deadline. */
+ * After some failures in a row at one point an instance is left alone there for a second, then
+ * one call tries it again; when that fails, too, for twice as long, up to a minute.  Meanwhile
+ * its "on-error" decides at once, and nobody waits for its deadline. */
 #ifndef CORE_BREAKER_H
 #define CORE_BREAKER_H
 
