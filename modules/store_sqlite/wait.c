@@ -110,6 +110,30 @@ KURIR_PARKS int sqlite_wait(struct kurir_self *self, struct kurir_str account,
 	return r;
 }
 
+/* One is opened, or has come back. */
+KURIR_PARKS static int wait_for_connection(
+    struct kurir_self *self, struct kurir_str account, kurir_time until)
+{
+	int e;
+	struct db *db = reader_wait(self, account, until, &e);
+
+	if (db == NULL)
+		return e;
+	reader_give(self, account, db);
+	return 0;
+}
+
+KURIR_PARKS static int account_now(
+    struct kurir_self *self, struct kurir_str account, kurir_time until, struct account_row *ret)
+{
+	int e;
+
+	while ((e = look(self, account, KURIR_STR(""), ret, NULL)) == -EBUSY)
+		if ((e = wait_for_connection(self, account, until)) < 0)
+			break;
+	return e;
+}
+
 /* An account that was never written to has none yet. */
 KURIR_PARKS int sqlite_wait_account(
     struct kurir_self *self, struct kurir_str account, uint64_t *modseq, kurir_time until)
@@ -119,9 +143,9 @@ KURIR_PARKS int sqlite_wait_account(
 
 	while (r == 0) {
 		struct account_row a = { .modseq = 0 };
-		int e = look(self, account, KURIR_STR(""), &a, NULL);
+		int e = account_now(self, account, until, &a);
 
-		if (e == -EAGAIN || e == -EBUSY) /* no connection is free now */
+		if (e == -EAGAIN) /* the database is put in order */
 			r = kurir_sleep(kurir_now() + 100);
 		else if (e < 0 && e != -ENOENT)
 			r = e;
