@@ -28,18 +28,21 @@ static bool names_it(const struct imap_notify_group *g, struct kurir_str name)
 uint32_t imap_notify_events(const struct imap *s, const struct kurir_mailbox *m)
 {
 	const struct imap_notify_wish *w = &s->notify->wish;
+	bool others = m->id.len > 0 && imap_is_others(m->name);
 	uint32_t events = 0;
 
 	for (size_t i = 0; i < w->count; i++) {
 		const struct imap_notify_group *g = &w->groups[i];
 
-		if (g->filter == IMAP_FILTER_PERSONAL ||
+		if ((g->filter == IMAP_FILTER_PERSONAL && !others) ||
 		    (g->filter == IMAP_FILTER_SUBSCRIBED &&
 			(m->flags & KURIR_MAILBOX_SUBSCRIBED)) ||
 		    names_it(g, m->name))
 			events |= g->events;
 	}
-	if ((m->flags & KURIR_MAILBOX_NOSELECT) ||
+	if (others) /* of their entries nobody else hears */
+		events &= ~(uint32_t)IMAP_EVENT_METADATA;
+	if ((m->flags & (KURIR_MAILBOX_NOSELECT | IMAP_MAILBOX_UNREADABLE)) ||
 	    (s->state == IMAP_SELECTED && kurir_str_equal(m->name, s->box.name)))
 		events &= ~(uint32_t)IMAP_EVENTS_MESSAGE;
 	return events;
@@ -133,17 +136,18 @@ KURIR_PARKS static int wait_for_account(struct imap_watch *w)
 	struct imap *s = w->s;
 
 	w->modseq = s->notify->modseq;
-	return s->notify->wish.none
-	    ? -ECANCELED
-	    : s->store->wait_account(s->store_self, s->account, &w->modseq, KURIR_FOREVER);
+	return s->notify->wish.none ? -ECANCELED : imap_notify_wait(s, &w->modseq);
 }
 
 KURIR_PARKS static int tell_all(struct imap_watch *w)
 {
+	struct imap_notify *n = w->s->notify;
 	int r = tell(w->s, w->idle);
 
+	for (size_t i = 0; r >= 0 && i < n->owner_count; i++)
+		n->owners[i].modseq = n->owners[i].now;
 	if (r >= 0)
-		w->s->notify->modseq = w->modseq;
+		n->modseq = w->modseq;
 	else if (r != -ECANCELED && !w->s->over)
 		overflow(w->s);
 	return r == -ECANCELED ? r : 0;
@@ -205,6 +209,8 @@ KURIR_PARKS static int begin(struct imap *s, const struct imap_notify_wish *wish
 	 * never. */
 	n->modseq = UINT64_MAX;
 	r = s->store->wait_account(s->store_self, s->account, &n->modseq, imap_until(s));
+	if (r >= 0)
+		r = imap_notify_find_owners(s);
 	if (r >= 0 && wish->count > 0)
 		r = imap_notify_look(s, &n->seen);
 	if (r >= 0 && s->state == IMAP_SELECTED)

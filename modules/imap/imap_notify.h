@@ -7,6 +7,7 @@
 #define IMAP_NOTIFY_GROUPS	 32
 #define IMAP_NOTIFY_NAMES	 200  /* in one group */
 #define IMAP_NOTIFY_MOST	 5000 /* mailboxes of an account; with more nobody is notified */
+#define IMAP_NOTIFY_OWNERS	 16   /* other accounts */
 #define IMAP_NOTIFY_MOST_ENTRIES 200  /* mailboxes whose entries are watched */
 
 enum imap_event {
@@ -65,6 +66,12 @@ struct imap_notify {
 	uint64_t modseq;   /* of the account then */
 	uint32_t uid_next; /* of the selected mailbox: new are those from it on */
 	struct imap_seen seen;
+	/* Others, of whose mailboxes the client wants to hear by their names. */
+	struct imap_notify_owner {
+		struct kurir_str account;
+		uint64_t modseq, now; /* as it was looked at, and as it is */
+	} owners[IMAP_NOTIFY_OWNERS];
+	size_t owner_count;
 };
 
 /* imap_notify.c */
@@ -77,6 +84,14 @@ void imap_notify_end(struct imap *);
 uint32_t imap_notify_events(const struct imap *, const struct kurir_mailbox *);
 /* Whether it is of the account. */
 bool imap_notify_server(const struct imap *);
+
+/* imap_notify_wait.c: until something may have happened to what the client wants to hear of, with
+ * the mod-sequence of the account then: 1; or -errno. */
+int imap_notify_wait(struct imap *, uint64_t *modseq) KURIR_PARKS;
+
+/* imap_notify_others.c: -E2BIG: too many others, or too much of them. */
+int imap_notify_find_owners(struct imap *) KURIR_PARKS;
+int imap_notify_look_at_others(struct imap *, struct imap_seen *) KURIR_PARKS;
 
 /* imap_notify_tell.c */
 /* Fills it; 0, or -errno: there is nothing to free. -E2BIG: too much to look at. */

@@ -62,6 +62,8 @@ KURIR_PARKS int imap_notify_look(struct imap *s, struct imap_seen *ret)
 	int r = s->store->list(s->store_self, s->account, KURIR_LIST_COUNTS, imap_until(s),
 	    seen.arena, &seen.all, &seen.count);
 
+	if (r >= 0)
+		r = imap_notify_look_at_others(s, &seen);
 	if (r >= 0 && seen.count > IMAP_NOTIFY_MOST)
 		r = -E2BIG;
 	if (r >= 0 && seen.count > 0)
