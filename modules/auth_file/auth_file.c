@@ -4,7 +4,6 @@
  * the file. */
 #include "auth_file.h"
 
-#include <crypt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/crypto.h>
@@ -16,13 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX     (256u << 20)
-#define PASSWORD_MAX 511 /* what libcrypt takes */
-#define CACHE_SLOTS  4096
-#define CACHE_WAYS   4 /* places for one digest: few evict each other */
-#define DIGEST	     32
-#define PRAISE	     (24 * 3600 * 1000LL)
-#define CHECK_TIME   60000
+#define FILE_MAX    (256u << 20)
+#define CACHE_SLOTS 4096
+#define CACHE_WAYS  4 /* places for one digest: few evict each other */
+#define DIGEST	    32
+#define PRAISE	    (24 * 3600 * 1000LL)
 
 struct auth_file_conf {
 	struct kurir_str users, domain;
@@ -62,7 +59,7 @@ struct auth_file {
 	unsigned char key[DIGEST];
 	struct cache_entry *cache; /* CACHE_SLOTS */
 	struct backoff *backoff;
-	char decoy[CRYPT_OUTPUT_SIZE]; /* when the file has no hash */
+	char decoy[LOGIN_HASH_MAX]; /* when the file has no hash */
 };
 
 static const struct kurir_option auth_file_options[] = {
@@ -236,8 +233,8 @@ static uint64_t keyed_number(const struct auth_file *a, struct kurir_str s)
 static void cache_digest(const struct auth_file *a, struct kurir_str user,
     struct kurir_str password, unsigned char ret[DIGEST])
 {
-	unsigned char text[DIGEST + PASSWORD_MAX];
-	size_t len = password.len < PASSWORD_MAX ? password.len : PASSWORD_MAX;
+	unsigned char text[DIGEST + LOGIN_PASSWORD_MAX];
+	size_t len = password.len < LOGIN_PASSWORD_MAX ? password.len : LOGIN_PASSWORD_MAX;
 
 	keyed(a, user, text);
 	memcpy(text + DIGEST, password.ptr, len);
@@ -281,52 +278,19 @@ static void cache_put(struct auth_file *a, const unsigned char digest[DIGEST],
 	e->generation = generation;
 }
 
-/* What the helper thread works on. */
-struct auth_hash {
-	char password[PASSWORD_MAX + 1];
-	char hash[CRYPT_OUTPUT_SIZE];
-	char decoy[CRYPT_OUTPUT_SIZE];
-	struct crypt_data data;
-};
-
-static int auth_hash_run(void *arg)
-{
-	struct auth_hash *h = arg;
-	const char *got = crypt_rn(h->password, h->hash, &h->data, sizeof(h->data));
-	size_t len = strlen(h->hash);
-
-	if (got == NULL || got[0] == '*') {
-		/* Of no kind that is known here: takes as long, and tells no more than others. */
-		(void)crypt_rn(h->password, h->decoy, &h->data, sizeof(h->data));
-		return -EINVAL;
-	}
-	return strlen(got) == len && CRYPTO_memcmp(got, h->hash, len) == 0 ? 1 : 0;
-}
-
 /* 1: right, 0: wrong, -EINVAL: no password can be right, or another -errno. */
 KURIR_PARKS static int auth_file_hash(
     struct kurir_self *self, struct kurir_str password, struct kurir_str hash)
 {
 	struct auth_file *a = kurir_state(self);
 	struct kurir_str decoy = users_decoy(a->users);
-	struct auth_hash *h;
-	int r;
 
-	if (decoy.len == 0 || decoy.len >= sizeof(h->decoy) || kurir_str_equal(decoy, hash))
+	if (decoy.len == 0 || decoy.len >= LOGIN_HASH_MAX || kurir_str_equal(decoy, hash))
 		decoy = kurir_str_of(a->decoy);
-	if (hash.len == 0 || hash.len >= sizeof(h->hash))
+	if (hash.len == 0 || hash.len >= LOGIN_HASH_MAX)
 		hash = decoy;
-	h = calloc(1, sizeof(*h));
-	if (h == NULL)
-		return -ENOMEM;
-	memcpy(h->password, password.ptr, password.len);
-	memcpy(h->hash, hash.ptr, hash.len);
-	memcpy(h->decoy, decoy.ptr, decoy.len);
 	kurir_count(self, COUNT_HASHED, 1);
-	r = kurir_offload(auth_hash_run, h, kurir_now() + CHECK_TIME);
-	OPENSSL_cleanse(h, sizeof(*h));
-	free(h);
-	return r;
+	return login_hash_check(password, hash, decoy);
 }
 
 struct auth_keys {
@@ -418,7 +382,7 @@ KURIR_PARKS static int auth_file_turn(struct kurir_self *self, struct auth_keys 
 {
 	const struct auth_file_conf *c = kurir_conf(self);
 	struct auth_file *a = kurir_state(self);
-	kurir_time until = kurir_now() + CHECK_TIME;
+	kurir_time until = kurir_now() + LOGIN_CHECK_TIME;
 
 	for (;;) {
 		const struct users_user *u = users_find(a->users, name);
@@ -491,7 +455,7 @@ KURIR_PARKS static int auth_file_check(struct kurir_self *self,
 	bool exists = false;
 	int r;
 
-	if (cr->user.len > 512 || cr->password.len > PASSWORD_MAX)
+	if (cr->user.len > 512 || cr->password.len > LOGIN_PASSWORD_MAX)
 		return -EACCES;
 	if (a->waiting >= (unsigned)c->waiting) {
 		kurir_count(self, COUNT_BUSY, 1);
@@ -591,8 +555,6 @@ static int auth_file_start(struct kurir_self *self)
 {
 	const struct auth_file_conf *c = kurir_conf(self);
 	struct auth_file *a = kurir_state(self);
-	char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-	struct crypt_data *data;
 	int r;
 
 	if (getrandom(a->key, sizeof(a->key), 0) != (ssize_t)sizeof(a->key))
@@ -600,12 +562,7 @@ static int auth_file_start(struct kurir_self *self)
 	a->cache = kurir_alloc(kurir_self_arena(self), CACHE_SLOTS * sizeof(*a->cache));
 	a->backoff = kurir_alloc(kurir_self_arena(self), sizeof(*a->backoff));
 	a->checked = kurir_signal_new(kurir_self_arena(self));
-	data = calloc(1, sizeof(*data));
-	if (data != NULL &&
-	    crypt_gensalt_rn("$y$", 0, NULL, 0, setting, sizeof(setting)) != NULL &&
-	    crypt_rn("", setting, data, sizeof(*data)) != NULL)
-		memcpy(a->decoy, data->output, sizeof(a->decoy));
-	free(data);
+	login_hash_decoy(a->decoy);
 	r = auth_file_load(self);
 	if (r < 0)
 		return kurir_log(self, KURIR_ERROR, r,

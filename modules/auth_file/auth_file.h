@@ -1,8 +1,9 @@
-/* auth_file.h - private to the module: the users file, the back-off and the cache. */
+/* auth_file.h - private to the module: the users file and its verifiers. */
 #ifndef AUTH_FILE_H
 #define AUTH_FILE_H
 
 #include <kurir/auth.h>
+#include <login/login.h>
 
 /* What proves a password that is never sent (RFC 5802 section 3, RFC 7677). */
 #define SCRAM_KEY 32
@@ -47,38 +48,5 @@ uint32_t users_scram_iterations(const struct users *);
 struct kurir_str users_scram_secret(const struct users *);
 /* "paijo" -> "paijo@domain", lower case. */
 struct kurir_str users_name(struct kurir_arena *, struct kurir_str name, struct kurir_str domain);
-
-/* Failures by key.  Of fixed size: when full, the entry that failed longest ago is forgotten. */
-#define BACKOFF_SLOTS 16384
-#define BACKOFF_WAYS  8
-struct backoff_entry {
-	uint64_t key; /* 0: free */
-	kurir_time last, until;
-	uint32_t failures, held;
-};
-struct backoff_rule {
-	uint32_t free_failures; /* so many cost nothing */
-	kurir_time first, most; /* how long one more locks; doubles each time */
-	kurir_time forget;	/* without a failure */
-};
-struct backoff {
-	struct backoff_entry entries[BACKOFF_SLOTS];
-};
-bool backoff_locked(const struct backoff *, uint64_t key, kurir_time now);
-/* An attempt whose outcome is not known yet holds one of the free failures of its key, so that
- * many guesses at once are no more than one by one; it is no failure.  When all are held, or used
- * up and one is being tried, it has to wait for the others. */
-bool backoff_has_room(
-    const struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
-void backoff_hold(struct backoff *, uint64_t key, kurir_time now);
-void backoff_release(struct backoff *, uint64_t key);
-void backoff_fail(struct backoff *, uint64_t key, const struct backoff_rule *, kurir_time now);
-/* Of failures; what is held stays held. */
-void backoff_clear(struct backoff *, uint64_t key);
-/* Remembers that key did well (a user from a network); until it is forgotten or pushed out. */
-void backoff_praise(struct backoff *, uint64_t key, kurir_time now);
-bool backoff_praised(const struct backoff *, uint64_t key, kurir_time now, kurir_time span);
-/* "192.0.2.77" -> "192.0.2.0/24", "2001:db8::1" -> "2001:db8::/64"; else the text itself. */
-struct kurir_str backoff_network(struct kurir_arena *, struct kurir_str peer);
 
 #endif

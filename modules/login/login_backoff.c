@@ -1,8 +1,7 @@
-/* backoff.c - who failed too often must wait.  A table of fixed size, so that an attacker with
- * a million
- * names pushes out entries and not the server; keys are keyed digests, so that nobody can choose
- * which. */
-#include "auth_file.h"
+/* login_backoff.c - who failed too often must wait.  A table of fixed size, so that an attacker
+ * with a million names pushes out entries and not the server; keys are keyed digests, so that
+ * nobody can choose which. */
+#include "login.h"
 
 #include <arpa/inet.h>
 #include <string.h>
