@@ -21,7 +21,8 @@ struct accounts {
 	struct timespec changed; /* of the file as it was read */
 	off_t size;
 	ino_t inode;
-	kurir_time look; /* when to look at the file again */
+	kurir_time look;      /* when to look at the file again */
+	const char *endpoint; /* of the table; NULL: none */
 };
 
 static const struct kurir_option accounts_options[] = { KURIR_OPT_TEXTS("domains",
@@ -39,6 +40,8 @@ static const struct kurir_option accounts_options[] = { KURIR_OPT_TEXTS("domains
 	    "The address that takes mail to postmaster in every domain without one."),
 	KURIR_OPT_PATH("mailboxes-file", struct accounts_conf, file, "",
 	    "A file with more mailboxes, one address a line, read again when it changes."),
+	KURIR_OPT_TEXT("table", struct accounts_conf, table, "",
+	    "A table that is asked about what is not found here: \"pgsql\", \"ldap\", ..."),
 	{ 0 } };
 
 /* A file that is being replaced is read whole or not at all: -EIO when it changed meanwhile. */
@@ -162,13 +165,12 @@ static bool accounts_hosts_postmaster(struct kurir_str address)
 }
 
 /* The match's texts are copied: the table may be replaced while the caller parks. */
-static int accounts_find(struct kurir_self *self, struct kurir_str address, kurir_time until,
-    struct kurir_arena *arena, struct kurir_account_match *ret)
+KURIR_PARKS static int accounts_find(struct kurir_self *self, struct kurir_str address,
+    kurir_time until, struct kurir_arena *arena, struct kurir_account_match *ret)
 {
 	struct accounts *a = kurir_state(self);
 	struct kurir_str *items;
 
-	(void)until;
 	accounts_refresh(self);
 	accounts_table_find(a->table, address, arena, ret);
 	if (ret->kind == KURIR_ACCOUNT_FOREIGN && accounts_hosts_postmaster(address))
@@ -179,10 +181,15 @@ static int accounts_find(struct kurir_self *self, struct kurir_str address, kuri
 			items[i] = kurir_copy(arena, ret->addresses.items[i]);
 		ret->addresses.items = items;
 	}
-	return 0;
+	if (a->endpoint == NULL || ret->kind == KURIR_ACCOUNT_MAILBOX ||
+	    ret->kind == KURIR_ACCOUNT_ALIAS)
+		return 0;
+	return accounts_far_find(
+	    self, a->endpoint, address, ret->kind == KURIR_ACCOUNT_UNKNOWN, until, arena, ret);
 }
 
-static int accounts_rcpt(struct kurir_self *self, struct kurir_tx *tx, struct kurir_rcpt *rcpt)
+KURIR_PARKS static int accounts_rcpt(
+    struct kurir_self *self, struct kurir_tx *tx, struct kurir_rcpt *rcpt)
 {
 	struct kurir_str address = kurir_rcpt_address(rcpt);
 	struct kurir_account_match m;
@@ -211,14 +218,27 @@ static int accounts_rcpt(struct kurir_self *self, struct kurir_tx *tx, struct ku
 
 static int accounts_check(const void *conf, struct kurir_arena *arena, struct kurir_str *error)
 {
+	const struct accounts_conf *c = conf;
 	size_t bad;
 
+	if (c->table.len > 0 && c->catch_all.count > 0) {
+		*error = KURIR_STR(
+		    "\"catch-all\" would hide what the table has: put \"@domain\" into its map"
+		    " \"aliases\"");
+		return -EINVAL;
+	}
 	return accounts_table_build(arena, conf, KURIR_STR(""), &bad, error) != NULL ? 0
 										     : -EINVAL;
 }
 
 static int accounts_start(struct kurir_self *self)
 {
+	const struct accounts_conf *c = kurir_conf(self);
+	struct accounts *a = kurir_state(self);
+
+	if (c->table.len > 0)
+		a->endpoint =
+		    kurir_format(kurir_self_arena(self), "table.%.*s", KURIR_ARG(c->table)).ptr;
 	return accounts_load(self);
 }
 

@@ -1,0 +1,232 @@
+/* auth_table.c - users of a table (kurir/table.h): the service "auth".
+ *
+ * Either the table has hashes, and a password is compared with one here; or it verifies passwords
+ * itself, as a directory does by a bind.  Who fails too often waits, user by user and network by
+ * network, whether or not there is such a user. */
+#include <kurir/auth.h>
+#include <kurir/table.h>
+#include <login/login.h>
+
+#include <openssl/crypto.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define USER_MAX 512
+
+enum { COUNT_ACCEPTED, COUNT_WRONG, COUNT_UNKNOWN, COUNT_LOCKED, COUNT_BUSY, COUNT_FAILED };
+static const char *const counters[] = { "accepted", "wrong", "unknown", "locked", "busy",
+	"failed", NULL };
+
+struct conf {
+	struct kurir_str table, map, domain;
+	bool verify;
+	int64_t failures, failures_network, waiting;
+	kurir_time back_off, back_off_most, forget;
+};
+struct state {
+	const char *endpoint;
+	char decoy[LOGIN_HASH_MAX];
+	struct backoff *backoff;
+	uint64_t salt; /* so that nobody can choose places in it */
+	unsigned waiting;
+};
+
+static const struct kurir_option options[] = {
+	KURIR_OPT_TEXT("table", struct conf, table, NULL,
+	    "Which table has the users: \"pgsql\", \"ldap\", \"sqlite\", or another module's."),
+	KURIR_OPT_TEXT("map", struct conf, map, "passwords",
+	    "Its map from users to hashes, as crypt(5) has them."),
+	KURIR_OPT_BOOL("verify", struct conf, verify, "false",
+	    "Let the table verify passwords, as a directory does by a bind: it gives no hashes."),
+	KURIR_OPT_RANGE("domain", KURIR_TEXT, struct kurir_str, struct conf, domain, "", 0, 255,
+	    "Added with an @ to names without a domain."),
+	KURIR_OPT_RANGE("failures", KURIR_INT, int64_t, struct conf, failures, "5", 0, 1000,
+	    "Wrong passwords of a user that cost no waiting."),
+	KURIR_OPT_RANGE("failures-network", KURIR_INT, int64_t, struct conf, failures_network,
+	    "20", 0, 100000, "The same for all users together, from one /24 or /64."),
+	KURIR_OPT_RANGE("back-off", KURIR_SPAN, kurir_time, struct conf, back_off, "1s", 1,
+	    86400000, "How long the next failure locks; doubles with each further one."),
+	KURIR_OPT_RANGE("back-off-maximum", KURIR_SPAN, kurir_time, struct conf, back_off_most,
+	    "5m", 1, 86400000, "The longest time a failure locks."),
+	KURIR_OPT_SPAN("forget", struct conf, forget, "15m",
+	    "Failures are forgotten after so long without one."),
+	KURIR_OPT_RANGE("waiting", KURIR_INT, int64_t, struct conf, waiting, "256", 1, 65536,
+	    "Checks that may be going on at once; more are told to try later."),
+	{ 0 },
+};
+
+struct keys {
+	uint64_t user, network;
+};
+
+static uint64_t key_of(const struct state *s, char kind, struct kurir_str name)
+{
+	return kurir_str_hash(kurir_format(kurir_scratch(), "%c%016llx%.*s", kind,
+	    (unsigned long long)s->salt, KURIR_ARG(name)));
+}
+
+static struct backoff_rule rule_of(const struct conf *c, int64_t free_failures)
+{
+	return (struct backoff_rule){ (uint32_t)free_failures, c->back_off, c->back_off_most,
+		c->forget };
+}
+
+/* Guesses that are being checked count, so that many at once are no more than one by one. */
+static bool may_try(const struct conf *c, struct state *s, const struct keys *k)
+{
+	struct backoff_rule user = rule_of(c, c->failures), net = rule_of(c, c->failures_network);
+	kurir_time now = kurir_now();
+
+	if (backoff_locked(s->backoff, k->user, now) ||
+	    backoff_locked(s->backoff, k->network, now) ||
+	    !backoff_has_room(s->backoff, k->user, &user, now) ||
+	    !backoff_has_room(s->backoff, k->network, &net, now))
+		return false;
+	backoff_hold(s->backoff, k->user, now);
+	backoff_hold(s->backoff, k->network, now);
+	return true;
+}
+
+static void learn(const struct conf *c, struct state *s, const struct keys *k, int r)
+{
+	struct backoff_rule user = rule_of(c, c->failures), net = rule_of(c, c->failures_network);
+	kurir_time now = kurir_now();
+
+	backoff_release(s->backoff, k->user);
+	backoff_release(s->backoff, k->network);
+	if (r == 0) {
+		backoff_clear(s->backoff, k->user);
+	} else if (r == -EACCES || r == -ENOENT) {
+		backoff_fail(s->backoff, k->user, &user, now);
+		backoff_fail(s->backoff, k->network, &net, now);
+	}
+}
+
+/* The table's word: 0, -EACCES, -ENOENT, or -errno. */
+KURIR_PARKS static int ask_verify(
+    struct kurir_self *self, struct kurir_str name, struct kurir_str password)
+{
+	const struct conf *c = kurir_conf(self);
+	struct state *s = kurir_state(self);
+	struct kurir_buf body = KURIR_BUF(8192);
+	struct kurir_request request = { .endpoint = s->endpoint, .fd = -1 };
+	struct kurir_str reply;
+	/* Reserved at once, so that no copy of the password stays behind where it grew. */
+	int r = kurir_buf_reserve(&body, 8192);
+
+	if (r == 0)
+		r = kurir_table_put(&body, KURIR_TABLE_VERIFY, c->map, name);
+	if (r == 0)
+		r = kurir_put_text(&body, password);
+	request.body = kurir_buf_str(&body);
+	if (r == 0)
+		r = kurir_call(
+		    self, &request, kurir_now() + LOGIN_CHECK_TIME, kurir_scratch(), &reply);
+	if (body.len > 0)
+		OPENSSL_cleanse(body.ptr, body.len);
+	kurir_buf_free(&body);
+	return r > 0 ? 0 : r;
+}
+
+/* Of a user who is not there the decoy's time is spent. */
+KURIR_PARKS static int ask_hash(
+    struct kurir_self *self, struct kurir_str name, struct kurir_str password)
+{
+	const struct conf *c = kurir_conf(self);
+	struct state *s = kurir_state(self);
+	struct kurir_str decoy = kurir_str_of(s->decoy), hash;
+	struct kurir_texts found = { 0 };
+	int r = kurir_table_find(self, s->endpoint, c->map, name, kurir_now() + LOGIN_CHECK_TIME,
+		kurir_scratch(), &found),
+	    e;
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	/* "{CRYPT}" is how directories mark such a hash (RFC 2307). */
+	hash = r == 0 ? found.items[0] : decoy;
+	if (kurir_str_starts(hash, KURIR_STR("{CRYPT}")))
+		hash = kurir_str_part(hash, 7, hash.len);
+	hash = kurir_copy(kurir_scratch(), hash);
+	e = login_hash_check(password, hash, decoy);
+	if (r == 0 && e == -EINVAL) {
+		(void)kurir_log(self, KURIR_ERROR, 0, "the hash of %.*s is of no known kind",
+		    KURIR_ARG(name));
+		return -EACCES;
+	}
+	return r < 0 ? r : e == 1 ? 0 : e == 0 ? -EACCES : e;
+}
+
+static struct kurir_str name_of(
+    const struct conf *c, struct kurir_arena *arena, struct kurir_str user)
+{
+	if (c->domain.len > 0 && kurir_str_find(user, '@') < 0)
+		user = kurir_format(arena, "%.*s@%.*s", KURIR_ARG(user), KURIR_ARG(c->domain));
+	return kurir_lower(arena, user);
+}
+
+static void count_it(struct kurir_self *self, int r)
+{
+	kurir_count(self,
+	    r == 0	       ? COUNT_ACCEPTED
+		: r == -EACCES ? COUNT_WRONG
+		: r == -ENOENT ? COUNT_UNKNOWN
+			       : COUNT_FAILED,
+	    1);
+}
+
+KURIR_PARKS static int check(struct kurir_self *self, const struct kurir_credentials *cr,
+    struct kurir_arena *arena, struct kurir_str *ret_account)
+{
+	const struct conf *c = kurir_conf(self);
+	struct state *s = kurir_state(self);
+	struct kurir_str name;
+	struct keys k;
+	int r;
+
+	if (cr->user.len == 0 || cr->user.len > USER_MAX || cr->password.len == 0 ||
+	    cr->password.len > LOGIN_PASSWORD_MAX)
+		return -EACCES;
+	if (s->waiting >= (unsigned)c->waiting) {
+		kurir_count(self, COUNT_BUSY, 1);
+		return -EAGAIN;
+	}
+	name = name_of(c, arena, cr->user);
+	k = (struct keys){ key_of(s, 'u', name),
+		key_of(s, 'n', backoff_network(kurir_scratch(), cr->peer)) };
+	if (!may_try(c, s, &k)) {
+		kurir_count(self, COUNT_LOCKED, 1);
+		return -EAGAIN;
+	}
+	s->waiting++;
+	r = c->verify ? ask_verify(self, name, cr->password) : ask_hash(self, name, cr->password);
+	s->waiting--;
+	learn(c, s, &k, r);
+	count_it(self, r);
+	if (r == 0)
+		*ret_account = name;
+	return r;
+}
+
+static int start(struct kurir_self *self)
+{
+	const struct conf *c = kurir_conf(self);
+	struct state *s = kurir_state(self);
+	struct kurir_arena *arena = kurir_self_arena(self);
+
+	if (getrandom(&s->salt, sizeof(s->salt), 0) != (ssize_t)sizeof(s->salt))
+		return kurir_log(self, KURIR_ERROR, -EIO, "no random bytes");
+	s->endpoint = kurir_format(arena, "table.%.*s", KURIR_ARG(c->table)).ptr;
+	s->backoff = kurir_alloc(arena, sizeof(*s->backoff));
+	login_hash_decoy(s->decoy);
+	return 0;
+}
+
+static const struct kurir_auth_ops ops = { .size = sizeof(ops), .check = check };
+static const struct kurir_service services[] = {
+	{ .kind = "auth", .name = "auth_table", .ops = &ops, .roles = KURIR_ROLE_AUTH }, { 0 }
+};
+
+KURIR_MODULE(auth_table, .version = "1.0", .summary = "Checks passwords of users in a table",
+    .roles = KURIR_ROLE_AUTH, .caps = KURIR_CAP_SPAWN, .conf_size = sizeof(struct conf),
+    .self_size = sizeof(struct state), .options = options, .counters = counters,
+    .services = services, .start = start);
