@@ -31,12 +31,13 @@ struct imap_bytes {
 	const struct kurir_str *facts; /* borrowed, by enum kurir_fact; or NULL */
 	bool open;
 	struct kurir_body body;
-	struct kurir_str text;		    /* once it is mapped */
+	struct kurir_str text;		    /* once it is in memory */
+	bool mapped;
 	const struct mime_message *message; /* parsed when first asked for */
 	struct kurir_arena *arena;
 };
 void imap_bytes_begin(struct imap_bytes *, const struct kurir_str *facts);
-/* Once, when the bytes are needed; open_in without mapping them. */
+/* Once, when the bytes are needed; open_in without bringing them into memory. */
 int imap_bytes_open(struct imap *, const struct kurir_message *, struct imap_bytes *) KURIR_PARKS;
 int imap_bytes_open_in(struct imap *, const struct imap_place *, const struct kurir_message *,
     struct imap_bytes *) KURIR_PARKS;

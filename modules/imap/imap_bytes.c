@@ -6,6 +6,8 @@
 
 #include "imap_body.h"
 
+#define SHORT 65536
+
 void imap_bytes_begin(struct imap_bytes *b, const struct kurir_str *facts)
 {
 	*b = (struct imap_bytes){ .facts = facts, .body = { .fd = -1 } };
@@ -25,6 +27,25 @@ KURIR_PARKS int imap_bytes_open_in(struct imap *s, const struct imap_place *plac
 	return 0;
 }
 
+/* What is short is read: the pages of a map cost more. */
+static int read_all(struct imap_bytes *b)
+{
+	char *to = kurir_alloc(b->arena, (size_t)b->body.length + 1);
+
+	for (uint64_t at = 0; at < b->body.length;) {
+		ssize_t n = pread(b->body.fd, to + at, (size_t)(b->body.length - at),
+		    (off_t)(b->body.offset + at));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += (uint64_t)n;
+	}
+	b->text = (struct kurir_str){ to, (size_t)b->body.length };
+	return 0;
+}
+
 int imap_bytes_map(struct imap_bytes *b)
 {
 	uint64_t page = b->body.offset & ~4095ull;
@@ -32,11 +53,14 @@ int imap_bytes_map(struct imap_bytes *b)
 
 	if (b->body.length == 0 || b->text.len > 0)
 		return 0;
+	if (b->body.length <= SHORT)
+		return read_all(b);
 	map = mmap(NULL, b->body.length + (b->body.offset - page), PROT_READ, MAP_PRIVATE,
 	    b->body.fd, (off_t)page);
 	if (map == MAP_FAILED)
 		return -errno;
 	b->text = (struct kurir_str){ map + (b->body.offset - page), b->body.length };
+	b->mapped = true;
 	return 0;
 }
 
@@ -52,7 +76,7 @@ void imap_bytes_close(struct imap_bytes *b)
 {
 	uintptr_t at = (uintptr_t)b->text.ptr & ~(uintptr_t)4095;
 
-	if (b->text.len > 0)
+	if (b->mapped)
 		munmap((void *)at, b->text.len + ((uintptr_t)b->text.ptr - at));
 	if (b->open)
 		close(b->body.fd);
