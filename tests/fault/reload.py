@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reload under load: again and again a new generation takes over, at times with a newly installed program, while
-sessions are open. No transaction is aborted, and the supervisor grows by nothing.
+"""Reload under load: again and again a new generation takes over, each with other modules in its pipeline, at times with a newly
+installed program, while sessions are open. No transaction is aborted, and the supervisor grows by nothing.
 
     reload.py [--reloads N] [--swaps N] [--sessions N] [--hold SECONDS] [--seed S]
 
@@ -8,6 +8,7 @@ A swap is what a package manager does: each file (program, library, modules) is 
 reload. Every process of the new generation must run the new files, each file of them."""
 import argparse
 import glob
+import json
 import os
 import random
 import re
@@ -16,7 +17,7 @@ import time
 
 from faultlib import WAIT, Far, Load, Near, judge
 import netlib
-from netlib import BUILD, check, done, equal, path, wait_until
+from netlib import BUILD, check, done, equal, path, wait_until, write
 
 DRAIN = 300  # seconds: the preset of limits/drain
 # Bytes of the supervisor's own memory, over any number of reloads: it keeps what the most generations at a time
@@ -79,8 +80,27 @@ class Supervisor:
         return len(os.listdir("/proc/%d/fd" % self.pid)), memory
 
 
+def pipelines():
+    """What modules there are besides, and in which order they are asked with "accounts"; also in processes of their own."""
+    script = write("mark.lua", 'function data(tx) tx:header("X-Lua", "x") end\n')
+    headers, lua = {"headers": {"add": {"X-Set": "x"}}}, {"lua": {"script": script}}
+    apart = {"lua": {"script": script, "isolation": "process"}}
+    return (({}, ["accounts"]), (headers, ["headers", "accounts"]), (lua, ["accounts", "lua"]), (apart, ["lua", "accounts"]),
+            (dict(headers, **apart), ["headers", "accounts", "lua"]), (dict(lua, pregreet={"wait": "10ms"}), ["pregreet", "lua", "accounts"]))
+
+
+def change(near, modules, pipeline):
+    """Another set of modules, from the next reload on: what a session uses may be gone then."""
+    with open(near.conf, encoding="utf-8") as f:
+        conf = json.load(f)
+    conf["modules"] = dict(near.modules, **modules)
+    conf["pipelines"]["in"] = pipeline
+    write(os.path.basename(near.conf), json.dumps(conf))
+
+
 def reload(near, faults):
     """True once the new generation serves."""
+    change(near, *random.choice(pipelines()))
     answer = near.ctl("reload")
     if "serving" not in str(answer):
         faults.append("reload: %s" % answer)
@@ -133,6 +153,7 @@ def main():
     parse.add_argument("--seed", default=os.environ.get("KURIR_SEED") or str(random.randrange(10 ** 6)))
     args = parse.parse_args()
     print("# seed %s, %d reloads, %d swaps, %d sessions" % (args.seed, args.reloads, args.swaps, args.sessions), flush=True)
+    random.seed(args.seed)
     far = Far()
     files = installed()
     install(files)
