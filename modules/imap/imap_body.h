@@ -31,7 +31,7 @@ struct imap_bytes {
 	const struct kurir_str *facts; /* borrowed, by enum kurir_fact; or NULL */
 	bool open;
 	struct kurir_body body;
-	struct kurir_str text;		    /* once it is in memory */
+	struct kurir_str text; /* once it is in memory */
 	bool mapped;
 	const struct mime_message *message; /* parsed when first asked for */
 	struct kurir_arena *arena;
