@@ -1,6 +1,6 @@
-/* archive.c - a copy of each message, as it was taken, goes to an address that keeps it: one more
- * recipient of the envelope.  Nobody sees that in the message, and the copy is queued, tried again
- * and explained as any other. */
+/* archive.c - a copy of each message, as it was taken, goes to an address that keeps it: one
+ * more recipient of the envelope.  Nobody sees that in the message, and the copy is queued, tried
+ * again and explained as any other. */
 #include <errno.h>
 #include <kurir/session.h>
 #include <kurir/smtp.h>

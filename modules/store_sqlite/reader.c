@@ -126,7 +126,9 @@ KURIR_PARKS static struct reader *open_one(struct shard_view *v, kurir_time unti
 		v->open--;
 		if (v->turns != NULL)
 			next_turn(v, NULL);
-		*ret_error = *ret_error < 0 ? *ret_error : o->result;
+		*ret_error = *ret_error < 0 ? *ret_error
+		    : o->result == -EBUSY   ? -EAGAIN /* -EBUSY: all of ours are in use */
+					    : o->result;
 		return NULL;
 	}
 	r->db = o->db;

@@ -221,19 +221,22 @@ static int find_entry(LDAP *ld, const struct conf *c, struct table_job *job, cha
 	return r < 0 ? r : *ret_dn == NULL ? -ENOENT : 0;
 }
 
-/* On a connection of its own, as the bind changes who asks. */
+/* On a connection of its own, as the bind changes who asks.  Of a user who is not there the
+ * base's entry is tried in vain, so that it takes as long. */
 static int verify(LDAP *ld, const struct conf *c, struct table_job *job)
 {
 	LDAP *other = NULL;
 	char *dn;
 	int r = find_entry(ld, c, job, &dn), code;
 
-	if (r < 0)
+	if (r < 0 && r != -ENOENT)
 		return r;
-	code = open_as(c, job->timeout, dn, job->secret, &other);
+	code = open_as(c, job->timeout, dn != NULL ? dn : c->base.ptr, job->secret, &other);
 	ldap_memfree(dn);
 	if (other != NULL)
 		close_link(other);
+	if (r == -ENOENT)
+		return r;
 	if (code == LDAP_INVALID_CREDENTIALS || code == LDAP_INAPPROPRIATE_AUTH ||
 	    code == LDAP_UNWILLING_TO_PERFORM)
 		return -EACCES;

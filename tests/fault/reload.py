@@ -98,9 +98,9 @@ def change(near, modules, pipeline):
     write(os.path.basename(near.conf), json.dumps(conf))
 
 
-def reload(near, faults):
+def reload(near, faults, which=None):
     """True once the new generation serves."""
-    change(near, *random.choice(pipelines()))
+    change(near, *(which or random.choice(pipelines())))
     answer = near.ctl("reload")
     if "serving" not in str(answer):
         faults.append("reload: %s" % answer)
@@ -170,6 +170,7 @@ def main():
         wait_until(lambda: load.total() > args.sessions, WAIT, "mail is taken")
         for n in range(args.reloads):
             if n == warm:
+                reload(near, faults, pipelines()[0])  # as many processes as at the end
                 supervisor.settled()
                 before = supervisor.size()
             if n in swaps:
@@ -180,6 +181,7 @@ def main():
                 reload(near, faults)
             least = min(least, load.open)
         took = time.monotonic() - began
+        reload(near, faults, pipelines()[0])
         check(not faults, "%d reloads and %d swaps, each done" % (args.reloads, args.swaps), *faults[:20])
         supervisor.settled()
         after = supervisor.size()
