@@ -1,4 +1,4 @@
-/* schema.c - format 3. */
+/* schema.c - the tables as a new shard gets them; upgrade.c makes them of older ones. */
 #include "schema.h"
 
 const char schema_text[] =
@@ -48,5 +48,5 @@ const char schema_text[] =
     "CREATE TABLE delivered(id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX delivered_at ON delivered(at);"
     "CREATE TABLE searched(account INTEGER PRIMARY KEY);"
-    "PRAGMA user_version = 3;"
+    "PRAGMA user_version = " SCHEMA_VERSION_TEXT ";"
     "COMMIT;";

@@ -19,8 +19,11 @@
 
 #include <stdint.h>
 
-#define SCHEMA_VERSION 3 /* of a database */
-#define SCHEMA_ROOT    1 /* of the folder with the shards (format.c) */
+#define SCHEMA_VERSION	    3 /* of a database */
+#define SCHEMA_VERSION_TEXT SCHEMA_TEXT_OF(SCHEMA_VERSION)
+#define SCHEMA_TEXT_OF(n)   SCHEMA_TEXT(n)
+#define SCHEMA_TEXT(n)	    #n
+#define SCHEMA_ROOT	    1 /* of the folder with the shards (format.c) */
 /* Beside index.db: what it was before its upgrade, until that is committed.  Meanwhile no bytes
  * go that it needs. */
 #define SCHEMA_BEFORE	  "before.db"

@@ -8,9 +8,6 @@
 
 #include <errno.h>
 
-#define SCHEMA_TEXT(n) TEXT_OF(n)
-#define TEXT_OF(n)     #n
-
 #define BEFORE_1 \
 	"CREATE TABLE sheet(id INTEGER PRIMARY KEY, modseq INTEGER NOT NULL," \
 	" messages INTEGER NOT NULL, unseen INTEGER NOT NULL, data BLOB NOT NULL);" \
@@ -82,7 +79,7 @@ int schema_upgrade(struct db *db, int64_t version)
 	for (int64_t v = version; r == 0 && v < SCHEMA_VERSION; v++)
 		r = steps[v - 1](db);
 	if (r == 0)
-		r = db_text_run(db, "PRAGMA user_version = " SCHEMA_TEXT(SCHEMA_VERSION));
+		r = db_text_run(db, "PRAGMA user_version = " SCHEMA_VERSION_TEXT);
 	if (r == 0)
 		return db_exec(db, "COMMIT", "");
 	(void)db_exec(db, "ROLLBACK", "");
