@@ -133,30 +133,30 @@ void tool_rollback(struct tool_shard *s)
 	blob_cut(&s->blobs);
 }
 
-static int lock_file(const char *path)
+static int lock_format(const struct tool *t, int how)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640), r;
+	char path[TOOL_PATH];
+	int n = snprintf(path, sizeof(path), "%s/format", t->root), r;
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return -ENAMETOOLONG;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+	if (flock(fd, how | LOCK_NB) == 0)
 		return fd;
 	r = -errno;
 	close(fd);
 	return r;
 }
 
-int tool_lock_all(const struct tool *t)
+int tool_share_all(const struct tool *t)
 {
-	char path[TOOL_PATH];
-	int n = snprintf(path, sizeof(path), "%s/format", t->root);
-	return n < 0 || (size_t)n >= sizeof(path) ? -ENAMETOOLONG : lock_file(path);
+	return lock_format(t, LOCK_SH);
 }
 
-int tool_lock_shard(const struct tool *t, unsigned shard)
+int tool_lock_all(const struct tool *t)
 {
-	char path[TOOL_PATH];
-	int r = tool_path(t, shard, "bell", path);
-	return r < 0 ? r : lock_file(path);
+	return lock_format(t, LOCK_EX);
 }
 
 /* The file "format": see format.c. */

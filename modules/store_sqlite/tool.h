@@ -42,10 +42,11 @@ int tool_begin(struct tool_shard *);
 int tool_commit(struct tool_shard *); /* and rings the bell of those who wait */
 void tool_rollback(struct tool_shard *);
 int tool_read_format(struct tool *); /* how many shards: 0, -errno */
-/* No server writes there, and none begins to: it needs this lock as well.  A descriptor that
- * has it; -EWOULDBLOCK. */
-int tool_lock_shard(const struct tool *, unsigned shard);
-int tool_lock_all(const struct tool *); /* the same of all shards there are or will be */
+/* Descriptors that keep others out of all shards there are or will be, as long as they are open;
+ * -EWOULDBLOCK.  A server, and whoever writes beside one, shares them; who changes what they stand
+ * on has them alone. */
+int tool_share_all(const struct tool *);
+int tool_lock_all(const struct tool *);
 unsigned tool_shard_of(const struct tool *, struct kurir_str account);
 
 /* tool_sheet.c: temp.unpacked has a row for each message then; what is wrong with a sheet is

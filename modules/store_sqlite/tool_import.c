@@ -340,14 +340,23 @@ int tool_import(struct tool *t, struct kurir_str account, char **args, int n)
 {
 	static struct tool_import im;
 	im = (struct tool_import){ .tool = t, .account = account };
-	int r = tool_shard_open(t, tool_shard_of(t, account), &im.shard);
-	if (r < 0)
+	int lock = tool_share_all(t);
+	if (lock == -EWOULDBLOCK) {
+		tool_say(t, "kurir-store: another kurir-store works on these shards now");
+		return 2;
+	}
+	int r = lock < 0 ? lock : tool_shard_open(t, tool_shard_of(t, account), &im.shard);
+	if (r < 0) {
+		if (lock >= 0)
+			close(lock);
 		return tool_fail(t, r, t->root);
+	}
 	im.arena = kurir_arena_new("import");
 	r = run(&im, args, n);
 	if (r < 0)
 		tool_rollback(&im.shard);
 	tool_shard_close(&im.shard);
+	close(lock);
 	kurir_arena_free(im.arena);
 	return r < 0 ? tool_fail(t, r, args[n > 1]) : r > 0 ? r : verdict(t, &im);
 }

@@ -215,10 +215,10 @@ int tool_repair(struct tool *t, unsigned shard)
 {
 	static struct repair r;
 	char folder[TOOL_PATH];
-	int lock = tool_lock_shard(t, shard), e = tool_path(t, shard, "", folder);
+	int lock = tool_lock_all(t), e = tool_path(t, shard, "", folder);
 	if (lock < 0)
 		return lock == -EWOULDBLOCK
-		    ? (tool_say(t, "kurir-store: a server uses this shard: stop it first"), 2)
+		    ? (tool_say(t, "kurir-store: a server or an import uses these shards: stop it first"), 2)
 		    : tool_fail(t, lock, folder);
 	r.tool = t;
 	e = e < 0 ? e : set_aside(folder);

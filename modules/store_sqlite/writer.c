@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,11 +64,6 @@ static int shard_open(struct shard *s)
 	s->bell = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (s->bell < 0)
 		return -errno;
-	if (flock(s->bell, LOCK_SH | LOCK_NB) < 0) { /* it is being repaired */
-		close(s->bell);
-		s->bell = -1;
-		return -EBUSY;
-	}
 	(void)snprintf(path, sizeof(path), "%s/" SCHEMA_BEFORE, s->folder);
 	s->held = access(path, F_OK) == 0;
 	(void)snprintf(path, sizeof(path), "%s/index.db", s->folder);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """kurir-store: mailboxes come in from a Maildir as Dovecot leaves it, and from an mbox; they are checked, exported,
 damaged, and their database is made again."""
+import fcntl
 import glob
 import imaplib
 import os
@@ -176,6 +177,25 @@ def checked(s):
     check(r.returncode == 0 and "0 problems" in r.stdout, "kurirctl finds the folder", r.returncode, r.stdout, r.stderr)
 
 
+def beside_others(s):
+    """No database is made again under a server that has not written yet, nor under an import; and none begins meanwhile."""
+    equal(s.stop(), 0, "the server ends well")
+    s.start()
+    r = subprocess.run([TOOL, s.root(s.name), "repair", "00"], capture_output=True, text=True, timeout=300, check=False)
+    check(r.returncode == 2 and "stop it first" in r.stderr, "nothing is repaired beside a server that was just started", r.stdout,
+          r.stderr)
+    check(not glob.glob(s.root(s.name) + "/??/old-*"), "and nothing was set aside")
+    with open(s.root(s.name) + "/format", "rb") as f:
+        equal(s.stop(), 0, "the server ends well")
+        fcntl.flock(f, fcntl.LOCK_SH)
+        r = subprocess.run([TOOL, s.root(s.name), "repair", "00"], capture_output=True, text=True, timeout=300, check=False)
+        check(r.returncode == 2 and "stop it first" in r.stderr, "nor beside an import, which shares the lock", r.stdout, r.stderr)
+        fcntl.flock(f, fcntl.LOCK_EX)
+        _, errors = tool(s, "import", USER, "maildir", path("maildir"), status=2)
+        check("works on these shards now" in errors, "nothing comes in while shards are changed", errors)
+    s.start()
+
+
 def damaged(s):
     """A byte changed on the disk is found; a database that is lost is made again."""
     shard = next(d for d in sorted(glob.glob(s.root(s.name) + "/??")) if glob.glob(d + "/*.blob"))
@@ -212,7 +232,7 @@ def main():
     s = Mailboxes(store="store_sqlite", single=False)
     try:
         login(s).logout()
-        for part in (imported, led_astray, mbox, exported, checked, damaged):
+        for part in (imported, led_astray, mbox, exported, checked, beside_others, damaged):
             part(s)
     except (AssertionError, OSError, imaplib.IMAP4.error) as e:
         check(False, "the tool's story", repr(e), s.text()[-3000:])
