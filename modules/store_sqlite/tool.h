@@ -43,8 +43,8 @@ int tool_commit(struct tool_shard *); /* and rings the bell of those who wait */
 void tool_rollback(struct tool_shard *);
 int tool_read_format(struct tool *); /* how many shards: 0, -errno */
 /* Descriptors that keep others out of all shards there are or will be, as long as they are open;
- * -EWOULDBLOCK.  A server, and whoever writes beside one, shares them; who changes what they stand
- * on has them alone. */
+ * -EWOULDBLOCK.  A server, and whoever writes beside one, shares them; who changes what they
+ * stand on has them alone. */
 int tool_share_all(const struct tool *);
 int tool_lock_all(const struct tool *);
 unsigned tool_shard_of(const struct tool *, struct kurir_str account);
@@ -86,6 +86,8 @@ struct tool_import {
 /* tool_import.c: the mailbox is made if need be; validity 0: whatever it has.  keep tells
  * whether the UIDs can be kept. */
 int import_mailbox(struct tool_import *, struct kurir_str mailbox, uint32_t validity);
+/* What it is for (KURIR_MAILBOX_USES), if it is as empty as when it was made. */
+void import_uses(struct tool_import *, uint32_t uses);
 int import_message(struct tool_import *, const struct tool_message *);
 int import_mailbox_end(struct tool_import *, uint32_t uid_next);
 int import_subscribe(struct tool_import *, struct kurir_str mailbox);

@@ -59,7 +59,8 @@ int imap_parse_fetch(struct kurir_str, struct kurir_arena *, struct imap_message
 struct imap_mailbox {
 	struct kurir_str name; /* as it is sent, decoded from its string only */
 	char separator;	       /* '\0': none */
-	bool selectable, virtual;
+	bool selectable;
+	uint32_t uses; /* of KURIR_MAILBOX_USES */
 };
 /* word: "LIST" or "LSUB". 1, 0, -EPROTO as before. */
 int imap_parse_list(

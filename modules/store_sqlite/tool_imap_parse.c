@@ -213,6 +213,22 @@ int imap_parse_fetch(struct kurir_str in, struct kurir_arena *arena, struct imap
 	return in.len == 0 ? 1 : -EPROTO;
 }
 
+/* RFC 6154, RFC 8457; 0: another attribute. */
+static uint32_t use_of(struct kurir_str attribute)
+{
+	static const struct {
+		const char *name;
+		uint32_t use;
+	} all[] = { { "\\All", KURIR_MAILBOX_ALL }, { "\\Flagged", KURIR_MAILBOX_FLAGGED },
+		{ "\\Important", KURIR_MAILBOX_IMPORTANT }, { "\\Drafts", KURIR_MAILBOX_DRAFTS },
+		{ "\\Sent", KURIR_MAILBOX_SENT }, { "\\Trash", KURIR_MAILBOX_TRASH },
+		{ "\\Junk", KURIR_MAILBOX_JUNK }, { "\\Archive", KURIR_MAILBOX_ARCHIVE } };
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (kurir_str_equal_nocase(attribute, kurir_str_of(all[i].name)))
+			return all[i].use;
+	return 0;
+}
+
 int imap_parse_list(
     struct kurir_str in, const char *kind, struct kurir_arena *arena, struct imap_mailbox *ret)
 {
@@ -227,9 +243,7 @@ int imap_parse_list(
 		if (kurir_str_equal_nocase(s, KURIR_STR("\\Noselect")) ||
 		    kurir_str_equal_nocase(s, KURIR_STR("\\NonExistent")))
 			m.selectable = false;
-		if (kurir_str_equal_nocase(s, KURIR_STR("\\All")) ||
-		    kurir_str_equal_nocase(s, KURIR_STR("\\Flagged")))
-			m.virtual = true;
+		m.uses |= use_of(s);
 		(void)take(&in, ' ');
 	}
 	if (!take(&in, ' ') || text(&in, arena, &s) < 0 || s.len > 1 || !take(&in, ' '))

@@ -142,6 +142,12 @@ static int set_validity(struct tool_import *im, uint32_t validity)
 	    (int64_t)validity, im->row.id);
 }
 
+/* Nothing has been in it yet. */
+static bool is_fresh(const struct tool_import *im)
+{
+	return im->row.uid_next == 1 && im->row.messages == 0;
+}
+
 int import_mailbox(struct tool_import *im, struct kurir_str mailbox, uint32_t validity)
 {
 	bool again = kurir_str_equal(im->mailbox, mailbox);
@@ -149,7 +155,7 @@ int import_mailbox(struct tool_import *im, struct kurir_str mailbox, uint32_t va
 	int r = load(im);
 	if (r < 0)
 		return r;
-	bool fresh = im->row.uid_next == 1 && im->row.messages == 0;
+	bool fresh = is_fresh(im);
 	im->keep = validity != 0 && (fresh || im->row.uid_validity == validity);
 	if (im->keep && fresh)
 		r = set_validity(im, validity);
@@ -158,6 +164,12 @@ int import_mailbox(struct tool_import *im, struct kurir_str mailbox, uint32_t va
 		    "%.*s has other messages already: what is imported gets new UIDs there",
 		    KURIR_ARG(mailbox));
 	return r;
+}
+
+void import_uses(struct tool_import *im, uint32_t uses)
+{
+	if (is_fresh(im) && (im->row.flags & KURIR_MAILBOX_USES) == 0)
+		im->row.flags |= uses;
 }
 
 static bool is_keyword(struct kurir_str word)

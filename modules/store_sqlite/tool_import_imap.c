@@ -19,6 +19,7 @@
 
 struct box {
 	struct kurir_str theirs, name;
+	uint32_t uses;
 };
 struct source {
 	struct tool_import *im;
@@ -93,8 +94,8 @@ static int see_mailbox(void *arg, struct kurir_str response)
 	int r = imap_parse_list(response, s->listing, s->parsed, &m);
 	if (r <= 0 || !m.selectable || of_others(s, m.name))
 		return r < 0 ? r : 0;
-	struct box b = { .theirs = kurir_copy(s->im->arena, m.name) };
-	if (m.virtual) {
+	struct box b = { .theirs = kurir_copy(s->im->arena, m.name), .uses = m.uses };
+	if (m.uses & (KURIR_MAILBOX_ALL | KURIR_MAILBOX_FLAGGED)) {
 		tool_say(t, "%.*s: left out, it shows what is in others", KURIR_ARG(b.theirs));
 		return 0;
 	}
@@ -107,11 +108,18 @@ static int see_mailbox(void *arg, struct kurir_str response)
 	return 0;
 }
 
-static int list(struct source *s, const char *kind)
+static int list(struct source *s, const char *kind, const char *more)
 {
 	s->count = 0;
 	s->listing = kind;
-	return ask(s, see_mailbox, kurir_format(s->im->arena, "%s \"\" *", kind));
+	return ask(s, see_mailbox, kurir_format(s->im->arena, "%s \"\" *%s", kind, more));
+}
+
+/* What mailboxes are for is said by some unasked, by others asked (RFC 6154 section 2). */
+static int list_all(struct source *s)
+{
+	bool asked = imap_can(&s->imap, "LIST-EXTENDED") && imap_can(&s->imap, "SPECIAL-USE");
+	return list(s, "LIST", asked ? " RETURN (SPECIAL-USE)" : "");
 }
 
 static int see_selected(void *arg, struct kurir_str response)
@@ -266,6 +274,8 @@ static int take_mailbox(struct source *s, const struct box *b)
 	if (r == 0)
 		r = import_mailbox(s->im, b->name, s->box.validity);
 	if (r == 0)
+		import_uses(s->im, b->uses);
+	if (r == 0)
 		r = import_mailbox_end(s->im, 0);
 	uint32_t exists = s->box.exists;
 	for (uint32_t first = 1; r == 0 && first <= exists && first != 0; first += PAGE)
@@ -277,7 +287,7 @@ static int take_mailbox(struct source *s, const struct box *b)
 
 static int take_subscriptions(struct source *s)
 {
-	int r = list(s, "LSUB");
+	int r = list(s, "LSUB", "");
 	if (r == 0)
 		r = import_mailbox(s->im, KURIR_STR("INBOX"), 0);
 	for (size_t i = 0; r == 0 && i < s->count; i++)
@@ -291,7 +301,7 @@ static int take_all(struct source *s)
 	if (imap_can(&s->imap, "NAMESPACE"))
 		r = ask(s, see_namespace, KURIR_STR("NAMESPACE"));
 	if (r == 0)
-		r = list(s, "LIST");
+		r = list_all(s);
 	for (size_t i = 0; r == 0 && i < s->count; i++)
 		r = take_mailbox(s, &s->boxes[i]);
 	if (r == 0)

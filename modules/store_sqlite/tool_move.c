@@ -351,7 +351,8 @@ static void close_both(struct move *m)
 static int explain(struct move *m, int r, const char *root)
 {
 	if (r == -EWOULDBLOCK)
-		tool_say(m->tool, "kurir-store: a server or an import uses these shards: stop it first");
+		tool_say(m->tool,
+		    "kurir-store: a server or an import uses these shards: stop it first");
 	else if (r == -ENOENT)
 		tool_say(m->tool, "kurir-store: there is no such account");
 	else if (r == -EEXIST)

@@ -218,7 +218,9 @@ int tool_repair(struct tool *t, unsigned shard)
 	int lock = tool_lock_all(t), e = tool_path(t, shard, "", folder);
 	if (lock < 0)
 		return lock == -EWOULDBLOCK
-		    ? (tool_say(t, "kurir-store: a server or an import uses these shards: stop it first"), 2)
+		    ? (tool_say(t,
+			   "kurir-store: a server or an import uses these shards: stop it first"),
+			  2)
 		    : tool_fail(t, lock, folder);
 	r.tool = t;
 	e = e < 0 ? e : set_aside(folder);

@@ -148,7 +148,8 @@ int tool_upgrade(struct tool *t, const char *verb, const char *more)
 	if (lock >= 0)
 		close(lock);
 	if (r == -EWOULDBLOCK)
-		tool_say(t, "kurir-store: a server or an import uses these shards: stop it first");
+		tool_say(
+		    t, "kurir-store: a server or an import uses these shards: stop it first");
 	else if (r == -EPROTONOSUPPORT)
 		tool_say(t, "kurir-store: a shard has a format that this program does not know");
 	else if (r < 0)

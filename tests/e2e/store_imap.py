@@ -42,14 +42,16 @@ def separator(c):
     return re.search(rb'\) "(.)" ', c.list()[1][0]).group(1).decode()
 
 
-def fill(c):
-    """Two mailboxes, with gaps in the UIDs of one, and a third that is empty and has a name that is encoded."""
+def fill(c, use=""):
+    """Two mailboxes, with gaps in the UIDs of one; one that is empty and has a name that is encoded; one for what was sent."""
     for n in range(MANY):
         ok(c.append("INBOX", "(%s)" % FLAGS[n % len(FLAGS)], '"%02d-Feb-2026 10:%02d:00 +0%d00"' % (n % 28 + 1, n % 60, n % 8),
                     b"From: a@dua.example\r\nSubject: %d {5}\r\n\r\n%s\r\n" % (n, b"x" * n)))
     box = "Arsip%s2026" % separator(c)
     ok(c.create(box))
     ok(c.create("R&AOk-sum&AOk-"))
+    ok(c.create("Kirim" + use))
+    ok(c.append("INBOX.Kirim" if separator(c) == "." else "Kirim", r"(\Seen)", None, b"Subject: sent\r\n\r\n"))
     ok(c.subscribe(box))
     ok(c.select("INBOX"))
     ok(c.copy("5:25", box))
@@ -67,7 +69,7 @@ def seen(c):
         if b"\\Noselect" in line:
             continue
         ok(c.select(name, readonly=True))
-        head = [c.response(w)[1][-1] for w in ("UIDVALIDITY", "UIDNEXT", "EXISTS")]
+        head = [c.response(w)[1][-1] for w in ("UIDVALIDITY", "UIDNEXT", "EXISTS")] + re.findall(rb"\\(?:Sent|Junk|Drafts)", line)
         rows = []
         if head[2] != b"0":
             for r in ok(c.uid("FETCH", "1:*", "(UID FLAGS INTERNALDATE BODY.PEEK[])")):
@@ -156,14 +158,15 @@ def same_again(s, url, source, account, password):
 
 
 def from_kurir(s):
-    source = MailServer(name="source", single=False)
+    source = MailServer(name="source", store="store_sqlite", single=False)
     c = login(source.port["imaps"])
-    fill(c)
+    fill(c, r" (USE (\Sent))")
     seen(c)
     url = "imap://hyd%%40satu.example@localhost:%d/" % source.port["imap"]
     imported(s, url, "an account comes from a Kurir, by STARTTLS")
     mine = login(s.port["imaps"])
     equal(differs(seen(mine), seen(c)), [], "with UIDs, UIDVALIDITY, UIDNEXT, flags, keywords, dates, subscriptions, bytes")
+    equal(seen(mine)["Kirim"][0][3:], [rb"\Sent"], "and what a mailbox is for")
     mine.logout()
     same_again(s, url, c, USER, None)
     r = run(s, url, password="wrong")
@@ -242,6 +245,9 @@ namespace inbox {
   inbox = yes
   prefix = INBOX.
   separator = .
+  mailbox Kirim {
+    special_use = \\Sent
+  }
 }
 """ % {"d": path("dovecot"), "cert": path("cert.pem"), "key": path("key.pem"), "port": port})
     child = start(["/usr/sbin/dovecot", "-F", "-c", conf], "dovecot.out")
@@ -262,6 +268,7 @@ namespace inbox {
     theirs["subscribed"] = [n.replace("INBOX/", "") for n in theirs["subscribed"]]
     del ours["Arsip"]  # above another, which here is a mailbox, too
     equal(differs(ours, theirs), [], "an account comes from Dovecot, without the prefix of its names")
+    equal(ours["Kirim"][0][3:], [rb"\Sent"], "and with what a mailbox is for")
     mine.logout()
     c.logout()
     child.terminate()

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    (m.keywords.len > size || (m.has_body && m.body.len > size)))
 		abort();
 	if (imap_parse_list(in, "LIST", arena, &box) == 1 &&
-	    (box.name.len == 0 || box.name.len > size))
+	    (box.name.len == 0 || box.name.len > size || (box.uses & ~KURIR_MAILBOX_USES) != 0))
 		abort();
 	imap_parse_select(in, &selected);
 	if (imap_parse_namespace(in, arena, &spaces) == 1 && spaces.count > IMAP_OTHERS)
