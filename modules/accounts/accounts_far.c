@@ -1,8 +1,9 @@
 /* accounts_far.c - addresses that a table knows (kurir/table.h).
  *
- * An address is looked for as it is, then without its detail, then as "@domain", which takes what
- * no name does; each among aliases first.  What a mailbox stands for is its account, and the
- * address itself when that is no address.  A map that the table does not have has nothing in it.
+ * An address is looked for as it is, then without its detail, then as "@domain", which takes
+ * what no name does, but for postmaster where the option is set; each among aliases first.  What
+ * a mailbox stands for is its account, and the address itself when that is no address.  A map
+ * that the table does not have has nothing in it.
  */
 #include "accounts.h"
 
@@ -72,9 +73,15 @@ KURIR_PARKS static int look_for_all(const struct far *f, struct kurir_str local,
 			ret->detail =
 			    kurir_copy(f->arena, kurir_str_part(local, base + 1, local.len));
 	}
-	if (r == 0)
-		r = look_for(f, kurir_format(f->arena, "@%.*s", KURIR_ARG(domain)), ret);
-	return r;
+	if (r != 0)
+		return r;
+	/* RFC 5321 4.5.1: it is there in every domain of ours. */
+	if (c->postmaster.len > 0 && kurir_str_equal(local, KURIR_STR("postmaster"))) {
+		ret->kind = KURIR_ACCOUNT_ALIAS;
+		ret->addresses = (struct kurir_texts){ 1, &c->postmaster };
+		return 1;
+	}
+	return look_for(f, kurir_format(f->arena, "@%.*s", KURIR_ARG(domain)), ret);
 }
 
 KURIR_PARKS int accounts_far_find(struct kurir_self *self, const char *endpoint,

@@ -199,7 +199,7 @@ class Tabled(MailServer):
             self.prepared = self.table.prepare() or True
         self.modules.update(self.table.modules())
         self.modules.pop("auth_file", None)
-        self.modules["accounts"] = {"domains": [], "table": self.table.name}
+        self.modules["accounts"] = {"domains": [], "table": self.table.name, "postmaster": "hyd@" + DOMAIN}
         self.modules["auth_table"] = {"table": self.table.name, "verify": self.table.verify, "domain": DOMAIN, "failures": 1000,
                                       "failures-network": 10000}
         self.modules["queue_journal"] = {"retry": ["1s"]}
@@ -239,7 +239,7 @@ class Tabled(MailServer):
 
 def knows(s, what):
     for address, code in (("hyd@satu.example", 250), ("HYD@Satu.Example", 250), ("siti@satu.example", 250), ("hyd+lists@satu.example", 250),
-                          ("info@satu.example", 250), ("nobody@satu.example", 550), ("hyd@tiga.example", 550)):
+                          ("info@satu.example", 250), ("Postmaster@satu.example", 250), ("nobody@satu.example", 550), ("hyd@tiga.example", 550)):
         got = s.rcpt(address)
         check(got == code or (code == 550 and 550 <= got < 560), "%s: %s is answered %d" % (what, address, code), got)
     for user, password in USERS.items():
