@@ -2,6 +2,7 @@
  * never written here.
  *
  * What comes from outside goes into parameters, never into the text of a query. */
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -117,6 +118,41 @@ static int start(struct kurir_self *self)
 	return 0;
 }
 
+/* For --check: is that a database, and does it understand the queries?  None is run. */
+static int inspect(const void *conf, struct kurir_arena *arena, const char **ret_option,
+    struct kurir_str *ret_error)
+{
+	const struct conf *c = conf;
+	char error[TABLE_ERROR];
+	sqlite3 *db = open_link(conf, 0, error);
+	sqlite3_stmt *s;
+	int r = 0;
+
+	*ret_option = "file";
+	if (db == NULL) {
+		*ret_error = kurir_format(arena, "%s", error);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < c->queries.count && r == 0; i++) {
+		const struct kurir_pair *q = &c->queries.items[i];
+		const char *text = table_map_of(&c->queries, q->key);
+
+		if (text == NULL)
+			continue;
+		if (sqlite3_prepare_v2(db, text, -1, &s, NULL) == SQLITE_OK && s != NULL) {
+			(void)sqlite3_finalize(s);
+			continue;
+		}
+		*ret_option = "queries";
+		*ret_error = kurir_format(arena, "\"%.*s\": %s", KURIR_ARG(q->key),
+		    sqlite3_errcode(db) == SQLITE_OK ? "there is no statement"
+						     : sqlite3_errmsg(db));
+		r = -EINVAL;
+	}
+	(void)sqlite3_close(db);
+	return r;
+}
+
 static void stop(struct kurir_self *self)
 {
 	tablepool_end(&((struct state *)kurir_state(self))->pool);
@@ -141,4 +177,4 @@ KURIR_MODULE(table_sqlite, .version = "1.0", .summary = "Looks things up in a SQ
     .roles = KURIR_ROLE_RESOLVER, .caps = KURIR_CAP_FILES | KURIR_CAP_SPAWN,
     .conf_size = sizeof(struct conf), .self_size = sizeof(struct state), .options = options,
     .counters = tablepool_counters, .services = services, .paths = paths, .start = start,
-    .stop = stop);
+    .stop = stop, .inspect = inspect);
