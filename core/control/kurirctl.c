@@ -28,7 +28,7 @@ static const char usage[] =
     "  queue retry|hold|release|cancel|expire|redirect WHAT\n"
     "  mailbox list|show|search|move|undelete|restore|usage|purge\n"
     "                      mailboxes and their messages, see kurir-store_sqlite(5)\n"
-    "  store check|repair|export|import\n"
+    "  store check|repair|upgrade|export|import|move\n"
     "                      the files of the mailboxes, without a server, see kurir-store(8)\n"
     "  limits [hold|release ACCOUNT]\n"
     "                      who sends much, see kurir-limits(5)\n"
