@@ -62,6 +62,8 @@ int conf_main_plan(const char *file, int out, int err)
 
 	if (plan)
 		r = put(out, plan->text);
+	if (plan && r >= 0)
+		r = put(out, KURIR_STR("\n"));
 	if (r < 0)
 		report_line(&report, "cannot write the plan: %s", strerror(-r));
 	plan_free(plan);
