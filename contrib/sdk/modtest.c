@@ -229,7 +229,7 @@ int main(int argc, char **argv)
 
 	if (r == 0 && !find_module(argv[optind])) {
 		(void)fprintf(stderr,
-		    "kurir-modtest: %s: there is no module, which is called NAME.so\n",
+		    "kurir-modtest: %s: there is no such file of a module: it is called NAME.so\n",
 		    argv[optind]);
 		r = 2;
 	}
