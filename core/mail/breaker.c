@@ -14,7 +14,6 @@
 struct breaker {
 	struct breaker *next;
 	struct kurir_self *self;
-	enum chain_point point;
 	unsigned failures;	/* in a row */
 	kurir_time span, until; /* span 0: closed */
 	uint64_t *opened, *skipped;
@@ -22,24 +21,20 @@ struct breaker {
 static struct breaker *breakers;
 static struct kurir_arena *memory;
 
-struct breaker *breaker_of(struct kurir_self *self, enum chain_point point)
+struct breaker *breaker_of(struct kurir_self *self)
 {
-	const struct breaker *other = NULL;
 	struct breaker *b = breakers;
 
-	for (; b != NULL && (b->self != self || b->point != point); b = b->next)
-		if (b->self == self)
-			other = b;
+	while (b != NULL && b->self != self)
+		b = b->next;
 	if (b != NULL)
 		return b;
 	if (memory == NULL)
 		memory = kurir_arena_new("breakers");
 	b = kurir_alloc(memory, sizeof(*b));
 	b->self = self;
-	b->point = point;
-	b->opened = other != NULL ? other->opened : count_new_one(self->name, "breaker-opened");
-	b->skipped =
-	    other != NULL ? other->skipped : count_new_one(self->name, "breaker-skipped");
+	b->opened = count_new_one(self->name, "breaker-opened");
+	b->skipped = count_new_one(self->name, "breaker-skipped");
 	b->next = breakers;
 	return breakers = b;
 }
@@ -66,8 +61,7 @@ void breaker_note(struct breaker *b, bool failed)
 {
 	if (!failed) {
 		if (b->span > 0)
-			(void)kurir_log(b->self, KURIR_NOTICE, 0, "answers again at %s",
-			    chain_point_names[b->point]);
+			(void)kurir_log(b->self, KURIR_NOTICE, 0, "answers again");
 		b->failures = 0;
 		b->span = 0;
 		return;
@@ -79,6 +73,6 @@ void breaker_note(struct breaker *b, bool failed)
 	b->span = b->span == 0 ? SPAN : b->span * 2 < SPAN_MOST ? b->span * 2 : SPAN_MOST;
 	b->until = kurir_now() + b->span;
 	(void)kurir_log(b->self, KURIR_WARN, 0,
-	    "failed %u times in a row at %s: it is not asked for %lld s, \"on-error\" decides",
-	    b->failures, chain_point_names[b->point], (long long)(b->span / 1000));
+	    "failed %u times in a row: it is not asked for %lld s, \"on-error\" decides",
+	    b->failures, (long long)(b->span / 1000));
 }

@@ -97,7 +97,7 @@ static void link_point(
 		l->calls = counter(self, point, "calls");
 		l->errors = counter(self, point, "errors");
 		l->hook = hook_of(self, point);
-		l->breaker = breaker_of(self, point);
+		l->breaker = breaker_of(self);
 		l++;
 	}
 	c->count[point] = (size_t)(l - c->links[point]);

@@ -149,7 +149,7 @@ int hook_json(struct kurir_buf *b)
 		    h != hooks ? "," : "", h->self->name, chain_point_names[h->point],
 		    (unsigned long long)calls, (unsigned long long)(calls - settled),
 		    (unsigned long long)h->skipped,
-		    breaker_is_open(breaker_of(h->self, h->point)) ? "true" : "false",
+		    breaker_is_open(breaker_of(h->self)) ? "true" : "false",
 		    (unsigned long long)h->ticks);
 		r |= list(b, h->verdicts, HOOK_VERDICTS);
 		r |= kurir_buf_add(b, KURIR_STR(",\"buckets\":["));

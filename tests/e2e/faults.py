@@ -157,9 +157,12 @@ def isolated(rows):
 
 
 def breaker(s):
-    peer = "127.1.%d.%d" % (WAYS.index("nonsense") + 1, POINTS.index("mail") + 1)
-    for _ in range(6):
-        s.story(peer)
+    peer = "127.1.%d.%d" % (WAYS.index("nonsense") + 1, POINTS.index("rcpt") + 1)
+    with smtplib.SMTP("127.0.0.1", s.port["mx"], timeout=60, source_address=(peer, 0)) as c:
+        c.ehlo("klien.example")
+        c.mail("you@dua.example")
+        for _ in range(6):
+            c.rcpt("hyd@satu.example")
     shown = str(s.ctl("status"))
     check("hooks_fault" in shown and "breaker" in shown, "kurirctl status shows who is left alone", shown[-1500:])
     check(s.counters("hooks_fault").get("breaker-opened", 0) >= 1, "so does a counter", s.counters("hooks_fault"))
