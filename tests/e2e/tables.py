@@ -189,6 +189,31 @@ class File:
         return {"table_sqlite": {"file": path("table/mail.db"), "timeout": "2s", "queries": statements("?")}}
 
 
+class Constant:
+    """A file that is replaced whole."""
+    name, verify = "cdb", False
+
+    def missing(self):
+        return None if shutil.which("cdb") else "tinycdb is not installed"
+
+    def make(self, more=""):
+        records = "domains:%s 1\n" % DOMAIN + more
+        for user, password in USERS.items():
+            records += "mailboxes:%s@%s %s@%s\npasswords:%s@%s %s\n" % (user, DOMAIN, user, DOMAIN, user, DOMAIN, hashed(password))
+        for name, targets in ALIASES.items():
+            records += "".join("aliases:%s@%s %s@%s\n" % (name, DOMAIN, t, DOMAIN) for t in targets)
+        subprocess.run(["cdb", "-c", "-m", path("constant/mail.cdb")], input=records, text=True, check=True)
+        os.chmod(path("constant/mail.cdb"), 0o644)
+
+    def prepare(self):
+        os.mkdir(path("constant"))
+        os.chmod(path("constant"), 0o755)
+        self.make()
+
+    def modules(self):
+        return {"table_cdb": {"file": path("constant/mail.cdb")}}
+
+
 class Tabled(MailServer):
     def __init__(self, table):
         self.table = table
@@ -289,6 +314,18 @@ def away(s, what):
     check("can be asked again" in s.text(), "%s: the log says when it is back" % what)
 
 
+def replaced(s, what):
+    s.table.make("mailboxes:new@%s new@%s\n" % (DOMAIN, DOMAIN))
+    equal(s.rcpt("new@satu.example"), 250, "%s: the new file counts at once" % what)
+    with open(path("constant/no.cdb"), "wb") as f:
+        f.write(b"no cdb")
+    os.rename(path("constant/no.cdb"), path("constant/mail.cdb"))
+    check(400 <= s.rcpt("hyd@satu.example") < 500, "%s: of one that is none nothing is said" % what)
+    s.table.make()
+    wait_until(lambda: s.rcpt("hyd@satu.example") == 250, 60, "a good one is read again")
+    equal(s.rcpt("new@satu.example"), 550, "%s: and that one counts" % what)
+
+
 def secret(s, what):
     check(SECRET not in s.text() and not any(p in s.text() for p in USERS.values()), "%s: no password is in the log" % what)
     counters = s.counters("table_" + s.table.name)
@@ -297,16 +334,16 @@ def secret(s, what):
 
 def main():
     os.chmod(FOLDER, 0o755)
-    for table in (File(), Postgres(), Directory()):
+    for table in (File(), Constant(), Postgres(), Directory()):
         if table.missing():
             check(True, "%s # SKIP %s" % (table.name, table.missing()))
             continue
         s = Tabled(table)
-        parts = (knows, hostile, secret) if table.name == "sqlite" else (knows, hostile, away, secret)
+        parts = {"sqlite": (knows, hostile, secret), "cdb": (knows, hostile, replaced, secret)}.get(table.name, (knows, hostile, away, secret))
         for part in parts:
             part(s, table.name)
         equal(s.stop(), 0, "%s: the server ends well" % table.name)
-        if table.name != "sqlite":
+        if hasattr(table, "end"):
             table.end()
     done()
 
