@@ -7,10 +7,10 @@
  *   find:    u8 1, text map, text key          -> u32 count, texts
  *   verify:  u8 2, text map, text key, text secret -> nothing
  *
- * Result 0; -ENOENT: the key is not in the map; -EOPNOTSUPP: there is no such map, or it cannot do
- * that; -EACCES: the secret is wrong; else it could not be found out: what hangs on it has to be
- * tried again, and must not be taken for "not there".  Keys are without NUL, at most
- * KURIR_TABLE_KEY_MAX bytes. */
+ * Result 0; -ENODATA: the key is not in the map; -EOPNOTSUPP: there is no such map, or it cannot
+ * do that; -EACCES: the secret is wrong; else (-ENOENT: nobody has that table) it could not be
+ * found out: what hangs on it has to be tried again, and must not be taken for "not there".  Keys
+ * are without NUL, at most KURIR_TABLE_KEY_MAX bytes. */
 #ifndef KURIR_TABLE_H
 #define KURIR_TABLE_H
 
@@ -28,7 +28,7 @@ enum kurir_table_question { KURIR_TABLE_FIND = 1, KURIR_TABLE_VERIFY = 2 };
 static inline int kurir_table_put(struct kurir_buf *body, enum kurir_table_question what,
     struct kurir_str map, struct kurir_str key)
 {
-	int r = key.len > KURIR_TABLE_KEY_MAX ? -ENOENT : kurir_put_u8(body, (uint8_t)what);
+	int r = key.len > KURIR_TABLE_KEY_MAX ? -ENODATA : kurir_put_u8(body, (uint8_t)what);
 
 	if (r == 0)
 		r = kurir_put_text(body, map);

@@ -22,7 +22,10 @@ KURIR_PARKS static int look(
 {
 	int r = kurir_table_find(f->self, f->endpoint, map, key, f->until, f->arena, ret);
 
-	return r == -ENOENT || r == -EOPNOTSUPP ? 0 : r < 0 ? r : 1;
+	if (r == -ENOENT)
+		(void)kurir_log(f->self, KURIR_ERROR, 0,
+		    "there is no \"%s\": no module has the table of that name", f->endpoint);
+	return r == -ENODATA || r == -EOPNOTSUPP ? 0 : r < 0 ? r : 1;
 }
 
 /* 1 when that key is known. */

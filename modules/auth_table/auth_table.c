@@ -96,13 +96,13 @@ static void learn(const struct conf *c, struct state *s, const struct keys *k, i
 	backoff_release(s->backoff, k->network);
 	if (r == 0) {
 		backoff_clear(s->backoff, k->user);
-	} else if (r == -EACCES || r == -ENOENT) {
+	} else if (r == -EACCES || r == -ENODATA) {
 		backoff_fail(s->backoff, k->user, &user, now);
 		backoff_fail(s->backoff, k->network, &net, now);
 	}
 }
 
-/* The table's word: 0, -EACCES, -ENOENT, or -errno. */
+/* The table's word: 0, -EACCES, -ENODATA, or -errno. */
 KURIR_PARKS static int ask_verify(
     struct kurir_self *self, struct kurir_str name, struct kurir_str password)
 {
@@ -140,7 +140,7 @@ KURIR_PARKS static int ask_hash(
 		kurir_scratch(), &found),
 	    e;
 
-	if (r < 0 && r != -ENOENT)
+	if (r < 0 && r != -ENODATA)
 		return r;
 	/* "{CRYPT}" is how directories mark such a hash (RFC 2307). */
 	hash = r == 0 ? found.items[0] : decoy;
@@ -167,10 +167,10 @@ static struct kurir_str name_of(
 static void count_it(struct kurir_self *self, int r)
 {
 	kurir_count(self,
-	    r == 0	       ? COUNT_ACCEPTED
-		: r == -EACCES ? COUNT_WRONG
-		: r == -ENOENT ? COUNT_UNKNOWN
-			       : COUNT_FAILED,
+	    r == 0		? COUNT_ACCEPTED
+		: r == -EACCES	? COUNT_WRONG
+		: r == -ENODATA ? COUNT_UNKNOWN
+				: COUNT_FAILED,
 	    1);
 }
 
@@ -204,7 +204,10 @@ KURIR_PARKS static int check(struct kurir_self *self, const struct kurir_credent
 	count_it(self, r);
 	if (r == 0)
 		*ret_account = name;
-	return r;
+	if (r == -ENOENT)
+		return kurir_log(self, KURIR_ERROR, -ENXIO,
+		    "there is no \"%s\": no module has the table of that name", s->endpoint);
+	return r == -ENODATA ? -ENOENT : r;
 }
 
 static int start(struct kurir_self *self)

@@ -83,7 +83,7 @@ static int take_records(struct link *l, const char *key, unsigned len, struct ta
 		    ? -EIO
 		    : table_job_add(job, (struct kurir_str){ value, cdb_datalen(&l->cdb) });
 	}
-	return e < 0 ? e : r < 0 ? -EIO : job->count > 0 ? 0 : -ENOENT;
+	return e < 0 ? e : r < 0 ? -EIO : job->count > 0 ? 0 : -ENODATA;
 }
 
 static int ask(void *link, const void *conf, struct table_job *job)
@@ -97,7 +97,7 @@ static int ask(void *link, const void *conf, struct table_job *job)
 	}
 	n = snprintf(l->key, sizeof(l->key), "%.*s:%s", KURIR_ARG(job->map), job->key);
 	if (n < 0 || (size_t)n >= sizeof(l->key))
-		return -ENOENT;
+		return -ENODATA;
 	r = take_records(l, l->key, (unsigned)n, job);
 	if (r == -EIO)
 		table_job_fail(job, "the file is damaged");

@@ -171,7 +171,7 @@ static int judge(struct table_job *job, int code)
 	if (code == LDAP_SUCCESS)
 		return 0;
 	if (code == LDAP_NO_SUCH_OBJECT)
-		return -ENOENT;
+		return -ENODATA;
 	table_job_fail(job, ldap_err2string(code));
 	if (code == LDAP_FILTER_ERROR || code == LDAP_INVALID_SYNTAX ||
 	    code == LDAP_UNDEFINED_TYPE)
@@ -197,7 +197,7 @@ static int search(LDAP *ld, const struct conf *c, struct table_job *job, const c
 	char *filter = malloc(FILTER_MAX);
 	char *attributes[] = { (char *)(uintptr_t)attribute, NULL };
 	struct timeval t = span(job->timeout);
-	int r = filter == NULL ? -ENOMEM : make_filter(filter, job) ? 0 : -ENOENT;
+	int r = filter == NULL ? -ENOMEM : make_filter(filter, job) ? 0 : -ENODATA;
 
 	*ret = NULL;
 	if (r == 0)
@@ -218,7 +218,7 @@ static int find_entry(LDAP *ld, const struct conf *c, struct table_job *job, cha
 	if (r == 0 && ldap_count_entries(ld, found) == 1)
 		*ret_dn = ldap_get_dn(ld, ldap_first_entry(ld, found));
 	ldap_msgfree(found);
-	return r < 0 ? r : *ret_dn == NULL ? -ENOENT : 0;
+	return r < 0 ? r : *ret_dn == NULL ? -ENODATA : 0;
 }
 
 /* On a connection of its own, as the bind changes who asks.  Of a user who is not there the
@@ -229,13 +229,13 @@ static int verify(LDAP *ld, const struct conf *c, struct table_job *job)
 	char *dn;
 	int r = find_entry(ld, c, job, &dn), code;
 
-	if (r < 0 && r != -ENOENT)
+	if (r < 0 && r != -ENODATA)
 		return r;
 	code = open_as(c, job->timeout, dn != NULL ? dn : c->base.ptr, job->secret, &other);
 	ldap_memfree(dn);
 	if (other != NULL)
 		close_link(other);
-	if (r == -ENOENT)
+	if (r == -ENODATA)
 		return r;
 	if (code == LDAP_INVALID_CREDENTIALS || code == LDAP_INAPPROPRIATE_AUTH ||
 	    code == LDAP_UNWILLING_TO_PERFORM)
@@ -259,7 +259,7 @@ static int ask(void *link, const void *conf, struct table_job *job)
 	     e = ldap_next_entry(link, e))
 		r = add_values(link, e, attribute, job);
 	ldap_msgfree(found);
-	return r == 0 && job->count == 0 ? -ENOENT : r;
+	return r == 0 && job->count == 0 ? -ENODATA : r;
 }
 
 static const char *query_of(const void *conf, struct kurir_str map, bool verify)

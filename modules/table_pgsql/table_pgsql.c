@@ -152,7 +152,7 @@ static int take_rows(const PGresult *result, struct table_job *job)
 			r = table_job_add(job,
 			    (struct kurir_str){
 				PQgetvalue(result, i, 0), (size_t)PQgetlength(result, i, 0) });
-	return r == 0 && job->count == 0 ? -ENOENT : r;
+	return r == 0 && job->count == 0 ? -ENODATA : r;
 }
 
 /* A statement that is wrong (classes 22, 42 of SQLSTATE) is no fault of the connection. */
@@ -163,7 +163,7 @@ static int judge(const PGresult *result, struct table_job *job)
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 		return take_rows(result, job);
 	if (state != NULL && strcmp(state, "22021") == 0) /* no text in the database's encoding */
-		return -ENOENT;
+		return -ENODATA;
 	table_job_fail(job, PQresultErrorMessage(result));
 	if (PQresultStatus(result) == PGRES_COMMAND_OK)
 		table_job_fail(job, "the statement has no rows");

@@ -72,7 +72,7 @@ static int take_rows(sqlite3 *db, sqlite3_stmt *s, struct table_job *job)
 	if (r < 0)
 		return r;
 	if (e == SQLITE_DONE)
-		return job->count > 0 ? 0 : -ENOENT;
+		return job->count > 0 ? 0 : -ENODATA;
 	table_job_fail(job, sqlite3_errmsg(db));
 	return e == SQLITE_INTERRUPT || e == SQLITE_BUSY ? -ETIMEDOUT : -EIO;
 }

@@ -29,7 +29,7 @@ struct table_backend {
 	const char *(*query)(const void *conf, struct kurir_str map, bool verify);
 	/* A connection; NULL and an error. */
 	void *(*open)(const void *conf, int timeout, char error[TABLE_ERROR]);
-	/* 0: table_job_add() was called at least once, or the secret is right; -ENOENT, -EACCES,
+	/* 0: table_job_add() was called at least once, or the secret is right; -ENODATA, -EACCES,
 	 * -EOPNOTSUPP, -EINVAL, -E2BIG; else the connection is closed. */
 	int (*ask)(void *link, const void *conf, struct table_job *);
 	void (*close)(void *link);

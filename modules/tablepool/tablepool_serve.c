@@ -47,7 +47,7 @@ void tablepool_end(struct tablepool *p)
 /* Words that say something about the question, not about the connection. */
 static bool is_answer(int r)
 {
-	return r == 0 || r == -ENOENT || r == -EACCES || r == -EOPNOTSUPP || r == -EINVAL ||
+	return r == 0 || r == -ENODATA || r == -EACCES || r == -EOPNOTSUPP || r == -EINVAL ||
 	    r == -E2BIG;
 }
 
@@ -113,10 +113,10 @@ static void note(struct tablepool *p, const struct errand *e)
 	if (e->connected)
 		kurir_count(p->self, TABLE_CONNECTED, 1);
 	kurir_count(p->self,
-	    e->result == 0	       ? TABLE_FOUND
-		: e->result == -ENOENT ? TABLE_MISSING
-		: e->result == -EACCES ? TABLE_REFUSED
-				       : TABLE_FAILED,
+	    e->result == 0		? TABLE_FOUND
+		: e->result == -ENODATA ? TABLE_MISSING
+		: e->result == -EACCES	? TABLE_REFUSED
+					: TABLE_FAILED,
 	    1);
 	if (is_answer(e->result)) {
 		if (p->down)
@@ -164,7 +164,7 @@ static int parse(struct tablepool *p, struct kurir_reader *in, struct table_job 
 	job->domain =
 	    text_of(at < 0 ? KURIR_STR("") : kurir_str_part(key, (size_t)at + 1, key.len));
 	if (job->key == NULL || key.len == 0)
-		return -ENOENT;
+		return -ENODATA;
 	if (what == KURIR_TABLE_VERIFY &&
 	    (secret.len == 0 || (job->secret = text_of(secret)) == NULL))
 		return -EACCES;

@@ -5,6 +5,7 @@ import glob
 import imaplib
 import os
 import pwd
+import re
 import shutil
 import signal
 import smtplib
@@ -214,6 +215,14 @@ class Constant:
         return {"table_cdb": {"file": path("constant/mail.cdb")}}
 
 
+class Nowhere(File):
+    """What the configuration names, and no module has."""
+    name = "nowhere"
+
+    def prepare(self):
+        """The file is there."""
+
+
 class Tabled(MailServer):
     def __init__(self, table):
         self.table = table
@@ -326,6 +335,17 @@ def replaced(s, what):
     equal(s.rcpt("new@satu.example"), 550, "%s: and that one counts" % what)
 
 
+def misnamed():
+    s = Tabled(Nowhere())
+    got = s.rcpt("hyd@satu.example")
+    check(400 <= got < 500, "a table that there is not: nobody is unknown in it", got)
+    said = s.login("hyd", USERS["hyd"])
+    check("UNAVAILABLE" in said, "a table that there is not: no password is wrong", said)
+    for who in ("accounts", "auth_table"):
+        check(re.search(who + r".*no module has the table", s.text()), "a table that there is not: %s says so in the log" % who)
+    equal(s.stop(), 0, "a table that there is not: the server ends well")
+
+
 def secret(s, what):
     check(SECRET not in s.text() and not any(p in s.text() for p in USERS.values()), "%s: no password is in the log" % what)
     counters = s.counters("table_" + s.table.name)
@@ -345,6 +365,7 @@ def main():
         equal(s.stop(), 0, "%s: the server ends well" % table.name)
         if hasattr(table, "end"):
             table.end()
+    misnamed()
     done()
 
 
