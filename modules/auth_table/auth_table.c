@@ -164,6 +164,16 @@ static struct kurir_str name_of(
 	return kurir_lower(arena, user);
 }
 
+/* To a directory "a" and " a" are one user: who may write him in many ways has as many accounts,
+ * and may guess as many times as often. */
+static bool is_name(struct kurir_str user)
+{
+	for (size_t i = 0; i < user.len; i++)
+		if ((unsigned char)user.ptr[i] <= ' ' || user.ptr[i] == 0x7f)
+			return false;
+	return user.len > 0 && user.len <= USER_MAX;
+}
+
 static void count_it(struct kurir_self *self, int r)
 {
 	kurir_count(self,
@@ -183,8 +193,7 @@ KURIR_PARKS static int check(struct kurir_self *self, const struct kurir_credent
 	struct keys k;
 	int r;
 
-	if (cr->user.len == 0 || cr->user.len > USER_MAX || cr->password.len == 0 ||
-	    cr->password.len > LOGIN_PASSWORD_MAX)
+	if (!is_name(cr->user) || cr->password.len == 0 || cr->password.len > LOGIN_PASSWORD_MAX)
 		return -EACCES;
 	if (s->waiting >= (unsigned)c->waiting) {
 		kurir_count(self, COUNT_BUSY, 1);
