@@ -165,7 +165,8 @@ static bool make_filter(char filter[FILTER_MAX], const struct table_job *job)
 	return fits;
 }
 
-/* What an LDAP code says: whether the connection is to blame, and what the key is. */
+/* What an LDAP code says: whether the connection is to blame, and what the key is.  A directory
+ * that gives no more, or looks no longer, has answered: only who asked that has to do without. */
 static int judge(struct table_job *job, int code)
 {
 	if (code == LDAP_SUCCESS)
@@ -173,10 +174,26 @@ static int judge(struct table_job *job, int code)
 	if (code == LDAP_NO_SUCH_OBJECT)
 		return -ENODATA;
 	table_job_fail(job, ldap_err2string(code));
-	if (code == LDAP_FILTER_ERROR || code == LDAP_INVALID_SYNTAX ||
-	    code == LDAP_UNDEFINED_TYPE)
+	switch (code) {
+	case LDAP_FILTER_ERROR:
+	case LDAP_INVALID_SYNTAX:
+	case LDAP_UNDEFINED_TYPE:
 		return -EINVAL;
-	return code == LDAP_TIMEOUT ? -ETIMEDOUT : -EIO;
+	case LDAP_SIZELIMIT_EXCEEDED:
+	case LDAP_TIMELIMIT_EXCEEDED:
+	case LDAP_ADMINLIMIT_EXCEEDED:
+		return -E2BIG;
+	default:
+		return code == LDAP_TIMEOUT ? -ETIMEDOUT : -EIO;
+	}
+}
+
+/* The directory's word about a user; some say "constraint violation" of who failed too often. */
+static bool is_refusal(int code)
+{
+	return code == LDAP_INVALID_CREDENTIALS || code == LDAP_INAPPROPRIATE_AUTH ||
+	    code == LDAP_UNWILLING_TO_PERFORM || code == LDAP_CONSTRAINT_VIOLATION ||
+	    code == LDAP_INSUFFICIENT_ACCESS;
 }
 
 static int add_values(LDAP *ld, LDAPMessage *entry, const char *attribute, struct table_job *job)
@@ -237,10 +254,7 @@ static int verify(LDAP *ld, const struct conf *c, struct table_job *job)
 		close_link(other);
 	if (r == -ENODATA)
 		return r;
-	if (code == LDAP_INVALID_CREDENTIALS || code == LDAP_INAPPROPRIATE_AUTH ||
-	    code == LDAP_UNWILLING_TO_PERFORM)
-		return -EACCES;
-	return judge(job, code);
+	return is_refusal(code) ? -EACCES : judge(job, code);
 }
 
 static int ask(void *link, const void *conf, struct table_job *job)

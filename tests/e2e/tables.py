@@ -102,6 +102,7 @@ include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload retcode
 pidfile {folder}/pid
 TLSCertificateFile {cert}
 TLSCertificateKeyFile {key}
@@ -113,7 +114,11 @@ rootpw "{secret}"
 directory {folder}/data
 access to attrs=userPassword by anonymous auth by * none
 access to * by * read
+overlay retcode
+retcode-parent "cn=none,dc=satu,dc=example"
+retcode-indir on
 """
+CROWD = 1001  # one more than a key may stand for
 
 
 class Directory:
@@ -134,6 +139,12 @@ class Directory:
         for name, targets in ALIASES.items():
             yield ("dn: cn=%s,dc=satu,dc=example\nobjectClass: inetOrgPerson\nsn: alias\ncn: %s\nuid: %s@%s\n" % (name, name, name, DOMAIN)
                    + "".join("mail: %s@%s\n" % (t, DOMAIN) for t in targets))
+
+        for n in range(CROWD):
+            yield "dn: cn=crowd%d,dc=satu,dc=example\nobjectClass: inetOrgPerson\nsn: alias\ncn: crowd%d\nuid: crowd@%s\nmail: hyd@%s\n" % (
+                n, n, DOMAIN, DOMAIN)
+        yield ("dn: cn=locked,dc=satu,dc=example\nobjectClass: inetOrgPerson\nobjectClass: errAuxObject\nsn: x\ncn: locked\nmail: locked@%s\n"
+               "errCode: 19\nerrOp: bind\n" % DOMAIN)
 
     def prepare(self):
         os.makedirs(self.folder + "/data")
@@ -299,6 +310,20 @@ def hostile(s, what):
         check("AUTHENTICATIONFAILED" in s.login("boss", USERS["hyd"]), "%s: nor an alias" % what)
 
 
+def refused(s, what):
+    """What a directory says of one user, or of one name, is nothing about it."""
+    before = s.counters("table_ldap").get("connected", 0)
+    got = s.rcpt("crowd@" + DOMAIN)
+    check(400 <= got < 500, "%s: a name for too many cannot be used" % what, got)
+    equal(s.rcpt("hyd@" + DOMAIN), 250, "%s: and others can" % what)
+    said = s.login("locked", "x")
+    check("AUTHENTICATIONFAILED" in said, "%s: who is locked there does not log in" % what, said)
+    equal(s.login("hyd", USERS["hyd"]), None, "%s: and others do" % what)
+    equal(s.counters("table_ldap").get("connected", 0), before, "%s: no connection is lost by that" % what)
+    for user in ("hyd@satu.example ", " hyd@satu.example", "hyd@satu.example\t"):
+        check("AUTHENTICATIONFAILED" in (s.login('"%s"' % user, USERS["hyd"]) or ""), "%s: %r is nobody" % (what, user))
+
+
 def away(s, what):
     """Nothing is unknown because it cannot be looked up."""
     s.table.end()
@@ -359,7 +384,8 @@ def main():
             check(True, "%s # SKIP %s" % (table.name, table.missing()))
             continue
         s = Tabled(table)
-        parts = {"sqlite": (knows, hostile, secret), "cdb": (knows, hostile, replaced, secret)}.get(table.name, (knows, hostile, away, secret))
+        parts = {"sqlite": (knows, hostile, secret), "cdb": (knows, hostile, replaced, secret),
+                 "ldap": (knows, hostile, refused, away, secret)}.get(table.name, (knows, hostile, away, secret))
         for part in parts:
             part(s, table.name)
         equal(s.stop(), 0, "%s: the server ends well" % table.name)
