@@ -82,7 +82,7 @@ static int look(struct kurir_self *self, struct kurir_str account, struct kurir_
 		reader_drop(self, account, db);
 	else
 		reader_give(self, account, db);
-	return e;
+	return e == -EBUSY ? -EAGAIN : e; /* -EBUSY: all of ours are in use */
 }
 
 /* 1 when it differs from the view. */
