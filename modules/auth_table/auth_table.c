@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #define USER_MAX 512
+#define PRAISE	 (24 * 3600 * 1000LL)
 
 enum { COUNT_ACCEPTED, COUNT_WRONG, COUNT_UNKNOWN, COUNT_LOCKED, COUNT_BUSY, COUNT_FAILED };
 static const char *const counters[] = { "accepted", "wrong", "unknown", "locked", "busy",
@@ -56,7 +57,8 @@ static const struct kurir_option options[] = {
 };
 
 struct keys {
-	uint64_t user, network;
+	uint64_t user, network, pair;
+	bool praised; /* pair: the user has logged in from there */
 };
 
 static uint64_t key_of(const struct state *s, char kind, struct kurir_str name)
@@ -71,18 +73,37 @@ static struct backoff_rule rule_of(const struct conf *c, int64_t free_failures)
 		c->forget };
 }
 
+static void find_keys(
+    const struct state *s, struct kurir_str name, struct kurir_str peer, struct keys *ret)
+{
+	struct kurir_arena *arena = kurir_scratch();
+	struct kurir_str net = backoff_network(arena, peer);
+
+	ret->user = key_of(s, 'u', name);
+	ret->network = key_of(s, 'n', net);
+	ret->pair =
+	    key_of(s, 'p', kurir_format(arena, "%.*s %.*s", KURIR_ARG(net), KURIR_ARG(name)));
+	ret->praised = backoff_praised(s->backoff, ret->pair, kurir_now(), PRAISE);
+}
+
+/* Whose failures count: strangers elsewhere who guess lock nobody out of where he is known. */
+static uint64_t key_that_counts(const struct keys *k)
+{
+	return k->praised ? k->pair : k->user;
+}
+
 /* Guesses that are being checked count, so that many at once are no more than one by one. */
 static bool may_try(const struct conf *c, struct state *s, const struct keys *k)
 {
 	struct backoff_rule user = rule_of(c, c->failures), net = rule_of(c, c->failures_network);
+	uint64_t key = key_that_counts(k);
 	kurir_time now = kurir_now();
 
-	if (backoff_locked(s->backoff, k->user, now) ||
-	    backoff_locked(s->backoff, k->network, now) ||
-	    !backoff_has_room(s->backoff, k->user, &user, now) ||
+	if (backoff_locked(s->backoff, key, now) || backoff_locked(s->backoff, k->network, now) ||
+	    !backoff_has_room(s->backoff, key, &user, now) ||
 	    !backoff_has_room(s->backoff, k->network, &net, now))
 		return false;
-	backoff_hold(s->backoff, k->user, now);
+	backoff_hold(s->backoff, key, now);
 	backoff_hold(s->backoff, k->network, now);
 	return true;
 }
@@ -92,13 +113,17 @@ static void learn(const struct conf *c, struct state *s, const struct keys *k, i
 	struct backoff_rule user = rule_of(c, c->failures), net = rule_of(c, c->failures_network);
 	kurir_time now = kurir_now();
 
-	backoff_release(s->backoff, k->user);
+	backoff_release(s->backoff, key_that_counts(k));
 	backoff_release(s->backoff, k->network);
 	if (r == 0) {
 		backoff_clear(s->backoff, k->user);
-	} else if (r == -EACCES || r == -ENODATA) {
+		backoff_clear(s->backoff, k->pair);
+		backoff_praise(s->backoff, k->pair, now);
+	} else if (r == -EACCES || r == -ENOENT) {
 		backoff_fail(s->backoff, k->user, &user, now);
 		backoff_fail(s->backoff, k->network, &net, now);
+		if (k->praised)
+			backoff_fail(s->backoff, k->pair, &user, now);
 	}
 }
 
@@ -200,8 +225,7 @@ KURIR_PARKS static int check(struct kurir_self *self, const struct kurir_credent
 		return -EAGAIN;
 	}
 	name = name_of(c, arena, cr->user);
-	k = (struct keys){ key_of(s, 'u', name),
-		key_of(s, 'n', backoff_network(kurir_scratch(), cr->peer)) };
+	find_keys(s, name, cr->peer, &k);
 	if (!may_try(c, s, &k)) {
 		kurir_count(self, COUNT_LOCKED, 1);
 		return -EAGAIN;

@@ -236,7 +236,7 @@ class Nowhere(File):
 
 class Tabled(MailServer):
     def __init__(self, table):
-        self.table = table
+        self.table, self.failures = table, 1000
         super().__init__(name=table.name, single=False, **MORE)
 
     def start(self):
@@ -245,8 +245,8 @@ class Tabled(MailServer):
         self.modules.update(self.table.modules())
         self.modules.pop("auth_file", None)
         self.modules["accounts"] = {"domains": [], "table": self.table.name, "postmaster": "hyd@" + DOMAIN}
-        self.modules["auth_table"] = {"table": self.table.name, "verify": self.table.verify, "domain": DOMAIN, "failures": 1000,
-                                      "failures-network": 10000}
+        self.modules["auth_table"] = {"table": self.table.name, "verify": self.table.verify, "domain": DOMAIN, "failures": self.failures,
+                                      "failures-network": 10000, "back-off": "2m"}
         self.modules["queue_journal"] = {"retry": ["1s"]}
         super().start()
 
@@ -324,6 +324,27 @@ def refused(s, what):
         check("AUTHENTICATIONFAILED" in (s.login('"%s"' % user, USERS["hyd"]) or ""), "%s: %r is nobody" % (what, user))
 
 
+def guessed(s, what):
+    """Strangers who guess keep nobody out of where he is known."""
+    def submit(network, password):
+        with smtplib.SMTP("127.0.0.1", s.port["submission"], timeout=60, source_address=("127.0.%d.1" % network, 0)) as c:
+            c.ehlo("klien.example")
+            c.starttls(context=tls())
+            try:
+                return c.login("siti", password)[0]
+            except smtplib.SMTPAuthenticationError as e:
+                return e.smtp_code
+    equal(s.stop(), 0, "%s: the server ends well" % what)
+    s.failures = 2
+    s.start()
+    equal(submit(0, USERS["siti"]), 235, "%s: a user is known in his network" % what)
+    for _ in range(4):
+        submit(1, "guess")
+    said = submit(2, USERS["siti"])
+    check(400 <= said < 500, "%s: who is guessed at has to wait elsewhere" % what, said)
+    equal(submit(0, USERS["siti"]), 235, "%s: but not there" % what)
+
+
 def away(s, what):
     """Nothing is unknown because it cannot be looked up."""
     s.table.end()
@@ -384,7 +405,7 @@ def main():
             check(True, "%s # SKIP %s" % (table.name, table.missing()))
             continue
         s = Tabled(table)
-        parts = {"sqlite": (knows, hostile, secret), "cdb": (knows, hostile, replaced, secret),
+        parts = {"sqlite": (knows, hostile, secret, guessed), "cdb": (knows, hostile, replaced, secret),
                  "ldap": (knows, hostile, refused, away, secret)}.get(table.name, (knows, hostile, away, secret))
         for part in parts:
             part(s, table.name)
