@@ -153,13 +153,22 @@ KURIR_PARKS static int ask_verify(
 	return r > 0 ? 0 : r;
 }
 
+/* Hashes of the table's own kind take as long as that of a user who is there. */
+static void keep_decoy(struct state *s, struct kurir_str hash)
+{
+	if (hash.len >= LOGIN_HASH_MAX)
+		return;
+	memcpy(s->decoy, hash.ptr, hash.len);
+	s->decoy[hash.len] = '\0';
+}
+
 /* Of a user who is not there the decoy's time is spent. */
 KURIR_PARKS static int ask_hash(
     struct kurir_self *self, struct kurir_str name, struct kurir_str password)
 {
 	const struct conf *c = kurir_conf(self);
 	struct state *s = kurir_state(self);
-	struct kurir_str decoy = kurir_str_of(s->decoy), hash;
+	struct kurir_str decoy, hash;
 	struct kurir_texts found = { 0 };
 	int r = kurir_table_find(self, s->endpoint, c->map, name, kurir_now() + LOGIN_CHECK_TIME,
 		kurir_scratch(), &found),
@@ -167,6 +176,7 @@ KURIR_PARKS static int ask_hash(
 
 	if (r < 0 && r != -ENODATA)
 		return r;
+	decoy = kurir_copy(kurir_scratch(), kurir_str_of(s->decoy));
 	/* "{CRYPT}" is how directories mark such a hash (RFC 2307). */
 	hash = r == 0 ? found.items[0] : decoy;
 	if (kurir_str_starts(hash, KURIR_STR("{CRYPT}")))
@@ -178,6 +188,8 @@ KURIR_PARKS static int ask_hash(
 		    KURIR_ARG(name));
 		return -EACCES;
 	}
+	if (r == 0 && (e == 0 || e == 1))
+		keep_decoy(s, hash);
 	return r < 0 ? r : e == 1 ? 0 : e == 0 ? -EACCES : e;
 }
 

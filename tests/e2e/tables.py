@@ -291,6 +291,7 @@ def knows(s, what):
         equal(s.login("%s@%s" % (user, DOMAIN), password), None, "%s: %s logs in" % (what, user))
         check("AUTHENTICATIONFAILED" in (s.login(user, password + "x") or ""), "%s: not with another password" % what)
     check("AUTHENTICATIONFAILED" in (s.login("nobody", "x") or ""), "%s: nor does nobody" % what)
+    check("AUTHENTICATIONFAILED" in (s.login("nobody", USERS["hyd"]) or ""), "%s: also not with the password of somebody" % what)
     equal(s.submit("hyd", USERS["hyd"]), {}, "%s: mail is submitted, by a name without domain" % what)
     equal(s.submit("hyd", "wrong"), 535, "%s: but not with a wrong password" % what)
     for user in ALIASES["info"]:
