@@ -12,6 +12,7 @@
 #define PIECE	    200u /* events between two turns of the others */
 #define QUEUE_TIME  5000
 #define WAITING_MAX 50 /* recipients whose waiting is told of */
+#define ASKED_MAX   5  /* messages of a story that the queue is asked about */
 
 /* NUMBER unit: so long ago (s m h d w); or a date, YYYY-MM-DD [ ("T" / SP) HH:MM [ :SS ] ], UTC. */
 int history_when(struct kurir_str text, int64_t now, int64_t *ret)
@@ -54,8 +55,9 @@ static void add_waiting(json_t *message, json_t *rcpt, struct kurir_buf *text, j
 	json_array_append_new(events, v);
 }
 
-/* Who of that message or address is in the queue now, and what for: the end of its story. */
-KURIR_PARKS static void tell_waiting(
+/* Who of that message or address is in the queue now, and what for: the end of its story.
+ * How many. */
+KURIR_PARKS static unsigned tell_waiting(
     struct kurir_str what, struct kurir_buf *text, json_t *events)
 {
 	json_t *args = json_pack("{s:[s,s%]}", "args", "list", what.ptr, what.len);
@@ -79,6 +81,29 @@ KURIR_PARKS static void tell_waiting(
 	json_decref(answer);
 	json_decref(args);
 	free(body);
+	return told;
+}
+
+/* The queue knows neither a Message-ID nor a client: it is asked about their newest messages. */
+KURIR_PARKS static void tell_waiting_of(json_t *events, struct kurir_buf *text)
+{
+	const char *ids[ASKED_MAX];
+	size_t count = 0, k;
+
+	for (size_t i = json_array_size(events); i-- > 0 && count < ASKED_MAX;) {
+		const json_t *v = json_array_get(events, i);
+		const char *id = json_string_value(json_object_get(v, "id"));
+		const char *event = json_string_value(json_object_get(v, "event"));
+
+		if (id == NULL || event == NULL || strcmp(event, "queued") != 0)
+			continue;
+		for (k = 0; k < count && strcmp(ids[k], id) != 0; k++)
+			;
+		if (k == count)
+			ids[count++] = id;
+	}
+	while (count-- > 0)
+		(void)tell_waiting(kurir_str_of(ids[count]), text, events);
 }
 
 /* The lines as events, and those as text. */
@@ -134,8 +159,9 @@ KURIR_PARKS int history_explain(
 		r = tell(&s, text, &events);
 	kurir_arena_free(s.arena);
 	kurir_buf_free(&what);
-	if (r >= 0 && asked.len > 0 && q->until == INT64_MAX)
-		tell_waiting(asked, text, events);
+	if (r >= 0 && asked.len > 0 && q->until == INT64_MAX &&
+	    tell_waiting(asked, text, events) == 0)
+		tell_waiting_of(events, text);
 	if (r >= 0 && json_array_size(events) == 0)
 		r = -ENOENT;
 	if (r < 0)

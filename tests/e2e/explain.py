@@ -121,7 +121,7 @@ def when(s):
 
 def waiting(s):
     """What the queue waits for is the end of a story."""
-    said = s.say("you@dua.example", FAR, peer="127.0.0.9")
+    said = s.say("you@dua.example", FAR, "Message-ID: <waits@klien.example>\r\nFrom: <you@dua.example>\r\n\r\nx\r\n", peer="127.0.0.9")
     equal(said[-1][0], 250, "mail for a host that does not answer")
     ident = said[-1][1].split()[-1]
     text = story(s, ident, "waiting", "because")
@@ -129,6 +129,9 @@ def waiting(s):
     check(re.search(r"^\S+ deferred .*$", text, re.M), "after an attempt", text)
     events = s.ctl("explain", FAR)
     check(events[-1]["event"] == "waiting" and "because" in events[-1]["text"], "for programs", events[-1])
+    for what in ("<waits@klien.example>", "127.0.0.9"):
+        text = story(s, what, "waiting", "because")
+        check(text.count(" waiting ") == 1, "also in the story of " + what, text)
     s.ctl("queue", "hold", ident)
     story(s, ident, "held until it is released")
     s.ctl("queue", "cancel", ident)
