@@ -57,6 +57,15 @@ int tool_unpack(struct tool *, struct tool_shard *);
 int tool_check(struct tool *);
 /* tool_repair.c: makes the database of a shard again from its segments. */
 int tool_repair(struct tool *, unsigned shard);
+/* tool_salvage.c: rows of another database in a new one.  1; 0: it cannot be read.  The first is
+ * outside of a transaction, the others are in one. */
+int salvage_open(struct tool_shard *, const char *path);
+int salvage_copy(struct tool_shard *);
+/* A whole record that is at that place of a segment. */
+int salvage_record(
+    struct tool_shard *, uint64_t segment, uint64_t at, const struct blob_record *);
+/* After all records: what agrees with them stays, and temp.unknown has the others. */
+int salvage_settle(struct tool *, struct tool_shard *, uint64_t *ret_kept);
 /* tool_upgrade.c: verb is empty, "back", or "commit"; more "anyway". */
 int tool_upgrade(struct tool *, const char *verb, const char *more);
 /* tool_move.c: to the shards in that folder, where all of it is what it was here. */
