@@ -28,7 +28,8 @@ struct state {
 	const char *endpoint;
 	char decoy[LOGIN_HASH_MAX];
 	struct backoff *backoff;
-	uint64_t salt; /* so that nobody can choose places in it */
+	struct kurir_signal *checked; /* one of those that were being checked */
+	uint64_t salt;		      /* so that nobody can choose places in it */
 	unsigned waiting;
 };
 
@@ -93,19 +94,33 @@ static uint64_t key_that_counts(const struct keys *k)
 }
 
 /* Guesses that are being checked count, so that many at once are no more than one by one. */
-static bool may_try(const struct conf *c, struct state *s, const struct keys *k)
+static int try_now(const struct conf *c, struct state *s, const struct keys *k)
 {
 	struct backoff_rule user = rule_of(c, c->failures), net = rule_of(c, c->failures_network);
 	uint64_t key = key_that_counts(k);
 	kurir_time now = kurir_now();
 
-	if (backoff_locked(s->backoff, key, now) || backoff_locked(s->backoff, k->network, now) ||
-	    !backoff_has_room(s->backoff, key, &user, now) ||
+	if (backoff_locked(s->backoff, key, now) || backoff_locked(s->backoff, k->network, now))
+		return -EAGAIN;
+	if (!backoff_has_room(s->backoff, key, &user, now) ||
 	    !backoff_has_room(s->backoff, k->network, &net, now))
-		return false;
+		return 0;
 	backoff_hold(s->backoff, key, now);
 	backoff_hold(s->backoff, k->network, now);
-	return true;
+	return 1;
+}
+
+/* Others of the user, or of the network, may be right: what is free is waited for.  0; -EAGAIN:
+ * there were too many failures. */
+KURIR_PARKS static int take_turn(const struct conf *c, struct state *s, const struct keys *k)
+{
+	kurir_time until = kurir_now() + LOGIN_CHECK_TIME;
+	int r;
+
+	while ((r = try_now(c, s, k)) == 0)
+		if ((r = kurir_signal_wait(s->checked, until)) < 0)
+			break;
+	return r == -ETIMEDOUT ? -EAGAIN : r < 0 ? r : 0;
 }
 
 static void learn(const struct conf *c, struct state *s, const struct keys *k, int r)
@@ -238,14 +253,17 @@ KURIR_PARKS static int check(struct kurir_self *self, const struct kurir_credent
 	}
 	name = name_of(c, arena, cr->user);
 	find_keys(s, name, cr->peer, &k);
-	if (!may_try(c, s, &k)) {
-		kurir_count(self, COUNT_LOCKED, 1);
-		return -EAGAIN;
-	}
 	s->waiting++;
+	r = take_turn(c, s, &k);
+	if (r < 0) {
+		s->waiting--;
+		kurir_count(self, COUNT_LOCKED, 1);
+		return r;
+	}
 	r = c->verify ? ask_verify(self, name, cr->password) : ask_hash(self, name, cr->password);
 	s->waiting--;
 	learn(c, s, &k, r);
+	kurir_signal_raise(s->checked);
 	count_it(self, r);
 	if (r == 0)
 		*ret_account = name;
@@ -265,6 +283,7 @@ static int start(struct kurir_self *self)
 		return kurir_log(self, KURIR_ERROR, -EIO, "no random bytes");
 	s->endpoint = kurir_format(arena, "table.%.*s", KURIR_ARG(c->table)).ptr;
 	s->backoff = kurir_alloc(arena, sizeof(*s->backoff));
+	s->checked = kurir_signal_new(arena);
 	login_hash_decoy(s->decoy);
 	return 0;
 }

@@ -56,7 +56,8 @@ KURIR_PARKS static int expire(struct pop3 *p)
 	for (size_t i = 0; i < p->view.count; i++) {
 		const struct kurir_message *m = &p->view.messages[i];
 
-		p->deleted[i] = (m->saved != 0 ? m->saved : m->date) < before;
+		/* What a message says of itself is not how long it is here. */
+		p->deleted[i] = m->saved != 0 && m->saved < before;
 		count += p->deleted[i];
 	}
 	if (count == 0)

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BUSY_MS	  10000 /* another generation of this role ends its last batch */
 #define CACHE_KIB "-8192"
 #define READ_KIB  "-2048" /* of each who reads; what is read often the system has in memory */
 #define WAL_PAGES "4000"  /* until a checkpoint: 16 MiB */
@@ -83,7 +82,7 @@ int db_open_reader(struct db *db, const char *path, bool writers)
 	    "; PRAGMA query_only = 1; PRAGMA trusted_schema = 0; PRAGMA temp_store = MEMORY;");
 	if (r < 0)
 		return r;
-	(void)sqlite3_busy_timeout(db->sql, BUSY_MS);
+	(void)sqlite3_busy_timeout(db->sql, DB_BUSY_MS);
 	db->writers = writers;
 	r = is_ours(db);
 	if (r < 0)

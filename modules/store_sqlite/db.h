@@ -31,6 +31,7 @@ int db_open_any(
     struct db *, const char *path, int64_t *ret_version); /* whatever format; 0: new */
 /* writers: this process also writes there.  What maps a database's shared memory first decides
  * for all of a process whether it can be written. */
+#define DB_BUSY_MS 10000 /* another generation of this role ends its last batch */
 int db_open_reader(struct db *, const char *path, bool writers);
 int db_open_cache(struct db *, const char *path); /* what can be made again: any format */
 int db_text_run(struct db *, const char *text);	  /* statements without parameters */

@@ -55,6 +55,7 @@ struct db *reader_take(struct kurir_self *self, struct kurir_str account, int *r
 	if (r == NULL)
 		return NULL;
 	v->idle = r->next;
+	(void)sqlite3_busy_timeout(r->db.sql, 0); /* it may be asked on the loop */
 	return &r->db;
 }
 
@@ -169,6 +170,8 @@ KURIR_PARKS struct db *reader_wait(
 		    : *ret_error == -EBUSY ? reader_take(self, account, ret_error)
 					   : NULL;
 	}
+	if (db != NULL)
+		(void)sqlite3_busy_timeout(db->sql, DB_BUSY_MS);
 	return db;
 }
 

@@ -127,6 +127,11 @@ static void note(struct tablepool *p, const struct errand *e)
 			    KURIR_ARG(e->job->map), e->job->error);
 		return;
 	}
+	if (e->result != -EHOSTDOWN) { /* this question, not the server */
+		(void)kurir_log(p->self, KURIR_WARN, e->result, "map \"%.*s\": %s",
+		    KURIR_ARG(e->job->map), e->job->error);
+		return;
+	}
 	p->again = kurir_now() + AGAIN;
 	if (!p->down)
 		(void)kurir_log(p->self, KURIR_ERROR, e->result,
