@@ -35,7 +35,7 @@ struct state {
 
 static const struct kurir_option options[] = {
 	KURIR_OPT_TEXT("table", struct conf, table, NULL,
-	    "Which table has the users: \"pgsql\", \"ldap\", \"sqlite\", or another module's."),
+	    "Which table has the users: \"pgsql\", \"ldap\", \"sqlite\", \"cdb\", or another module's."),
 	KURIR_OPT_TEXT("map", struct conf, map, "passwords",
 	    "Its map from users to hashes, as crypt(5) has them."),
 	KURIR_OPT_BOOL("verify", struct conf, verify, "false",
@@ -134,7 +134,7 @@ static void learn(const struct conf *c, struct state *s, const struct keys *k, i
 		backoff_clear(s->backoff, k->user);
 		backoff_clear(s->backoff, k->pair);
 		backoff_praise(s->backoff, k->pair, now);
-	} else if (r == -EACCES || r == -ENOENT) {
+	} else if (r == -EACCES || r == -ENODATA) {
 		backoff_fail(s->backoff, k->user, &user, now);
 		backoff_fail(s->backoff, k->network, &net, now);
 		if (k->praised)
@@ -257,7 +257,7 @@ KURIR_PARKS static int check(struct kurir_self *self, const struct kurir_credent
 	r = take_turn(c, s, &k);
 	if (r < 0) {
 		s->waiting--;
-		kurir_count(self, COUNT_LOCKED, 1);
+		kurir_count(self, r == -EAGAIN ? COUNT_LOCKED : COUNT_FAILED, 1);
 		return r;
 	}
 	r = c->verify ? ask_verify(self, name, cr->password) : ask_hash(self, name, cr->password);

@@ -327,12 +327,12 @@ def refused(s, what):
 
 def guessed(s, what):
     """Strangers who guess keep nobody out of where he is known."""
-    def submit(network, password):
+    def submit(network, password, user="siti"):
         with smtplib.SMTP("127.0.0.1", s.port["submission"], timeout=60, source_address=("127.0.%d.1" % network, 0)) as c:
             c.ehlo("klien.example")
             c.starttls(context=tls())
             try:
-                return c.login("siti", password)[0]
+                return c.login(user, password)[0]
             except smtplib.SMTPAuthenticationError as e:
                 return e.smtp_code
     equal(s.stop(), 0, "%s: the server ends well" % what)
@@ -344,6 +344,8 @@ def guessed(s, what):
     said = submit(2, USERS["siti"])
     check(400 <= said < 500, "%s: who is guessed at has to wait elsewhere" % what, said)
     equal(submit(0, USERS["siti"]), 235, "%s: but not there" % what)
+    nobody = [submit(3, "guess", "nobody") for _ in range(4)]
+    check(nobody[0] == 535 and 400 <= nobody[-1] < 500, "%s: nor may anybody guess on at a name that there is not" % what, nobody)
 
 
 def away(s, what):
