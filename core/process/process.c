@@ -206,7 +206,7 @@ static void process_hear(struct loop_fd *f, uint32_t events)
 }
 
 /* One whose loop does not turn can do nothing, and never will: a module spins, or waits for what
- * does not come.  Workers are ended by whom they keep waiting, and who begins or ends has other
+ * does not come.  A worker has an alarm of its own for that, and who begins or ends has other
  * limits.  When it is us who were stopped the others had no chance to be heard. */
 static void watch(struct loop_timer *t)
 {

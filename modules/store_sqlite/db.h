@@ -24,6 +24,8 @@ struct db {
 	} statements[DB_STATEMENTS];
 };
 
+#define DB_BUSY_MS 10000 /* another generation of this role ends its last batch */
+
 /* db.c */
 int db_open_writer(
     struct db *, const char *path); /* made if need be; -EPROTONOSUPPORT: not ours */
@@ -31,7 +33,6 @@ int db_open_any(
     struct db *, const char *path, int64_t *ret_version); /* whatever format; 0: new */
 /* writers: this process also writes there.  What maps a database's shared memory first decides
  * for all of a process whether it can be written. */
-#define DB_BUSY_MS 10000 /* another generation of this role ends its last batch */
 int db_open_reader(struct db *, const char *path, bool writers);
 int db_open_cache(struct db *, const char *path); /* what can be made again: any format */
 int db_text_run(struct db *, const char *text);	  /* statements without parameters */

@@ -183,13 +183,14 @@ extern const struct kurir_store_ops sqlite_store;
 /* 0, or -ENOENT: nobody had such an account yet, and it is not made. */
 int sqlite_exists(struct kurir_self *, struct kurir_str account, kurir_time) KURIR_PARKS;
 struct shard_view *shard_view(struct kurir_self *, struct kurir_str account);
-/* A connection for one use, to be given back; NULL: *ret_error, -EBUSY when all are in use. */
+/* A connection that nobody uses, to be given back; NULL: *ret_error, -EBUSY: there is none. */
 struct db *reader_take(struct kurir_self *, struct kurir_str account, int *ret_error);
 /* One is open and not in use. */
 bool reader_is_warm(struct kurir_self *, struct kurir_str account);
 void reader_give(struct kurir_self *, struct kurir_str account, struct db *);
 void reader_drop(struct kurir_self *, struct kurir_str account, struct db *);
-/* The same, when all are in use as soon as one is not. */
+/* The same, opened in a helper thread when there is none, or when the most are in use as soon as
+ * one is not. */
 struct db *reader_wait(struct kurir_self *, struct kurir_str account, kurir_time, int *ret_error)
     KURIR_PARKS;
 int readers_start(struct kurir_self *);

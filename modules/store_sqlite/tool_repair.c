@@ -1,11 +1,10 @@
 /* tool_repair.c - the database of a shard made again from its segments.
  *
  * What the old database says, if it can be read, is kept where the segments bear it out
- * (tool_salvage.c).  Any
- * other whole record becomes a message in the mailbox that it was first put into, with its date;
- * those after it in a damaged segment are looked for.  Of such a message is lost what only the
- * database knew: flags, keywords, where it was copied or moved to, that it was expunged, and all
- * recipients but the first of several in one shard.
+ * (tool_salvage.c).  Any other whole record becomes a message in the mailbox that it was first
+ * put into, with its date; those after it in a damaged segment are looked for.  Of such a message
+ * is lost what only the database knew: flags, keywords, where it was copied or moved to, that it
+ * was expunged, and all recipients but the first of several in one shard.
  *
  * The old database is "repair-index.db" until the new one is done, so that a repair that was killed
  * begins again with the same; and then stays beside it. */

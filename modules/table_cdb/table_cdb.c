@@ -16,9 +16,6 @@
 struct conf {
 	struct kurir_str file;
 };
-struct state {
-	struct tablepool pool;
-};
 struct link {
 	struct cdb cdb;
 	struct stat st; /* of the file that is open */
@@ -115,25 +112,12 @@ static const struct table_backend backend = { query_of, open_link, ask, close_li
 
 static int start(struct kurir_self *self)
 {
-	tablepool_begin(&((struct state *)kurir_state(self))->pool, self, &backend, 2, 10000);
-	return 0;
+	return tablepool_start(self, &backend, 2, 10000);
 }
 
-static void stop(struct kurir_self *self)
-{
-	tablepool_end(&((struct state *)kurir_state(self))->pool);
-}
-
-KURIR_PARKS static int call(
-    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
-{
-	return tablepool_call(&((struct state *)kurir_state(self))->pool, in, reply);
-}
-
-static const struct kurir_endpoint_ops endpoint = { .size = sizeof(endpoint), .call = call };
 static const struct kurir_service services[] = { { .kind = "endpoint",
 						     .name = "table.cdb",
-						     .ops = &endpoint,
+						     .ops = &tablepool_endpoint,
 						     .roles = KURIR_ROLE_RESOLVER },
 	{ 0 } };
 static const struct kurir_path paths[] = { { .option = "file", .read = KURIR_ROLE_RESOLVER },
@@ -141,6 +125,6 @@ static const struct kurir_path paths[] = { { .option = "file", .read = KURIR_ROL
 
 KURIR_MODULE(table_cdb, .version = "1.0", .summary = "Looks things up in a cdb file",
     .roles = KURIR_ROLE_RESOLVER, .caps = KURIR_CAP_FILES | KURIR_CAP_SPAWN,
-    .conf_size = sizeof(struct conf), .self_size = sizeof(struct state), .options = options,
+    .conf_size = sizeof(struct conf), .self_size = sizeof(struct tablepool), .options = options,
     .counters = tablepool_counters, .services = services, .paths = paths, .start = start,
-    .stop = stop);
+    .stop = tablepool_stop);

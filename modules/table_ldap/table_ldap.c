@@ -22,9 +22,6 @@ struct conf {
 	int64_t connections;
 	kurir_time timeout;
 };
-struct state {
-	struct tablepool pool;
-};
 
 static const struct kurir_option options[] = {
 	KURIR_OPT_TEXT("server", struct conf, server, NULL,
@@ -302,26 +299,12 @@ static int start(struct kurir_self *self)
 {
 	const struct conf *c = kurir_conf(self);
 
-	tablepool_begin(&((struct state *)kurir_state(self))->pool, self, &backend,
-	    (unsigned)c->connections, c->timeout);
-	return 0;
+	return tablepool_start(self, &backend, (unsigned)c->connections, c->timeout);
 }
 
-static void stop(struct kurir_self *self)
-{
-	tablepool_end(&((struct state *)kurir_state(self))->pool);
-}
-
-KURIR_PARKS static int call(
-    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
-{
-	return tablepool_call(&((struct state *)kurir_state(self))->pool, in, reply);
-}
-
-static const struct kurir_endpoint_ops endpoint = { .size = sizeof(endpoint), .call = call };
 static const struct kurir_service services[] = { { .kind = "endpoint",
 						     .name = "table.ldap",
-						     .ops = &endpoint,
+						     .ops = &tablepool_endpoint,
 						     .roles = KURIR_ROLE_RESOLVER },
 	{ 0 } };
 static const struct kurir_path paths[] = { { .option = "ca", .read = KURIR_ROLE_RESOLVER },
@@ -329,6 +312,6 @@ static const struct kurir_path paths[] = { { .option = "ca", .read = KURIR_ROLE_
 
 KURIR_MODULE(table_ldap, .version = "1.0", .summary = "Looks things up in a directory (LDAP)",
     .roles = KURIR_ROLE_RESOLVER, .caps = KURIR_CAP_NET | KURIR_CAP_FILES | KURIR_CAP_SPAWN,
-    .conf_size = sizeof(struct conf), .self_size = sizeof(struct state), .options = options,
+    .conf_size = sizeof(struct conf), .self_size = sizeof(struct tablepool), .options = options,
     .counters = tablepool_counters, .services = services, .paths = paths, .check = check,
-    .start = start, .stop = stop);
+    .start = start, .stop = tablepool_stop);

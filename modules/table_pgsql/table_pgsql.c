@@ -15,9 +15,6 @@ struct conf {
 	int64_t connections;
 	kurir_time timeout;
 };
-struct state {
-	struct tablepool pool;
-};
 
 static const struct kurir_option options[] = {
 	KURIR_OPT_TEXT("connection", struct conf, connection, NULL,
@@ -223,31 +220,17 @@ static const struct table_backend backend = { query_of, open_link, ask, close_li
 static int start(struct kurir_self *self)
 {
 	const struct conf *c = kurir_conf(self);
-	struct state *s = kurir_state(self);
 
-	tablepool_begin(&s->pool, self, &backend, (unsigned)c->connections, c->timeout);
-	return 0;
+	return tablepool_start(self, &backend, (unsigned)c->connections, c->timeout);
 }
 
-static void stop(struct kurir_self *self)
-{
-	tablepool_end(&((struct state *)kurir_state(self))->pool);
-}
-
-KURIR_PARKS static int call(
-    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
-{
-	return tablepool_call(&((struct state *)kurir_state(self))->pool, in, reply);
-}
-
-static const struct kurir_endpoint_ops endpoint = { .size = sizeof(endpoint), .call = call };
 static const struct kurir_service services[] = { { .kind = "endpoint",
 						     .name = "table.pgsql",
-						     .ops = &endpoint,
+						     .ops = &tablepool_endpoint,
 						     .roles = KURIR_ROLE_RESOLVER },
 	{ 0 } };
 
 KURIR_MODULE(table_pgsql, .version = "1.0", .summary = "Looks things up in PostgreSQL",
     .roles = KURIR_ROLE_RESOLVER, .caps = KURIR_CAP_NET | KURIR_CAP_SPAWN,
-    .conf_size = sizeof(struct conf), .self_size = sizeof(struct state), .options = options,
-    .counters = tablepool_counters, .services = services, .start = start, .stop = stop);
+    .conf_size = sizeof(struct conf), .self_size = sizeof(struct tablepool), .options = options,
+    .counters = tablepool_counters, .services = services, .start = start, .stop = tablepool_stop);

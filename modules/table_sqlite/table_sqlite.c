@@ -13,9 +13,6 @@ struct conf {
 	struct kurir_map queries;
 	kurir_time timeout;
 };
-struct state {
-	struct tablepool pool;
-};
 
 static const struct kurir_option options[] = {
 	KURIR_OPT_PATH("file", struct conf, file, NULL, "The database: it is only read."),
@@ -113,9 +110,7 @@ static int start(struct kurir_self *self)
 {
 	const struct conf *c = kurir_conf(self);
 
-	tablepool_begin(
-	    &((struct state *)kurir_state(self))->pool, self, &backend, 2, c->timeout);
-	return 0;
+	return tablepool_start(self, &backend, 2, c->timeout);
 }
 
 /* For --check: is that a database, and does it understand the queries?  None is run. */
@@ -153,21 +148,9 @@ static int inspect(const void *conf, struct kurir_arena *arena, const char **ret
 	return r;
 }
 
-static void stop(struct kurir_self *self)
-{
-	tablepool_end(&((struct state *)kurir_state(self))->pool);
-}
-
-KURIR_PARKS static int call(
-    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
-{
-	return tablepool_call(&((struct state *)kurir_state(self))->pool, in, reply);
-}
-
-static const struct kurir_endpoint_ops endpoint = { .size = sizeof(endpoint), .call = call };
 static const struct kurir_service services[] = { { .kind = "endpoint",
 						     .name = "table.sqlite",
-						     .ops = &endpoint,
+						     .ops = &tablepool_endpoint,
 						     .roles = KURIR_ROLE_RESOLVER },
 	{ 0 } };
 static const struct kurir_path paths[] = { { .option = "file", .read = KURIR_ROLE_RESOLVER },
@@ -175,6 +158,6 @@ static const struct kurir_path paths[] = { { .option = "file", .read = KURIR_ROL
 
 KURIR_MODULE(table_sqlite, .version = "1.0", .summary = "Looks things up in a SQLite file",
     .roles = KURIR_ROLE_RESOLVER, .caps = KURIR_CAP_FILES | KURIR_CAP_SPAWN,
-    .conf_size = sizeof(struct conf), .self_size = sizeof(struct state), .options = options,
+    .conf_size = sizeof(struct conf), .self_size = sizeof(struct tablepool), .options = options,
     .counters = tablepool_counters, .services = services, .paths = paths, .start = start,
-    .stop = stop, .inspect = inspect);
+    .stop = tablepool_stop, .inspect = inspect);

@@ -46,6 +46,7 @@ enum tablepool_counter {
 };
 extern const char *const tablepool_counters[];
 
+/* The whole state of the module, which registers the endpoint as its service. */
 struct tablepool {
 	struct kurir_self *self;
 	const struct table_backend *backend;
@@ -57,12 +58,10 @@ struct tablepool {
 	kurir_time again; /* not asked before, while it is down */
 	bool down;
 };
-void tablepool_begin(struct tablepool *, struct kurir_self *, const struct table_backend *,
-    unsigned most, kurir_time timeout);
-void tablepool_end(struct tablepool *);
-/* For kurir_endpoint_ops. */
-int tablepool_call(struct tablepool *, const struct kurir_incoming *, struct kurir_buf *reply)
-    KURIR_PARKS;
+extern const struct kurir_endpoint_ops tablepool_endpoint;
+int tablepool_start(
+    struct kurir_self *, const struct table_backend *, unsigned most, kurir_time timeout);
+void tablepool_stop(struct kurir_self *);
 
 int64_t table_now(void); /* milliseconds of a clock that only counts up; in any thread */
 /* The first text of a map's name in the configuration; NULL: none. */

@@ -28,18 +28,23 @@ struct errand {
 	int result;
 };
 
-void tablepool_begin(struct tablepool *p, struct kurir_self *self,
-    const struct table_backend *backend, unsigned most, kurir_time timeout)
+int tablepool_start(struct kurir_self *self, const struct table_backend *backend, unsigned most,
+    kurir_time timeout)
 {
+	struct tablepool *p = kurir_state(self);
+
 	*p = (struct tablepool){ .self = self,
 		.backend = backend,
 		.most = most < TABLE_LINKS ? most : TABLE_LINKS,
 		.timeout = timeout };
 	p->freed = kurir_signal_new(kurir_self_arena(self));
+	return 0;
 }
 
-void tablepool_end(struct tablepool *p)
+void tablepool_stop(struct kurir_self *self)
 {
+	struct tablepool *p = kurir_state(self);
+
 	while (p->idle_count > 0)
 		p->backend->close(p->idle[--p->idle_count]);
 }
@@ -200,9 +205,10 @@ KURIR_PARKS static int run(struct tablepool *p, struct table_job *job)
 	return e->result;
 }
 
-KURIR_PARKS int tablepool_call(
-    struct tablepool *p, const struct kurir_incoming *in, struct kurir_buf *reply)
+KURIR_PARKS static int call(
+    struct kurir_self *self, const struct kurir_incoming *in, struct kurir_buf *reply)
 {
+	struct tablepool *p = kurir_state(self);
 	struct table_job *job = kurir_alloc(kurir_scratch(), sizeof(*job));
 	struct kurir_reader rest = KURIR_READER(in->body);
 	int r = parse(p, &rest, job);
@@ -218,3 +224,6 @@ KURIR_PARKS int tablepool_call(
 		OPENSSL_cleanse(job->secret, strlen(job->secret));
 	return r == -EMSGSIZE ? -E2BIG : r;
 }
+
+const struct kurir_endpoint_ops tablepool_endpoint = { .size = sizeof(tablepool_endpoint),
+	.call = call };

@@ -1,4 +1,5 @@
 """What the scripts about mailboxes share: a server with a mailbox, its users, its certificate."""
+import imaplib
 import os
 import smtplib
 import ssl
@@ -28,7 +29,7 @@ def passwords():
 class MailServer(Server):
     """IMAP, POP3 and SMTP on free ports: self.port["imap"] and so on."""
 
-    def __init__(self, name="mail", single=True, imap=None, pop3=None, store="store_maildir", oauth=None, **more):
+    def __init__(self, name="mail", single=True, imap=None, pop3=None, store="store_maildir", shards=None, oauth=None, **more):
         kinds = (("mx", "smtp", "upgrade"), ("submission", "submission", "upgrade"),
                  ("submissions", "submission", "implicit"), ("imap", "imap", "upgrade"),
                  ("imaps", "imap", "implicit"), ("imapplain", "imap", "none"), ("pop3", "pop3", "upgrade"),
@@ -44,6 +45,9 @@ class MailServer(Server):
                    "accounts": {"domains": ["satu.example"], "mailboxes": list(USERS)},
                    "auth_file": {"users": path("users"), "domain": "satu.example"},
                    "route_local": {}, "queue_journal": {}, store: {"root": self.root(name)}}
+        self.shards = shards
+        if shards:
+            modules[store]["shards"] = shards
         if oauth:
             modules["smtp"]["oauth"] = True
             modules["auth_oauth2"] = oauth
@@ -114,3 +118,14 @@ class Gate(MailServer):
 def tls():
     return ssl.create_default_context(cafile=path("cert.pem"))
 
+
+def login(s, user="hyd@satu.example"):
+    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
+    c.login(user, USERS[user])
+    return c
+
+
+def ok(answer):
+    if answer[0] != "OK":
+        raise AssertionError(answer)
+    return answer[1]

@@ -11,25 +11,13 @@ import sys
 import threading
 import time
 
-from mailboxlib import USERS, MailServer, tls
+from mailboxlib import USERS, MailServer, ok, tls
 from netlib import BUILD, KURIRCTL, check, done, equal, free_port, path, start, wait_until, write
 
 TOOL = os.path.join(BUILD, "kurir-store")
 USER = "hyd@satu.example"
 FLAGS = (r"\Seen", r"\Flagged work", "", r"\Answered \Seen $Forwarded work", r"\Draft later")
 MANY = 450  # more than two pages
-
-
-class Mailboxes(MailServer):
-    def start(self):
-        self.modules["store_sqlite"]["shards"] = 2
-        super().start()
-
-
-def ok(answer):
-    if answer[0] != "OK":
-        raise AssertionError(answer)
-    return answer[1]
 
 
 def login(port, user=USER, password=None):
@@ -382,7 +370,7 @@ def gaps(s):
 
 
 def main():
-    s = Mailboxes(store="store_sqlite", single=False)
+    s = MailServer(store="store_sqlite", shards=2, single=False)
     try:
         for part in (from_kurir, dovecot, lies, gaps):
             part(s)

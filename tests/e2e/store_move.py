@@ -9,37 +9,13 @@ import smtplib
 import sqlite3
 import subprocess
 
-from mailboxlib import USERS, MailServer, tls
+from mailboxlib import MailServer, login, ok
 from netlib import BUILD, check, done, equal, path, start, wait_until
 
 TOOL = os.path.join(BUILD, "kurir-store")
 USER, OTHER = "hyd@satu.example", "siti@satu.example"
 FLAGS = (r"\Seen", r"\Flagged work", "", r"\Answered \Seen $Forwarded work", r"\Draft later")
 MANY = 150
-
-
-class Mailboxes(MailServer):
-    shards = 1  # so that accounts share the bytes of a message
-
-    def start(self):
-        self.modules["store_sqlite"]["shards"] = self.shards
-        super().start()
-
-
-class More(Mailboxes):
-    shards = 3
-
-
-def ok(answer):
-    if answer[0] != "OK":
-        raise AssertionError(answer)
-    return answer[1]
-
-
-def login(s, user=USER):
-    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
-    c.login(user, USERS[user])
-    return c
 
 
 def fill(s):
@@ -177,7 +153,8 @@ def killed_between(a, b, whole):
 
 
 def main():
-    a, b = Mailboxes(name="a", store="store_sqlite", single=False), More(name="b", store="store_sqlite", single=False)
+    # In one shard accounts share the bytes of a message.
+    a, b = (MailServer(name=n, store="store_sqlite", shards=k, single=False) for n, k in (("a", 1), ("b", 3)))
     try:
         fill(a)
         seen(a)

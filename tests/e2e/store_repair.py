@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 
-from mailboxlib import USERS, MailServer, tls
+from mailboxlib import MailServer, login, ok
 from netlib import BUILD, check, done, equal, path
 
 USER, OTHER = "hyd@satu.example", "siti@satu.example"
@@ -21,24 +21,8 @@ SEED = os.environ.get("KURIR_SEED", "1")
 
 
 class Mailboxes(MailServer):
-    def start(self):
-        self.modules["store_sqlite"]["shards"] = 1
-        super().start()
-
     def shard(self):
         return os.path.join(self.root(self.name), "00")
-
-
-def ok(answer):
-    if answer[0] != "OK":
-        raise AssertionError(answer)
-    return answer[1]
-
-
-def login(s, user=USER):
-    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
-    c.login(user, USERS[user])
-    return c
 
 
 def operate(s, chance):
@@ -205,7 +189,7 @@ def story(s):
 
 
 def main():
-    s = Mailboxes(store="store_sqlite", single=False)
+    s = Mailboxes(store="store_sqlite", shards=1, single=False)
     try:
         story(s)
     except (AssertionError, OSError, imaplib.IMAP4.error) as e:

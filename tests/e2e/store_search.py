@@ -7,7 +7,7 @@ import os
 import random
 import sqlite3
 
-from mailboxlib import USERS, MailServer, tls
+from mailboxlib import MailServer, login, ok
 from netlib import check, done, equal, wait_until
 
 USER = "hyd@satu.example"
@@ -16,21 +16,8 @@ WORDS = ["pesawat", "kapal", "Straße", "Ärger", "näher", "quick brown", "x-ra
          "OR", "NEAR", "日本語テキスト", "résumé"]
 
 
-class Mailboxes(MailServer):
-    def start(self):
-        self.modules["store_sqlite"]["shards"] = 1
-        super().start()
-
-
-def ok(answer):
-    if answer[0] != "OK":
-        raise AssertionError(answer)
-    return answer[1]
-
-
-def login(s, user=USER):
-    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
-    c.login(user, USERS[user])
+def opened(s, user=USER):
+    c = login(s, user)
     c.select("INBOX")
     return c
 
@@ -98,7 +85,7 @@ def caught_up(s):
 
 def only_who_searches(s, c, mail):
     """Another account's mail comes into the index when it looks into bodies, and so does what it has by then."""
-    other, theirs = login(s, OTHER), []
+    other, theirs = opened(s, OTHER), []
     for n in range(20):
         put(other, theirs, n)
     check(find(other, "FROM", "dua.example"), "a search of header fields")
@@ -117,10 +104,10 @@ def only_who_searches(s, c, mail):
 
 def main():
     random.seed(int(os.environ.get("KURIR_SEED", "1")))
-    s = Mailboxes(store="store_sqlite", single=False)
+    s = MailServer(store="store_sqlite", shards=1, single=False)
     mail = []
     try:
-        c = login(s)
+        c = opened(s)
         for n in range(60):
             put(c, mail, n)
         equal(ask(mails(s), "SELECT count(*) FROM searched"), 0, "nobody is in the index before a search")
@@ -145,7 +132,7 @@ def main():
             f.seek(4096)
             f.write(b"rubbish " * 2000)
         s.start()
-        c = login(s)
+        c = opened(s)
         agree(c, mail, "over a damaged index")
         put(c, mail, 80)
         caught_up(s)
@@ -155,7 +142,7 @@ def main():
         for part in glob.glob(index(s) + "*"):
             os.unlink(part)
         s.start()
-        c = login(s)
+        c = opened(s)
         caught_up(s)
         agree(c, mail, "after it was deleted")
         c.logout()

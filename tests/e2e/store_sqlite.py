@@ -9,7 +9,7 @@ import smtplib
 import sqlite3
 import threading
 
-from mailboxlib import USERS, MailServer, tls
+from mailboxlib import USERS, MailServer, login, ok, tls
 from netlib import check, done, equal, wait_until
 
 USER = "hyd@satu.example"
@@ -21,18 +21,6 @@ class Mailboxes(MailServer):
     def start(self):
         self.modules["queue_journal"] = {"retry": ["1s"]}
         super().start()
-
-
-def login(s):
-    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
-    c.login(USER, USERS[USER])
-    return c
-
-
-def ok(answer):
-    if answer[0] != "OK":
-        raise AssertionError(answer)
-    return answer[1]
 
 
 def send(s, subject, to=(USER,)):

@@ -9,23 +9,11 @@ import sqlite3
 import subprocess
 
 import sheets
-from mailboxlib import USERS, MailServer, tls
+from mailboxlib import MailServer, login, ok
 from netlib import BUILD, KURIRCTL, check, done, equal, path
 
 USER = "hyd@satu.example"
 TOOL = os.path.join(BUILD, "kurir-store")
-
-
-class Mailboxes(MailServer):
-    def start(self):
-        self.modules["store_sqlite"]["shards"] = 2
-        super().start()
-
-
-def ok(answer):
-    if answer[0] != "OK":
-        raise AssertionError(answer)
-    return answer[1]
 
 
 def tool(s, *args, status=0):
@@ -63,12 +51,6 @@ def make_maildir(top):
     put(os.path.join(top, ".Arsip.2026"), "cur/1.a.host:2,RT", message("archived"))
     put(os.path.join(top, ".Arsip.2026"), "dovecot-uidlist", "1 7654321 5\n4 1.a.host:2,\n")
     put(os.path.join(top, ".R&AOk-sum&AOk-"), "cur/2.b.host:2,", message("utf-7"))
-
-
-def login(s):
-    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
-    c.login(USER, USERS[USER])
-    return c
 
 
 def rows(c, box):
@@ -229,7 +211,7 @@ def damaged(s):
 
 
 def main():
-    s = Mailboxes(store="store_sqlite", single=False)
+    s = MailServer(store="store_sqlite", shards=2, single=False)
     try:
         login(s).logout()
         for part in (imported, led_astray, mbox, exported, checked, beside_others, damaged):

@@ -7,31 +7,13 @@ import sqlite3
 import subprocess
 
 import sheets
-from mailboxlib import USERS, MailServer, tls
+from mailboxlib import MailServer, login, ok
 from netlib import BUILD, check, done, equal
 
 USER = "hyd@satu.example"
 TOOL = os.path.join(BUILD, "kurir-store")
 FLAGS = (r"\Seen", r"\Flagged work", "", r"\Answered \Seen $Forwarded work", r"\Draft later")
 MANY = 700
-
-
-class Mailboxes(MailServer):
-    def start(self):
-        self.modules["store_sqlite"]["shards"] = 1
-        super().start()
-
-
-def login(s):
-    c = imaplib.IMAP4_SSL("127.0.0.1", s.port["imaps"], ssl_context=tls())
-    c.login(USER, USERS[USER])
-    return c
-
-
-def ok(answer):
-    if answer[0] != "OK":
-        raise AssertionError(answer)
-    return answer[1]
 
 
 def fill(c):
@@ -181,7 +163,7 @@ def newer(s, shard):
 
 
 def main():
-    s = Mailboxes(store="store_sqlite", single=False)
+    s = MailServer(store="store_sqlite", shards=1, single=False)
     try:
         shard = s.root(s.name) + "/00/index.db"
         for part in (older, wrong, newer):
